@@ -1,0 +1,1 @@
+"""Smart-meter readings to gated forecasts and alarms."""

@@ -1,0 +1,1 @@
+"""Pure core: frames and tensors in, frames and numbers out; no framework."""

@@ -1,0 +1,1 @@
+"""Metrics, backtests, comparisons and the promotion rule."""

@@ -1,0 +1,1 @@
+"""MLflow: tracked runs, registered models, promotion and its ledger."""
