@@ -16,6 +16,10 @@ Doubles = npt.NDArray[np.float64]
 COMPOSITE_CARDS = ("T1", "T2", "T3", "T4")
 """The cards a promotion is decided on; those a meter cannot resolve drop out."""
 
+SIGNIFICANCE = 0.05
+MIN_BLOCKS = 5
+"""With fewer blocks of days than this a bootstrap promises more than it knows."""
+
 RESAMPLES = 4_000
 SEED = 20_101_126
 
@@ -45,8 +49,8 @@ class PairedTest:
 
     @property
     def better(self) -> bool:
-        """True when ``a`` has the lower loss and chance does not explain it (p < 0.05)."""
-        return self.mean_difference_percent < 0 and self.p < 0.05
+        """True when ``a`` has the lower loss and chance does not explain it; never from a handful of blocks."""
+        return self.mean_difference_percent < 0 and self.p < SIGNIFICANCE and self.n_blocks >= MIN_BLOCKS
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for result files."""
@@ -113,7 +117,7 @@ def _test(a: Doubles, b: Doubles, card: str, loss: str) -> PairedTest:
     drawn = _resampled_percent(a, b, block)
     low, high = np.quantile(drawn, [0.025, 0.975])
     tail = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
-    p = min(1.0, 2 * (tail + 1) / (RESAMPLES + 1))
+    p = min(1.0, 2 * float(tail + 1) / (RESAMPLES + 1))
     statistic, dm_p = diebold_mariano(a, b, block)
     blocks = -(-n // block)
     return PairedTest(

@@ -151,12 +151,7 @@ def _features_finding(
     honest: pd.DataFrame, kind: str, spoiled: pd.DataFrame, meter: Meter, cutoff: np.datetime64
 ) -> Finding:
     rebuilt = _rows_until(spoiled, meter, cutoff)
-    hit = [
-        column
-        for column in honest
-        if column not in rebuilt
-        or honest[column].to_numpy().tobytes() != rebuilt[column].to_numpy().tobytes()
-    ]
+    hit = [column for column in honest if column not in rebuilt or not honest[column].equals(rebuilt[column])]
     return Finding(
         f"features do not change when all after {cutoff} is {_DOING[kind]}",
         not hit and len(honest) > 0,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from smartgrid_pipeline.core.evaluation.comparison import COMPOSITE_CARDS, PairedTest
+from smartgrid_pipeline.core.evaluation.comparison import COMPOSITE_CARDS, SIGNIFICANCE, PairedTest
 from smartgrid_pipeline.core.schema import Card, Finding, PromotionRefused, Verdict
 
 SUITE = "promotion"
@@ -19,7 +19,6 @@ REQUIRED_METRICS = ("rmse_kw", "mae_kw", "wape_percent", "r2", "crps_kw", "cover
 MIN_SCORED_DAYS = 14
 """A card needs at least the scored origins of this many days."""
 
-SIGNIFICANCE = 0.05
 NON_INFERIORITY_PERCENT = 0.5
 
 
@@ -139,15 +138,11 @@ def _said(test: PairedTest) -> str:
     )
 
 
-def _is_better(test: PairedTest) -> bool:
-    return test.mean_difference_percent < 0 and test.p < SIGNIFICANCE
-
-
 def _analogue_finding(test: PairedTest | None) -> Finding:
     demanded = f"lower CRPS than the 28-day analogue, p < {SIGNIFICANCE}"
     if test is None:
         return Finding("beats the seasonal analogue", False, "no test", demanded)
-    return Finding("beats the seasonal analogue", _is_better(test), _said(test), demanded)
+    return Finding("beats the seasonal analogue", test.better, _said(test), demanded)
 
 
 def _champion_finding(evidence: PromotionEvidence) -> Finding:
@@ -164,7 +159,7 @@ def _champion_finding(evidence: PromotionEvidence) -> Finding:
         return Finding(rule, False, f"no test against {evidence.champion}", demanded)
     own, its = evidence.calibration_error, evidence.champion_calibration_error
     calibrated = own is not None and its is not None and bool(own < its)
-    passed = _is_better(test) or (test.high_percent < NON_INFERIORITY_PERCENT and calibrated)
+    passed = test.better or (test.high_percent < NON_INFERIORITY_PERCENT and calibrated)
     said = f"{_said(test)}; calibration error {_number(own)} against {_number(its)}"
     return Finding(rule, passed, said, demanded)
 
