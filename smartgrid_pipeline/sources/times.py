@@ -1,0 +1,212 @@
+"""Recorded times in any common form → the meter's civil clock and UTC."""
+
+import re
+from dataclasses import dataclass, replace
+from typing import NoReturn
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from smartgrid_pipeline.core.meter_data import civil_to_utc
+from smartgrid_pipeline.core.schema import INTERVAL_START_UTC, SourceError
+from smartgrid_pipeline.sources.columns import Layout, normalise
+from smartgrid_pipeline.sources.values import SourceSpec
+
+FORMATS = (
+    "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M",
+    "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%d-%m-%Y %H:%M:%S", "%d-%m-%Y %H:%M",
+    "%Y%m%d %H:%M:%S", "%Y%m%d %H:%M", "%Y%m%d%H%M", "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p",
+)  # fmt: skip
+"""Forms of naive times beside ISO 8601; the first that fits every row is taken, day before month."""
+
+_OFFSET = r":\d{2}(?:\.\d+)?\s?(?P<offset>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)$"
+_ZONE = r"\s*\[?(?P<zone>[A-Z][A-Za-z]+/[A-Za-z_/+-]+\d*)\]?$"
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Times of every row: civil (naive), UTC, the zone between them and what was assumed."""
+
+    civil: pd.DatetimeIndex
+    utc: pd.DatetimeIndex
+    timezone: str
+    exact: bool  # UTC was recorded rather than derived from the civil clock
+    notes: tuple[str, ...] = ()
+
+
+def read_clock(table: pa.Table, layout: Layout, spec: SourceSpec, default_zone: str | None) -> Clock:
+    """The clock of a recorded table. Raises SourceError on times that cannot be read or placed."""
+    timezone = spec.timezone or default_zone
+    if timezone is not None:
+        check_zone(timezone)
+    times, zone = _instants(table, layout, spec)
+    if times.tz is None and not layout.time_is_utc:
+        if layout.utc is not None:
+            return _both_clocks(times, table, layout, timezone, spec)
+        notes = (
+            () if timezone else ("No time zone given: the clock is taken as UTC (--timezone changes it).",)
+        )
+        timezone = timezone or "UTC"
+        return Clock(times, civil_to_utc(times, timezone), timezone, False, notes)
+    utc = times.tz_localize("UTC") if times.tz is None else times.tz_convert("UTC")
+    timezone = timezone or zone
+    if timezone is None:
+        raise SourceError(
+            f"The times of {spec.shown} carry changing offsets, so their time zone has summer time that "
+            "offsets do not name. Give it with --timezone, for example --timezone Europe/Paris."
+        )
+    civil = utc.tz_convert(timezone).tz_localize(None)
+    notes = () if spec.timezone else (f"Times carry their offset; the civil clock is taken as {timezone}.",)
+    return Clock(civil, utc, timezone, True, notes)
+
+
+def check_zone(timezone: str) -> None:
+    """Refuse a time zone nobody knows."""
+    if re.fullmatch(r"UTC[+-]\d{2}:\d{2}", timezone):
+        return
+    try:
+        ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise SourceError(
+            f"Unknown time zone '{timezone}'. Give an IANA name such as Europe/Paris or Australia/Sydney."
+        ) from error
+
+
+def as_interval_starts(clock: Clock, minutes: int) -> Clock:
+    """Times that end their intervals, moved to the starts."""
+    shift = pd.Timedelta(minutes=minutes)
+    note = f"Times name the ends of intervals: moved {minutes} min earlier to their starts."
+    moved = replace(clock, utc=clock.utc - shift, notes=(*clock.notes, note))
+    if clock.exact:
+        return replace(moved, civil=moved.utc.tz_convert(clock.timezone).tz_localize(None))
+    civil = clock.civil - shift
+    return replace(moved, civil=civil, utc=civil_to_utc(civil, clock.timezone))
+
+
+def _both_clocks(
+    civil: pd.DatetimeIndex, table: pa.Table, layout: Layout, timezone: str | None, spec: SourceSpec
+) -> Clock:
+    """Civil and UTC times side by side, as our own frames are saved; they must agree with the zone."""
+    utc, _ = _parse(table, str(layout.utc), spec)
+    utc = utc.tz_localize("UTC") if utc.tz is None else utc.tz_convert("UTC")
+    known = ~utc.isna()
+    offsets = np.unique(
+        (civil - utc.tz_localize(None))[known].to_numpy().astype("timedelta64[m]").astype(int)
+    )
+    if timezone is None:
+        timezone = _fixed_zone(int(offsets[0])) if len(offsets) == 1 else None
+    if timezone is None:
+        raise SourceError(
+            f"The civil and UTC times of {spec.shown} differ by {[int(o) for o in offsets[:4]]} min, so the "
+            "zone has summer time. Give it with --timezone, for example --timezone Europe/Paris."
+        )
+    expected = civil_to_utc(civil, timezone)
+    wrong = np.flatnonzero(known & (expected != utc))
+    if len(wrong):
+        raise SourceError(
+            f"The two clocks of {spec.shown} do not agree with time zone {timezone}: {civil[wrong[0]]} "
+            f"is given as {utc[wrong[0]]}, expected {expected[wrong[0]]} ({len(wrong)} rows). "
+            "Correct --timezone."
+        )
+    return Clock(civil, expected, timezone, False)
+
+
+def _instants(table: pa.Table, layout: Layout, spec: SourceSpec) -> tuple[pd.DatetimeIndex, str | None]:
+    """Times as recorded (naive, or aware) and the zone they name, if any."""
+    if layout.date is None:
+        return _parse(table, layout.time, spec)
+    date, time = (table[name].cast(pa.string()) for name in (layout.date, layout.time))
+    day = pc.replace_substring_regex(date, "[ T]00:00:00.*$", "")  # a date may carry a midnight
+    return _parse_strings(pc.binary_join_element_wise(day, time, " "), f"{layout.date} + {layout.time}", spec)
+
+
+def _parse(table: pa.Table, name: str, spec: SourceSpec) -> tuple[pd.DatetimeIndex, str | None]:
+    values, kind = table[name], table[name].type
+    if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
+        return _parse_strings(values.cast(pa.string()), name, spec)
+    if values.null_count and normalise(name) != INTERVAL_START_UTC:
+        _refuse(values, pc.is_null(values), name, spec)
+    zone = getattr(kind, "tz", None)
+    seconds = values.cast(pa.timestamp("s", zone), safe=False).cast(pa.timestamp("s"), safe=False)
+    times = pd.DatetimeIndex(seconds.to_numpy())
+    if zone is None:
+        return times, None
+    fixed = re.fullmatch(r"([+-])(\d{2}):(\d{2})", zone)
+    return times.tz_localize("UTC"), _fixed_zone(_offset_minutes(zone)) if fixed else zone
+
+
+def _parse_strings(
+    values: pa.ChunkedArray, name: str, spec: SourceSpec
+) -> tuple[pd.DatetimeIndex, str | None]:
+    values = pc.utf8_trim_whitespace(values)
+    zones = pc.struct_field(pc.extract_regex(values, _ZONE), "zone").unique().to_pylist()
+    zones = [zone for zone in zones if zone]
+    if len(zones) > 1:
+        raise SourceError(f"Times of '{name}' in {spec.shown} name several zones: {zones[:4]}. Use one.")
+    if zones:
+        values = pc.replace_substring_regex(values, r"\s*\[?[A-Z][A-Za-z]+/[A-Za-z_/+-]+\d*\]?$", "")
+    offset = pc.struct_field(pc.extract_regex(values, _OFFSET), "offset")
+    has_offset = pc.is_valid(offset)
+    if not pc.any(has_offset).as_py():
+        times = _parse_naive(values, name, spec)
+        return (times.tz_localize(zones[0]).tz_convert("UTC"), zones[0]) if zones else (times, None)
+    if not pc.all(has_offset).as_py():
+        _refuse(values, pc.invert(has_offset), name, spec)
+    times = _parse_naive(
+        pc.replace_substring_regex(values, r"\s?(Z|UTC|GMT|[+-]\d{2}(:?\d{2})?)$", ""), name, spec
+    )
+    codes = offset.combine_chunks().dictionary_encode()
+    minutes = np.array([_offset_minutes(text) for text in codes.dictionary.to_pylist()])
+    shift = pd.to_timedelta(minutes[codes.indices.to_numpy()] * 60, unit="s").as_unit("s")
+    zone = zones[0] if zones else _fixed_zone(int(minutes[0])) if len(set(minutes)) == 1 else None
+    return (times - shift).tz_localize("UTC"), zone
+
+
+def _parse_naive(values: pa.ChunkedArray, name: str, spec: SourceSpec) -> pd.DatetimeIndex:
+    """Naive times by the form that fits every row; of day/month and month/day the more regular one."""
+    values = pc.replace_substring_regex(values, r"(:\d{2})\.\d+$", r"\1")
+    first = values.slice(0, 1)
+    parsed = [
+        _strptime(values, form) for form in FORMATS if _strptime(first, form).null_count < len(first)
+    ] or [_strptime(values, FORMATS[0])]
+    fits = [times for times in parsed if times.null_count == 0]
+    if not fits:
+        best = min(parsed, key=lambda times: times.null_count)
+        _refuse(values, pc.is_null(best), name, spec)
+    candidates = [pd.DatetimeIndex(times.to_numpy()) for times in fits]
+    return min(candidates, key=lambda times: len(np.unique(np.diff(times.to_numpy()))))
+
+
+def _strptime(values: pa.ChunkedArray, form: str) -> pa.ChunkedArray:
+    times = pc.strptime(values, format=form, unit="s", error_is_null=True)
+    return pc.if_else(pc.greater_equal(pc.year(times), 1900), times, pa.scalar(None, times.type))
+
+
+def _refuse(values: pa.ChunkedArray, bad: pa.ChunkedArray, name: str, spec: SourceSpec) -> NoReturn:
+    row = pc.index(bad, True).as_py()
+    count = pc.sum(bad).as_py()
+    raise SourceError(
+        f"Cannot read the time of data row {row + 1} of {spec.shown}: found {values[row].as_py()!r} in "
+        f"column '{name}' ({count} such rows). Write times as 2010-01-31 23:59:00, with or without an "
+        "offset, or name the right column with --time-column."
+    )
+
+
+def _offset_minutes(text: str) -> int:
+    if text in ("Z", "UTC", "GMT"):
+        return 0
+    digits = text[1:].replace(":", "").ljust(4, "0")
+    return (-1 if text[0] == "-" else 1) * (60 * int(digits[:2]) + int(digits[2:]))
+
+
+def _fixed_zone(minutes: int) -> str:
+    """The zone of one constant offset: UTC, Etc/GMT-1 for whole hours (its sign is inverted), UTC+05:30."""
+    if minutes == 0:
+        return "UTC"
+    if minutes % 60 == 0:
+        return f"Etc/GMT{-minutes // 60:+d}"
+    return f"UTC{'+' if minutes > 0 else '-'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"

@@ -1,0 +1,75 @@
+"""What a user says about a source, and what reading it gives."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from smartgrid_pipeline.core.schema import CHANNELS, Meter
+
+
+@dataclass(frozen=True)
+class SourceSpec:
+    """Where readings are and what their file does not say itself; None means "find it in the data".
+
+    ``location`` is "uci", the path of a file or folder, or an SQLAlchemy URL (with ``table`` or ``query``).
+    ``unit`` (kW, W, kWh or Wh per interval) is that of the power or energy column.
+    """
+
+    location: str = "uci"
+    meter_id: str | None = None
+    time_column: str | None = None
+    value_column: str | None = None
+    unit: str | None = None
+    timezone: str | None = None
+    table: str | None = None
+    query: str | None = None
+    holiday_country: str | None = None
+    school_zone: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The location without its password, fit for messages and logs."""
+        return re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", self.location)
+
+
+@dataclass(frozen=True)
+class DataIdentity:
+    """Which data exactly: equal identities are equal readings."""
+
+    sha256: str
+    rows: int
+    first: str
+    last: str
+    location: str
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Readings:
+    """One meter's readings as recorded: rows in their order with repeats kept, channels in canonical units.
+
+    ``frame`` is indexed by INTERVAL_START (civil clock, naive); ``notes`` announce what was assumed.
+    """
+
+    frame: pd.DataFrame
+    meter: Meter
+    identity: DataIdentity
+    notes: tuple[str, ...] = ()
+
+
+def identify(frame: pd.DataFrame, location: str, sha256: str | None = None) -> DataIdentity:
+    """The identity of a readings frame; hashes times and channels unless the source's own hash is given."""
+    channels = tuple(channel for channel in CHANNELS if channel in frame)
+    if sha256 is None:
+        digest = hashlib.sha256()
+        digest.update(frame.index.to_numpy().astype("datetime64[s]").tobytes())
+        for channel in channels:
+            digest.update(channel.encode())
+            digest.update(np.ascontiguousarray(frame[channel].to_numpy(np.float64)).tobytes())
+        sha256 = digest.hexdigest()
+    return DataIdentity(
+        sha256, len(frame), str(frame.index.min()), str(frame.index.max()), location, channels
+    )
