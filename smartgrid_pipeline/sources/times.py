@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from smartgrid_pipeline.core.meter_data import civil_to_utc
-from smartgrid_pipeline.core.schema import INTERVAL_START_UTC, SourceError
-from smartgrid_pipeline.sources.columns import Layout, normalise
+from smartgrid_pipeline.core.schema import SourceError
+from smartgrid_pipeline.sources.columns import Layout
 from smartgrid_pipeline.sources.values import SourceSpec
 
 FORMATS = (
@@ -91,12 +91,11 @@ def _both_clocks(
     civil: pd.DatetimeIndex, table: pa.Table, layout: Layout, timezone: str | None, spec: SourceSpec
 ) -> Clock:
     """Civil and UTC times side by side, as our own frames are saved; they must agree with the zone."""
-    utc, _ = _parse(table, str(layout.utc), spec)
+    valid = pc.is_valid(table[str(layout.utc)])
+    civil_known = civil[valid.to_numpy()]
+    utc, _ = _parse(table.filter(valid), str(layout.utc), spec)
     utc = utc.tz_localize("UTC") if utc.tz is None else utc.tz_convert("UTC")
-    known = ~utc.isna()
-    offsets = np.unique(
-        (civil - utc.tz_localize(None))[known].to_numpy().astype("timedelta64[m]").astype(int)
-    )
+    offsets = np.unique((civil_known - utc.tz_localize(None)).to_numpy().astype("timedelta64[m]").astype(int))
     if timezone is None:
         timezone = _fixed_zone(int(offsets[0])) if len(offsets) == 1 else None
     if timezone is None:
@@ -104,15 +103,15 @@ def _both_clocks(
             f"The civil and UTC times of {spec.shown} differ by {[int(o) for o in offsets[:4]]} min, so the "
             "zone has summer time. Give it with --timezone, for example --timezone Europe/Paris."
         )
-    expected = civil_to_utc(civil, timezone)
-    wrong = np.flatnonzero(known & (expected != utc))
+    expected = civil_to_utc(civil_known, timezone)
+    wrong = np.flatnonzero(expected != utc)
     if len(wrong):
+        row = wrong[0]
         raise SourceError(
-            f"The two clocks of {spec.shown} do not agree with time zone {timezone}: {civil[wrong[0]]} "
-            f"is given as {utc[wrong[0]]}, expected {expected[wrong[0]]} ({len(wrong)} rows). "
-            "Correct --timezone."
+            f"The two clocks of {spec.shown} do not agree with time zone {timezone}: {civil_known[row]} is "
+            f"given as {utc[row]}, expected {expected[row]} ({len(wrong)} rows). Correct --timezone."
         )
-    return Clock(civil, expected, timezone, False)
+    return Clock(civil, civil_to_utc(civil, timezone), timezone, False)
 
 
 def _instants(table: pa.Table, layout: Layout, spec: SourceSpec) -> tuple[pd.DatetimeIndex, str | None]:
@@ -128,7 +127,7 @@ def _parse(table: pa.Table, name: str, spec: SourceSpec) -> tuple[pd.DatetimeInd
     values, kind = table[name], table[name].type
     if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
         return _parse_strings(values.cast(pa.string()), name, spec)
-    if values.null_count and normalise(name) != INTERVAL_START_UTC:
+    if values.null_count:
         _refuse(values, pc.is_null(values), name, spec)
     zone = getattr(kind, "tz", None)
     seconds = values.cast(pa.timestamp("s", zone), safe=False).cast(pa.timestamp("s"), safe=False)
