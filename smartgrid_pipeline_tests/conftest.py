@@ -35,7 +35,7 @@ def make_readings(
     index = pd.date_range(start, periods=days * 1440 // step, freq=f"{step}min", name=INTERVAL_START)
     hour = index.hour.to_numpy() + index.minute.to_numpy() / 60
     shape = 0.25 + 0.35 * np.exp(-((hour - 8) ** 2) / 3) + 0.7 * np.exp(-((hour - 19.5) ** 2) / 6)
-    shape = shape * np.where(index.dayofweek.to_numpy() >= 5, 1.2, 1.0)
+    shape = shape * np.where(index.day_of_week.to_numpy() >= 5, 1.2, 1.0)
     slow = np.convolve(rng.normal(0, 1, len(index)), np.ones(30) / 30, "same")
     kettle = (rng.random(len(index)) < 0.004 * shape * step).astype(float)
     kettle = np.minimum(np.convolve(kettle, np.ones(max(1, 8 // step)))[: len(index)], 1) * 1.8
