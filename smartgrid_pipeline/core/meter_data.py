@@ -28,6 +28,9 @@ Flags = npt.NDArray[np.bool_]
 DEFECT_COLUMNS = ("start", "end", "kind", "minutes", "channels")
 """Defects table: first and last interval start (civil clock, both inclusive), kind, length, channels hit."""
 
+DEFECT_KINDS = ("gap", "chance_copy", "dst_copy", "freeze")
+"""Every kind of defect that ``defect_kinds`` tells apart."""
+
 DAY = 1440
 CHANCE_SHARE = 2e-5
 """Exact repeats of the day before may be chance in at most this share of rows; shorter runs stay."""

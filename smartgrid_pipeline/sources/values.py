@@ -46,6 +46,11 @@ class DataIdentity:
     location: str
     channels: tuple[str, ...]
 
+    @property
+    def span(self) -> str:
+        """From when to when, as a part of a sentence."""
+        return f"runs from {self.first} to {self.last}"
+
 
 @dataclass(frozen=True)
 class Readings:

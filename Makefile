@@ -1,0 +1,44 @@
+# Every target installs what it needs into .venv once, then does its work. CI types the same words.
+PYTHON ?= python3
+BIN := .venv/bin
+MONTH ?=
+export DAGSTER_DISABLE_TELEMETRY := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export GX_ANALYTICS_ENABLED := false
+
+.PHONY: help install run test check dev format clean
+
+help:            ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/ —/'
+
+install: .venv/installed  ## the environment, from requirements.lock
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+run: install     ## the main job on the real house: raw minutes to a gated champion (MONTH=2010-10 to choose)
+	$(BIN)/smartgrid run $(if $(MONTH),--month $(MONTH))
+
+test: install    ## the tests
+	$(BIN)/python -m pytest
+
+check: install   ## format, lint, types, import contracts, Dagster definitions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/dagster definitions validate -w workspace.yaml --log-level warning
+
+dev: install     ## Dagster and MLflow UIs on loopback; Ctrl-C stops both
+	@$(BIN)/smartgrid ui
+
+format: install  ## rewrite the sources in the house style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:           ## remove caches; data and runs stay
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info

@@ -1,0 +1,1 @@
+"""What the commands do: run a month, show results, start the UIs."""

@@ -1,0 +1,134 @@
+"""``smartgrid run``: history, then the month, with progress, and the result table at the end."""
+
+import hashlib
+import json
+import os
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from smartgrid_pipeline.console import results
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from smartgrid_pipeline.orchestration.resources import Workbench
+    from smartgrid_pipeline.settings import Settings
+
+
+def run(settings: "Settings", month: str | None, force: bool, err: Console, out: Console) -> None:
+    """Take a month from raw readings to a gated champion and print the result table.
+
+    Raises SmartgridError with the reason when a step fails; champion, data and registry then stay as they
+    were.
+    """
+    begun = time.monotonic()
+    err.print(f"[bold]smartgrid[/] reads [cyan]{settings.source}[/] …")
+    from smartgrid_pipeline.orchestration import launch
+    from smartgrid_pipeline.orchestration.instance import open_instance
+    from smartgrid_pipeline.orchestration.resources import Workbench
+
+    workbench = Workbench(settings)
+    month = launch.choose_month(workbench, month)
+    for note in workbench.readings.notes:
+        err.print(f"  note: {note}", highlight=False)
+    settings = _first_month(settings, launch.source_months(workbench)[0])
+    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    with open_instance(settings.dagster_home) as instance:
+        state = _state(workbench, month)
+        if not force and _last_state(workbench, month) == state:
+            err.print(f"Nothing has changed since {month} was run: readings, code and settings are the same.")
+        else:
+            _run_changed(settings, workbench, instance, month, err)
+            _keep_state(workbench, month, state)
+    document = results.report(settings, month)
+    results.print_report(document, out)
+    err.print(f"[green]done[/] in {time.monotonic() - begun:.0f} s")
+    results.print_where_to_look(settings, document, out)
+
+
+def _run_changed(
+    settings: "Settings", workbench: "Workbench", instance: "dg.DagsterInstance", month: str, err: Console
+) -> None:
+    from smartgrid_pipeline.definitions import create_definitions
+    from smartgrid_pipeline.orchestration import launch
+
+    definitions = create_definitions(settings)
+    with _progress(err) as progress:
+        missing = launch.missing_months(instance, workbench, month)
+        if missing:
+            steps = _Steps(progress, f"history {missing[0]} … {missing[-1]}", 4)
+            history = launch.take_in_history(definitions, instance, workbench, month, steps)
+            for verdict in history.refused:
+                progress.console.print(f"[yellow]left out[/] {verdict.summary()}", highlight=False)
+        job = launch.resolve_job(definitions, "monthly_retraining")
+        steps = _Steps(progress, f"month {month}", len(job.graph.node_defs))
+        launch.run_job(definitions, instance, "monthly_retraining", [month], steps)
+
+
+class _Steps:
+    """Shows the steps of a run as one progress bar."""
+
+    def __init__(self, progress: Progress, title: str, total: int) -> None:
+        self.progress, self.title = progress, title
+        self.task = progress.add_task(title, total=total)
+        self.begun: dict[str, float] = {}
+
+    def __call__(self, step: str, what: str) -> None:
+        """Take notice of one event of a step."""
+        if what == "start":
+            self.begun[step] = time.monotonic()
+            self.progress.update(self.task, description=f"{self.title}: {step}")
+            return
+        seconds = time.monotonic() - self.begun.get(step, time.monotonic())
+        mark = {"success": "[green]✓[/]", "skipped": "[yellow]–[/]", "failure": "[red]✗[/]"}[what]
+        self.progress.console.print(f"  {mark} {step} [dim]{seconds:.1f} s[/]", highlight=False)
+        self.progress.update(self.task, advance=1, description=self.title)
+
+
+def _progress(err: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+    )
+
+
+def _first_month(settings: "Settings", first: str) -> "Settings":
+    """Partitions must begin no later than the readings do."""
+    if first >= settings.first_month:
+        return settings
+    os.environ["SMARTGRID_FIRST_MONTH"] = first
+    return settings.model_copy(update={"first_month": first})
+
+
+def _state(workbench: "Workbench", month: str) -> str:
+    """What a run of the month depends on: readings, code, settings."""
+    from smartgrid_pipeline.orchestration.training import code_sha256
+
+    parts = (
+        workbench.readings.identity.sha256,
+        repr(workbench.readings.meter),
+        code_sha256(),
+        repr(workbench.budget),
+        repr(workbench.settings.alarms_per_month),
+        month,
+    )
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()
+
+
+def _last_state(workbench: "Workbench", month: str) -> str | None:
+    path = workbench.settings.data_dir / "runs" / f"{month}.json"
+    return json.loads(path.read_text())["state"] if path.exists() else None
+
+
+def _keep_state(workbench: "Workbench", month: str, state: str) -> None:
+    from smartgrid_pipeline.orchestration.resources import write_atomically
+
+    path = workbench.settings.data_dir / "runs" / f"{month}.json"
+    write_atomically(path, json.dumps({"month": month, "state": state}).encode())

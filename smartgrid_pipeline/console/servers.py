@@ -1,0 +1,89 @@
+"""``smartgrid ui``: the Dagster and MLflow UIs of one meter, on loopback, started and stopped together."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from smartgrid_pipeline.core.schema import SmartgridError
+from smartgrid_pipeline.settings import Settings
+
+
+def serve(settings: Settings, dagster_port: int, mlflow_port: int, err: Console) -> None:
+    """Run both UIs until interrupted; end both when one ends. Raises SmartgridError when a port is taken."""
+    from smartgrid_pipeline.orchestration.instance import prepare_home
+    from smartgrid_pipeline.orchestration.resources import Workbench
+
+    for port in (dagster_port, mlflow_port):
+        _require_free(port)
+    prepare_home(settings.dagster_home)
+    _ = Workbench(settings).registry  # its database must exist before two servers ask for it
+    environment = os.environ | {
+        "DAGSTER_HOME": str(settings.dagster_home),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    signal.signal(signal.SIGTERM, _interrupt)
+    commands = {
+        "Dagster": [_program("dagster"), "dev", "-h", "127.0.0.1", "-p", str(dagster_port),
+                    "-m", "smartgrid_pipeline.definitions"],
+        "MLflow": [_program("mlflow"), "server", "--host", "127.0.0.1", "--port", str(mlflow_port),
+                   "--workers", "1", "--backend-store-uri", settings.mlflow_uri,
+                   "--artifacts-destination", str(settings.mlflow_dir / "artifacts")],
+    }  # fmt: skip
+    running = {
+        name: subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603 - fixed commands
+        for name, command in commands.items()
+    }
+    err.print(f"Dagster: http://127.0.0.1:{dagster_port}    MLflow: http://127.0.0.1:{mlflow_port}    Ctrl-C stops.")
+    try:
+        while all(process.poll() is None for process in running.values()):
+            time.sleep(0.5)
+        ended = [name for name, process in running.items() if process.poll() is not None]
+        raise SmartgridError(f"{' and '.join(ended)} ended by itself; its last lines above say why.")
+    except KeyboardInterrupt:
+        err.print("stopping …")
+    finally:
+        for process in running.values():
+            _stop(process)
+
+
+def _program(name: str) -> str:
+    """A program of this environment. Raises SmartgridError when it is not installed."""
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if not found:
+        raise SmartgridError(f"The program {name} is not installed; `make install` installs it.")
+    return found
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise SmartgridError(f"Port {port} is taken: stop what uses it or choose another.") from error
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a server and the processes it started: ask, wait, then insist."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            break
+        os.killpg(process.pid, number)
+        try:
+            process.wait(timeout=12)
+        except subprocess.TimeoutExpired:
+            continue

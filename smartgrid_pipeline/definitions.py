@@ -1,0 +1,34 @@
+"""Table of contents for Dagster: every asset, check, job, schedule, sensor and resource."""
+
+import dagster as dg
+
+from smartgrid_pipeline.orchestration import automation, partitions
+from smartgrid_pipeline.orchestration.assets import anomaly, candidates, readings, release
+from smartgrid_pipeline.orchestration.resources import MonthlyParquet, Workbench
+from smartgrid_pipeline.settings import Settings
+
+
+def create_definitions(settings: Settings) -> dg.Definitions:
+    """The code location of one meter."""
+    months = partitions.months(settings.first_month)
+    jobs = automation.jobs()
+    with partitions.previews_accepted():
+        assets = [
+            *readings.assets(months),
+            *candidates.assets(months),
+            *anomaly.assets(months),
+            *release.assets(months),
+        ]
+    return dg.Definitions(
+        assets=assets,
+        jobs=list(jobs.values()),
+        schedules=[automation.monthly_schedule(jobs["monthly_retraining"], months)],
+        sensors=[automation.failure_notice],
+        resources={
+            "workbench": Workbench(settings),
+            "io_manager": MonthlyParquet(directory=str(settings.data_dir)),
+        },
+    )
+
+
+defs = create_definitions(Settings())

@@ -1,0 +1,101 @@
+"""From the source to features: raw_readings → validated_readings → feature_table, and the defects found."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pandas as pd
+
+from smartgrid_pipeline.orchestration import checks, intake, present
+from smartgrid_pipeline.orchestration.partitions import WITH_MONTH_BEFORE, month_of
+from smartgrid_pipeline.orchestration.resources import Workbench
+
+Published = Iterator[dg.AssetCheckResult | dg.MaterializeResult[pd.DataFrame]]
+
+
+def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """The data assets over the months given."""
+    specs = checks.specs(months)
+    with_context = {"partition_mapping": WITH_MONTH_BEFORE}
+
+    @dg.asset(
+        partitions_def=months,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        retry_policy=dg.RetryPolicy(max_retries=2, delay=5),
+        group_name="readings",
+        kinds={"parquet"},
+        owners=["team:data"],
+    )
+    def raw_readings(
+        context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Workbench]
+    ) -> dg.MaterializeResult[pd.DataFrame]:
+        """The meter's readings of the month exactly as recorded, in canonical columns and units."""
+        source = workbench.readings
+        workbench.remember_meter(source.meter)
+        rows = intake.take_months(source.frame, run_months(context), source.identity.span)
+        facts = present.readings(rows) | present.identity(source)
+        return dg.MaterializeResult(value=rows, metadata=facts)
+
+    @dg.asset(
+        partitions_def=months,
+        ins={"raw_readings": dg.AssetIn(**with_context)},
+        check_specs=[specs["readings_pass_audit"]],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name="readings",
+        kinds={"parquet", "great_expectations"},
+        owners=["team:data"],
+    )
+    def validated_readings(
+        context: dg.AssetExecutionContext,
+        raw_readings: pd.DataFrame,
+        workbench: dg.ResourceParam[Workbench],
+    ) -> Published:
+        """Readings whose audit passed, on a regular civil grid; hidden gaps, copies and freezes masked."""
+        clean, verdicts = intake.validate(raw_readings, workbench.meter, run_months(context))
+        audits = {"readings_pass_audit": verdicts}
+        yield from checks.publish_if_passed(context, workbench, audits, clean, present.readings(clean))
+
+    @dg.asset(
+        partitions_def=months,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name="readings",
+        kinds={"parquet"},
+        owners=["team:data"],
+    )
+    def defects(
+        validated_readings: pd.DataFrame, workbench: dg.ResourceParam[Workbench]
+    ) -> dg.MaterializeResult[pd.DataFrame]:
+        """What was found wrong with the month's readings: start, end, kind, minutes, channels."""
+        found = intake.defects_of(validated_readings, workbench.meter)
+        return dg.MaterializeResult(value=found, metadata=present.defects(found))
+
+    @dg.asset(
+        partitions_def=months,
+        ins={"validated_readings": dg.AssetIn(**with_context)},
+        check_specs=[specs["features_pass_audit"], specs["features_never_see_the_future"]],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name="readings",
+        kinds={"parquet", "great_expectations"},
+        owners=["team:data"],
+    )
+    def feature_table(
+        context: dg.AssetExecutionContext,
+        validated_readings: pd.DataFrame,
+        workbench: dg.ResourceParam[Workbench],
+    ) -> Published:
+        """The 31 causal features of each working interval of the month, beside the readings inside it."""
+        checks.require_passed(context, "readings_pass_audit")
+        table, verdicts = intake.build_features(validated_readings, workbench.meter, run_months(context))
+        audits = {
+            "features_pass_audit": verdicts,
+            "features_never_see_the_future": intake.audit_leakage(
+                validated_readings, workbench.meter, run_months(context)
+            ),
+        }
+        yield from checks.publish_if_passed(context, workbench, audits, table, present.readings(table))
+
+    return [raw_readings, validated_readings, defects, feature_table]
+
+
+def run_months(context: dg.AssetExecutionContext) -> list[str]:
+    """The months of this run, in order."""
+    return sorted(month_of(key) for key in context.partition_keys)

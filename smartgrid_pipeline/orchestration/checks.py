@@ -1,0 +1,141 @@
+"""Blocking checks: what each asserts, how an audit reports it, and the guard that reads it downstream.
+
+A blocking check stops its own run only. A later run that selects just the downstream assets would walk
+around it, so those assets call ``require_passed`` and the registry asks for the verdicts again.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+import pandas as pd
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.event_log.base import PartitionKeyFilter
+
+from smartgrid_pipeline.core.schema import Verdict
+from smartgrid_pipeline.orchestration.partitions import month_of
+from smartgrid_pipeline.orchestration.resources import Workbench
+
+
+CHECKED = {
+    "readings_pass_audit": ("validated_readings", "Readings are complete, possible and in order."),
+    "features_pass_audit": ("feature_table", "Features are complete and within their physical bounds."),
+    "features_never_see_the_future": ("feature_table", "Poison after a cut leaves features untouched."),
+    "evidence_is_complete": ("comparison_report", "Every model was audited and scored on the same rows."),
+}
+"""Every blocking check: the asset it guards and what it asserts."""
+
+
+def specs(months: dg.PartitionsDefinition) -> dict[str, dg.AssetCheckSpec]:
+    """The checks by name, partitioned by month so that each month keeps its own status."""
+    return {
+        name: dg.AssetCheckSpec(name, asset=asset, description=text, blocking=True, partitions_def=months)
+        for name, (asset, text) in CHECKED.items()
+    }
+
+
+def publish_if_passed(
+    context: dg.AssetExecutionContext,
+    workbench: Workbench,
+    audits: dict[str, Sequence[Verdict]],
+    value: pd.DataFrame,
+    metadata: dict[str, dg.MetadataValue | float | int | str],
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[pd.DataFrame]]:
+    """Audit, then publish, in one step: results of every check first, the frame only when all passed.
+
+    ``audits`` maps a check's name to its verdicts, one per month of the run. Raises dg.Failure with the
+    readable verdict when one did not pass; nothing is written then.
+    """
+    for verdicts in audits.values():
+        for verdict in verdicts:
+            workbench.verdicts.write(verdict)
+    results = [_result(context, name, verdicts) for name, verdicts in audits.items()]
+    if len(context.partition_keys) > 1:
+        _record_each_month(context, audits)
+    failed = [v for verdicts in audits.values() for v in verdicts if not v.passed]
+    if failed:
+        yield from results
+        raise dg.Failure(
+            description="Not published.\n" + "\n".join(verdict.summary() for verdict in failed),
+            metadata={"verdict": dg.MetadataValue.md(as_markdown(failed))},
+            allow_retries=False,
+        )
+    yield dg.MaterializeResult(value=value, check_results=results, metadata=metadata)
+
+
+def _result(
+    context: dg.AssetExecutionContext, name: str, verdicts: Sequence[Verdict]
+) -> dg.AssetCheckResult:
+    failed = [verdict for verdict in verdicts if not verdict.passed]
+    return dg.AssetCheckResult(
+        check_name=name,
+        asset_key=context.asset_key,
+        passed=bool(verdicts) and not failed,
+        metadata={
+            "audited": len(verdicts),
+            "failed": len(failed),
+            "verdict": dg.MetadataValue.md(as_markdown(failed or verdicts[-1:])),
+        },
+    )
+
+
+def _record_each_month(
+    context: dg.AssetExecutionContext, audits: dict[str, Sequence[Verdict]]
+) -> None:
+    """In a run over many months Dagster records one status for all; give every month its own."""
+    months = {month_of(key): key for key in context.partition_keys}
+    for name, verdicts in audits.items():
+        for verdict in verdicts:
+            if verdict.subject in months:
+                context.instance.report_runless_asset_event(
+                    dg.AssetCheckEvaluation(
+                        asset_key=context.asset_key,
+                        check_name=name,
+                        passed=verdict.passed,
+                        partition=months[verdict.subject],
+                        metadata={"verdict": dg.MetadataValue.md(as_markdown([verdict]))},
+                        blocking=True,
+                    )
+                )
+
+
+def as_markdown(verdicts: Sequence[Verdict]) -> str:
+    """Verdicts as a table: rule, what was found, what was demanded."""
+    lines = []
+    for verdict in verdicts:
+        lines += [f"**{verdict.suite} of {verdict.subject}: {'passed' if verdict.passed else 'FAILED'}**", ""]
+        lines += ["| | rule | found | demanded |", "|---|---|---|---|"]
+        lines += [
+            f"| {'✓' if f.passed else ('✗' if f.severity == 'critical' else '!')} | {f.rule} | {f.found} "
+            f"| {f.demanded} |"
+            for f in verdict.findings
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def require_passed(context: dg.AssetExecutionContext, *names: str) -> None:
+    """Refuse to work on a month unless the latest status of each named check, for that month, is passed.
+
+    Raises dg.Failure. Reads Dagster's event log storage, which is not public API: pinned below 1.14.
+    """
+    keys = [dg.AssetCheckKey(dg.AssetKey(CHECKED[name][0]), name) for name in names]
+    for partition in context.partition_keys:
+        refused = _not_passed(context.instance, keys, partition)
+        if refused:
+            raise dg.Failure(
+                description=f"Refused for {month_of(partition)}: checks have not passed ({'; '.join(refused)}). "
+                "Correct the readings and materialise the checked assets again.",
+                allow_retries=False,
+            )
+
+
+def _not_passed(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey], partition: str) -> list[str]:
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        keys, partition_filter=PartitionKeyFilter(key=partition)
+    )
+    return [
+        f"{key.asset_key.to_user_string()}.{key.name} "
+        + (records[key].status.value.lower() if key in records else "never run")
+        for key in keys
+        if key not in records or records[key].status != AssetCheckExecutionRecordStatus.SUCCEEDED
+    ]

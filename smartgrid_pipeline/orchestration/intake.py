@@ -1,0 +1,88 @@
+"""From recorded rows to validated readings and features of whole months: the work behind the data assets."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from smartgrid_pipeline.core import features, meter_data
+from smartgrid_pipeline.core.schema import DataError, Meter, Verdict
+from smartgrid_pipeline.orchestration.partitions import bounds
+from smartgrid_pipeline.orchestration.resources import months_of
+
+DEFECT = "defect"
+"""Column of validated readings: the kind of defect of a masked row, "" elsewhere."""
+
+
+def take_months(frame: pd.DataFrame, months: Sequence[str], found: str) -> pd.DataFrame:
+    """The rows of some months. Raises DataError, saying what there is, when there are none."""
+    rows = frame[months_of(frame).isin(months).to_numpy()]
+    if rows.empty:
+        raise DataError(
+            f"The source has no readings in {_span(months)}: it {found}. Choose a month inside, with --month."
+        )
+    return rows
+
+
+def validate(
+    recorded: pd.DataFrame, meter: Meter, months: Sequence[str]
+) -> tuple[pd.DataFrame, list[Verdict]]:
+    """Masked readings of the months on a regular grid, and the verdict of each month's audit.
+
+    ``recorded`` holds rows as recorded, the month before the first one too where there is one.
+    """
+    from smartgrid_pipeline import quality
+
+    grid = meter_data.to_grid(recorded, meter)
+    kinds = meter_data.defect_kinds(grid)
+    clean = meter_data.mask(grid, kinds)
+    recorded_month, grid_month = months_of(recorded).to_numpy(), months_of(clean).to_numpy()
+    verdicts = []
+    for month in months:
+        before = clean[grid_month == _month_before(month)]
+        verdicts.append(
+            quality.audit_readings(
+                recorded[recorded_month == month], meter, month, earlier=before if len(before) else None
+            )
+        )
+    clean[DEFECT] = pd.Categorical(kinds.to_numpy(), ["", *meter_data.DEFECT_KINDS])
+    return clean[pd.Index(grid_month).isin(months)], verdicts
+
+
+def build_features(
+    validated: pd.DataFrame, meter: Meter, months: Sequence[str]
+) -> tuple[pd.DataFrame, list[Verdict]]:
+    """The feature table of the months and the verdict of each month's audit."""
+    from smartgrid_pipeline import quality
+
+    table = features.table(meter_data.resample(validated, meter), meter)
+    month = months_of(table).to_numpy()
+    table = table[pd.Index(month).isin(months)]
+    month = months_of(table).to_numpy()
+    return table, [quality.audit_features(table[month == m], meter, m) for m in months]
+
+
+def audit_leakage(validated: pd.DataFrame, meter: Meter, months: Sequence[str]) -> list[Verdict]:
+    """The poison audit of the feature builder at the middle of the newest month, as a verdict of each month.
+
+    The builder is one function for all months; the newest month's readings stand for the run.
+    """
+    from smartgrid_pipeline.core.evaluation import leakage
+
+    start, end = bounds(months[-1])
+    context = validated[validated.index >= start - pd.Timedelta(days=15)]
+    verdict = leakage.audit_features(context, meter, start + (end - start) / 2)
+    return [Verdict(verdict.suite, month, verdict.findings) for month in months]
+
+
+def defects_of(validated: pd.DataFrame, meter: Meter) -> pd.DataFrame:
+    """The defects table of validated readings."""
+    kinds = validated[DEFECT].astype(str)
+    return meter_data.defect_table(kinds, meter.step_minutes, meter.channels)
+
+
+def _month_before(month: str) -> str:
+    return str(pd.Period(month, "M") - 1)
+
+
+def _span(months: Sequence[str]) -> str:
+    return months[0] if len(months) == 1 else f"{months[0]} … {months[-1]}"
