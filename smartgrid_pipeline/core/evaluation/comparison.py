@@ -49,7 +49,7 @@ class PairedTest:
 
     @property
     def better(self) -> bool:
-        """True when ``a`` has the lower loss and chance does not explain it; never from a handful of blocks."""
+        """True when ``a`` has the lower loss and chance does not explain it; never from few blocks."""
         return self.mean_difference_percent < 0 and self.p < SIGNIFICANCE and self.n_blocks >= MIN_BLOCKS
 
     def to_dict(self) -> dict[str, Any]:
