@@ -1,0 +1,131 @@
+"""Events people can act on: what began when, which channels say so, how bad it is and what is at stake."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from smartgrid_pipeline.core.anomaly import inputs
+from smartgrid_pipeline.core.anomaly.fusion import MERGE_HOURS, Voice, merged
+from smartgrid_pipeline.core.anomaly.rules import Hit
+from smartgrid_pipeline.core.anomaly.stream import Array, Flags, Stream
+from smartgrid_pipeline.core.schema import ACTIVE_POWER
+
+EVENT_COLUMNS = (
+    "start",
+    "end",
+    "raised",
+    "kind",
+    "kinds",
+    "alarm_class",
+    "layer",
+    "channels",
+    "severity",
+    "rarity",
+    "energy_kwh",
+    "money",
+    "fault_class",
+    "explanation",
+)
+"""Events table. ``start`` and ``end`` (exclusive) bound what is wrong, ``raised`` is when that could first be
+known; ``kinds`` names every voice heard, first one first; ``energy_kwh`` is the energy in doubt.
+"""
+
+LAYERS = ("rules", "physics", "ensemble")
+"""Whom to believe first when several layers speak of one event: the most specific."""
+
+Attribution = Callable[[int], tuple[str, ...]]
+
+
+def describe(
+    stream: Stream, hits: list[Hit], voices: list[Voice], attribute: Attribution, price_per_kwh: float
+) -> pd.DataFrame:
+    """One row per merged event. ``attribute`` names the channels of an interval no rule explains."""
+    gap = stream.per_hours(MERGE_HOURS)
+    raised = [voice.alarms() for voice in voices]
+    by_rule = raised_by_rules(stream, hits)
+    union = np.any([by_rule, *raised], axis=0)
+    power = stream.mean(stream.values[ACTIVE_POWER])
+    usual = inputs.expected_power(stream, power)
+    rows = []
+    for start, end in merged(union, gap):
+        said = [hit for hit in hits if start <= hit.raised // stream.per < end]
+        heard = [v for v, flags in zip(voices, raised, strict=True) if flags[start:end].any()]
+        row = _event(stream, start, end, said, heard, attribute)
+        at = slice(max(0, min([start, *(hit.start // stream.per for hit in said)])), end)
+        energy_kwh = _energy_in_doubt(stream, power[at], usual[at], row["alarm_class"])
+        rows.append(row | {"energy_kwh": energy_kwh, "money": energy_kwh * price_per_kwh})
+    return pd.DataFrame(rows, columns=list(EVENT_COLUMNS)).astype(
+        {"start": "datetime64[s]", "end": "datetime64[s]", "raised": "datetime64[s]"}
+    )
+
+
+def raised_by_rules(stream: Stream, hits: list[Hit]) -> Flags:
+    """Working intervals in which some rule's alarm is on: from the reading that raised it on."""
+    flags = np.zeros(len(stream.times), bool)
+    for hit in hits:
+        flags[hit.raised : max(hit.end, hit.raised + 1)] = True
+    return stream.any(flags)
+
+
+def _event(
+    stream: Stream, start: int, end: int, said: list[Hit], heard: list[Voice], attribute: Attribution
+) -> dict[str, object]:
+    """The words of one event, from its rules where there are any, else from its rarest voice."""
+    kinds = list(dict.fromkeys([hit.rule.name for hit in said] + [voice.name for voice in heard]))
+    rarity = max([float(np.nanmax(voice.rarity[start:end])) for voice in heard], default=0.0)
+    common: dict[str, object] = {
+        "start": stream.intervals[start],
+        "end": stream.intervals[end - 1] + width,
+        "raised": stream.intervals[start] + width,
+        "kinds": ",".join(kinds),
+        "rarity": rarity,
+    }
+    if said:
+        longest = max(said, key=lambda hit: (hit.end - hit.start, -hit.start))
+        rule = longest.rule
+        channels = rule.channels or tuple(stream.values)
+        minutes = (longest.end - longest.start) * stream.meter.step_minutes
+        words = f"{rule.text} ({minutes} min)"
+        return common | _words(
+            rule.name, rule.alarm_class, "rules", rule.fault_class, channels, words, "high"
+        )
+    voice = min(heard, key=lambda v: (LAYERS.index(v.layer), -float(np.nanmax(v.rarity[start:end]))))
+    peak = start + int(np.nanargmax(voice.rarity[start:end]))
+    channels = voice.channels or attribute(peak)
+    odds = f"as rare as 1 in {10 ** min(rarity, 9.0):,.0f} intervals"
+    words = f"{voice.text} in {', '.join(channels)}: {odds}"
+    severity = "high" if rarity >= 8 else "medium" if rarity >= 5 else "low"
+    return common | _words(
+        voice.name, voice.alarm_class, voice.layer, voice.fault_class, channels, words, severity
+    )
+
+
+def _words(
+    kind: str,
+    alarm_class: str,
+    layer: str,
+    fault_class: str,
+    channels: tuple[str, ...],
+    text: str,
+    severity: str,
+) -> dict[str, object]:
+    return {
+        "kind": kind,
+        "alarm_class": alarm_class,
+        "layer": layer,
+        "fault_class": fault_class,
+        "channels": ",".join(channels),
+        "explanation": text,
+        "severity": severity,
+    }
+
+
+def _energy_in_doubt(stream: Stream, power: Array, usual: Array, alarm_class: object) -> float:
+    """kWh of the event that cannot be billed as they stand: all of it when the readings are invented, what
+    differs from the usual otherwise.
+    """
+    hours = stream.meter.working_minutes / 60
+    level = np.where(np.isnan(power), usual, power)
+    doubt = np.abs(level) if alarm_class == "data_quality" else np.abs(level - usual)
+    return float(np.nansum(doubt) * hours)

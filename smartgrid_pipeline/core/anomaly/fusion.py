@@ -1,0 +1,129 @@
+"""From many voices to few alarms: a budget of false alarms, hysteresis, and events people can read.
+
+A voice is one score over the working intervals, already expressed as −log10 of how rare it is. Its threshold
+is not a contamination guess but the price of a promise: so many false alarms a month on an earlier year.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from smartgrid_pipeline.core.anomaly.stream import Array, Flags, runs
+
+MERGE_HOURS = 6
+"""Alarms closer than this are one event."""
+
+HYSTERESIS = 0.8
+"""An alarm that is on goes off only below this share of its threshold."""
+
+MONTH_DAYS = 365.25 / 12
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One monitor's rarity per interval and what its alarm means; ``threshold`` inf: never raised."""
+
+    name: str
+    layer: str
+    alarm_class: str
+    fault_class: str
+    channels: tuple[str, ...]
+    rarity: Array
+    threshold: float
+    text: str
+    details: dict[str, Array] = field(default_factory=dict)
+
+    def alarms(self) -> Flags:
+        """Intervals in which this voice is raised."""
+        return hysteresis(self.rarity, self.threshold)
+
+
+def hysteresis(rarity: Array, threshold: float) -> Flags:
+    """On from ``threshold`` up, off below HYSTERESIS of it, and unchanged between or where unknown."""
+    state = np.zeros(len(rarity), np.int8)
+    with np.errstate(invalid="ignore"):
+        state[rarity >= threshold] = 1
+        state[rarity < HYSTERESIS * threshold] = -1
+    last = np.maximum.accumulate(np.where(state != 0, np.arange(len(state)), -1))
+    return np.where(last >= 0, state[np.maximum(last, 0)] == 1, False)
+
+
+def merged(flags: Flags, gap_rows: int) -> list[tuple[int, int]]:
+    """Runs of flagged rows, joined where fewer than ``gap_rows`` quiet rows lie between; end exclusive."""
+    joined: list[tuple[int, int]] = []
+    for start, end in runs(flags):
+        if joined and start - joined[-1][1] < gap_rows:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def peaks(rarity: Array, gap_rows: int) -> Array:
+    """Heights of the separate peaks of a score, highest first.
+
+    Sorted by height, a row starts a peak of its own unless it lies within ``gap_rows`` of one already
+    there; thus the number of peaks above a threshold is about the number of its merged events.
+    """
+    known = np.nan_to_num(rarity, nan=-np.inf)
+    order = np.argsort(-known, kind="stable")[: max(2_000, len(known) // 50)]
+    taken = np.zeros(len(known), bool)
+    heights = []
+    for row in order:
+        if not taken[row]:
+            heights.append(known[row])
+            taken[max(0, row - gap_rows) : row + gap_rows + 1] = True
+    return np.array(heights)
+
+
+def threshold_for(rarity: Array, events: float, gap_rows: int) -> float:
+    """The threshold that a calibration period's score passes in about ``events`` separate events.
+
+    Between two whole numbers the threshold is interpolated; below one event it lies above the highest peak.
+    """
+    heights = peaks(rarity, gap_rows)
+    heights = heights[np.isfinite(heights)]
+    if len(heights) == 0:
+        return float("inf")
+    if events < 1:
+        spacing = heights[0] - heights[min(len(heights) - 1, 5)]
+        return float(heights[0] + max(0.05, spacing / 5) * -np.log2(max(events, 1e-3)))
+    ranks = np.arange(1, len(heights) + 1) - 0.5
+    return float(np.interp(events, ranks + 0.5, heights)) + 1e-9
+
+
+def count(flags: Flags, gap_rows: int) -> int:
+    """Number of merged events."""
+    return len(merged(flags, gap_rows))
+
+
+def months(rows: int, rows_per_day: int) -> float:
+    """Length of so many working intervals, in mean months."""
+    return rows / rows_per_day / MONTH_DAYS
+
+
+def calibrate(
+    rarities: dict[str, Array], shares: dict[str, float], wanted: float, gap_rows: int
+) -> dict[str, float]:
+    """Thresholds of all voices that together spend ``wanted`` merged events on the calibration rows.
+
+    Each voice gets its share; because events of several voices merge, all are scaled by one factor until the
+    union meets the wanted number as closely as whole events allow.
+    """
+    heights: dict[str, float] = {}
+    low, high = 0.1, 4.0
+    for _ in range(18):
+        factor = (low * high) ** 0.5
+        heights = {
+            name: threshold_for(rarity, factor * shares[name] * wanted, gap_rows)
+            for name, rarity in rarities.items()
+        }
+        union: npt.NDArray[np.bool_] = np.any(
+            [hysteresis(rarities[name], heights[name]) for name in rarities], axis=0
+        )
+        if count(union, gap_rows) > wanted:
+            high = factor
+        else:
+            low = factor
+    return heights

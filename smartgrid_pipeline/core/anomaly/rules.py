@@ -1,0 +1,328 @@
+"""Deterministic rules on single readings: what no healthy meter ever records.
+
+A rule flags readings with what is known at that reading; limits that differ between meters are learned once,
+on clean readings, and are plain numbers. A hit knows when it began and when it could first be raised.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from smartgrid_pipeline.core.anomaly.stream import (
+    ALL_SUBS,
+    ELECTRICAL,
+    Array,
+    Flags,
+    Stream,
+    lag,
+    run_lengths,
+    runs,
+)
+from smartgrid_pipeline.core.meter_data import civil_to_utc
+from smartgrid_pipeline.core.schema import (
+    ACTIVE_POWER,
+    CURRENT,
+    REACTIVE_POWER,
+    SUB_METERS,
+    VOLTAGE,
+)
+
+Limits = dict[str, float]
+
+RESOLUTION = {ACTIVE_POWER: 0.002, REACTIVE_POWER: 0.002, VOLTAGE: 0.01, CURRENT: 0.2} | dict.fromkeys(
+    SUB_METERS, 0.06
+)
+"""Least significant step of each channel of a fine meter (kW, kvar, V, A, kW: 1 Wh a minute)."""
+
+DAY, HOUR = 1440, 60
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule: the readings it calls bad, how many in a row raise it, and what such an alarm means."""
+
+    name: str
+    alarm_class: str
+    fault_class: str
+    channels: tuple[str, ...]
+    shortest: Callable[[Limits], float]
+    bad: Callable[[Stream, Limits], Flags]
+    text: str
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One stretch a rule complains about, in rows of the stream: start, end (exclusive), first raised."""
+
+    rule: Rule
+    start: int
+    end: int
+    raised: int
+
+
+def _equal_to(stream: Stream, rows: int, tolerance: float = 0.0) -> Flags:
+    """Readings equal in every channel to those ``rows`` earlier, up to a multiple of the resolution."""
+    equal = np.ones(len(stream.times), bool)
+    for channel, values in stream.values.items():
+        allowed = tolerance * RESOLUTION[channel] * 1.01
+        equal &= np.abs(values - lag(values, rows)) <= allowed
+    return equal
+
+
+def _constant(values: Array) -> Flags:
+    return values == lag(values, 1)
+
+
+def _constant_all(stream: Stream) -> Flags:
+    return _equal_to(stream, 1)
+
+
+def _missing(stream: Stream, _: Limits) -> Flags:
+    missing: Flags = np.asarray(np.all(np.isnan(np.stack(list(stream.values.values()))), axis=0))
+    missing[: stream.first_row] = False
+    missing[stream.first_row + stream.rows :] = False
+    return missing
+
+
+def _copied_day(stream: Stream, limits: Limits) -> Flags:
+    """Exact repeats of the day before; a fine meter's standstill counts only inside such a repeat."""
+    equal = _equal_to(stream, DAY // stream.meter.step_minutes)
+    if not stream.has(VOLTAGE):
+        return equal & ~_constant_all(stream)
+    return equal & (run_lengths(_constant_all(stream)) < limits["frozen_readings"] - 1)
+
+
+def _copied_reading(stream: Stream, limits: Limits) -> Flags:
+    """Single exact repeats of the day before that do not sit naturally among their neighbours.
+
+    Known one reading later: the flag is on the later row.
+    """
+    equal = _equal_to(stream, DAY // stream.meter.step_minutes)
+    before = np.concatenate([[False, False], equal[:-2]])
+    middle = np.concatenate([[False], equal[:-1]])
+    alone = middle & ~before & ~equal
+    volt, power = stream.values[VOLTAGE], stream.values[ACTIVE_POWER]
+    off_voltage = np.abs(lag(volt, 1) - (lag(volt, 2) + volt) / 2)
+    off_power = np.minimum(np.abs(lag(power, 1) - lag(power, 2)), np.abs(power - lag(power, 1)))
+    return alone & ((off_voltage > limits["copy_voltage_v"]) | (off_power > limits["copy_power_kw"]))
+
+
+def _near_copy(stream: Stream, _: Limits) -> Flags:
+    return _equal_to(stream, DAY // stream.meter.step_minutes, 2.0) & (_constant_run(stream) < 3)
+
+
+def _constant_run(stream: Stream) -> Array:
+    return run_lengths(_constant_all(stream)).astype(float)
+
+
+def _repeated_hour(stream: Stream, limits: Limits) -> Flags:
+    equal = _equal_to(stream, HOUR // stream.meter.step_minutes)
+    return equal & (_constant_run(stream) < limits["frozen_readings"] - 1)
+
+
+def _frozen(stream: Stream, _: Limits) -> Flags:
+    return _constant_all(stream)
+
+
+def _stuck(channel: str) -> Callable[[Stream, Limits], Flags]:
+    def bad(stream: Stream, _: Limits) -> Flags:
+        values = stream.values[channel]
+        return _constant(values) & (values != 0)
+
+    return bad
+
+
+def _straight_line(stream: Stream, _: Limits) -> Flags:
+    """Voltage and power both without any curvature while they move: interpolated, not measured."""
+    bent = [
+        np.abs(values - 2 * lag(values, 1) + lag(values, 2)) > 2.5 * RESOLUTION[channel]
+        for channel, values in stream.values.items()
+        if channel in (ACTIVE_POWER, VOLTAGE)
+    ]
+    known = ~np.isnan(stream.values[ACTIVE_POWER]) & ~np.isnan(lag(stream.values[ACTIVE_POWER], 2))
+    return ~np.any(bent, axis=0) & known & ~_constant_all(stream)
+
+
+def _voltage_band(stream: Stream, limits: Limits) -> Flags:
+    volt = stream.values[VOLTAGE]
+    step = np.abs(volt - lag(volt, 1)) > limits["voltage_step_v"]
+    return (volt < limits["voltage_low_v"]) | (volt > limits["voltage_high_v"]) | step
+
+
+def _negative(stream: Stream, _: Limits) -> Flags:
+    return np.any([values < 0 for values in stream.values.values()], axis=0)
+
+
+def _no_power(stream: Stream, limits: Limits) -> Flags:
+    return (stream.values[ACTIVE_POWER] == 0) & (limits["lowest_power_kw"] > 0)
+
+
+def _too_much_power(stream: Stream, limits: Limits) -> Flags:
+    return stream.values[ACTIVE_POWER] > limits["highest_power_kw"]
+
+
+def _subs_above_total(stream: Stream, limits: Limits) -> Flags:
+    subs = np.sum([stream.values[sub] for sub in ALL_SUBS], axis=0)
+    return subs - stream.values[ACTIVE_POWER] > limits["sub_excess_kw"]
+
+
+def _too_little_current(stream: Stream, limits: Limits) -> Flags:
+    return stream.excess_kva < limits["excess_low_kva"]
+
+
+def _too_much_current(stream: Stream, limits: Limits) -> Flags:
+    return stream.excess_kva > np.maximum(limits["excess_high_kva"], 0.1 * stream.apparent_kva)
+
+
+def _power_unlike_current(stream: Stream, limits: Limits) -> Flags:
+    """Current that explains the recorded power badly, whichever way, for many readings on end."""
+    high = np.maximum(limits["excess_usual_kva"], 0.01 * stream.apparent_kva)
+    return (stream.excess_kva > high) | (stream.excess_kva < limits["excess_low_kva"])
+
+
+def _always(count: float) -> Callable[[Limits], float]:
+    return lambda _: count
+
+
+def _limit(name: str) -> Callable[[Limits], float]:
+    return lambda limits: limits[name]
+
+
+QUALITY, METER, GRID = "data_quality", "meter", "grid"
+
+RULES = (
+    Rule("gap", QUALITY, "missing", (), _always(1), _missing, "no reading was recorded"),
+    Rule("copied_day", QUALITY, "copied", (), _limit("copied_readings"), _copied_day,
+         "readings repeat those of the day before"),
+    Rule("copied_reading", QUALITY, "copied", (VOLTAGE,), _always(1), _copied_reading,
+         "a reading repeats the one a day before and does not fit its neighbours"),
+    Rule("near_copy", QUALITY, "copied", (VOLTAGE,), _always(4), _near_copy,
+         "readings repeat those of the day before but for the last digit"),
+    Rule("repeated_hour", QUALITY, "repeated_hour", (VOLTAGE,), _always(5), _repeated_hour,
+         "readings repeat those of the hour before"),
+    Rule("freeze", QUALITY, "frozen", (), _limit("frozen_readings"), _frozen,
+         "all channels stand still"),
+    *(
+        Rule(f"stuck_{channel}", METER, "frozen", (channel,), _limit(f"stuck_{channel}"), _stuck(channel),
+             f"{channel} stands still while it never did for so long")
+        for channel in ELECTRICAL
+    ),
+    Rule("straight_line", QUALITY, "interpolated", (VOLTAGE,), _always(10), _straight_line,
+         "readings lie on a straight line: filled in, not measured"),
+    Rule("voltage_band", GRID, "voltage", (VOLTAGE,), _always(1), _voltage_band,
+         "voltage leaves its band or jumps"),
+    Rule("negative", METER, "sign", (), _always(1), _negative, "a reading is negative"),
+    Rule("no_power", METER, "zero", (), _limit("zero_readings"), _no_power,
+         "no power at all where there always was some"),
+    Rule("too_much_power", METER, "unit", (), _always(1), _too_much_power,
+         "more power than the supply ever gave"),
+    Rule("subs_above_total", METER, "sub_meter", ALL_SUBS, _always(2), _subs_above_total,
+         "sub-meters add up to more than the total"),
+    Rule("too_little_current", METER, "inconsistent", ELECTRICAL, _always(2), _too_little_current,
+         "voltage times current is less than the recorded power"),
+    Rule("too_much_current", METER, "inconsistent", ELECTRICAL, _always(1), _too_much_current,
+         "voltage times current is far more than the recorded power"),
+    Rule("power_unlike_current", METER, "inconsistent", ELECTRICAL, _limit("unlike_readings"),
+         _power_unlike_current, "power and current have told different stories for long"),
+)  # fmt: skip
+"""Every rule; those whose channels a meter lacks are off, the ones without channels run on any meter."""
+
+
+DST_COPY = Rule("dst_copy", QUALITY, "repeated_hour", (VOLTAGE,), _always(5), _repeated_hour,
+                "an hour the clock skipped was filled with the hour after it")  # fmt: skip
+"""What a repeated hour is called when the hour it repeats does not exist on the civil clock."""
+
+
+def active(stream: Stream) -> tuple[Rule, ...]:
+    """The rules this meter's channels allow."""
+    return tuple(rule for rule in RULES if stream.has(*rule.channels))
+
+
+def learn_limits(stream: Stream, clean: Flags) -> Limits:
+    """Limits of this meter from its clean readings (``clean`` marks them): extremes with a margin."""
+    values = stream.values
+    step = stream.meter.step_minutes
+    power = values[ACTIVE_POWER][clean]
+    limits = {
+        "highest_power_kw": float(power.max()) * 1.5,
+        "lowest_power_kw": float(power.min()),
+        "zero_readings": 1.0,
+        "frozen_readings": 30.0 / step,
+        "copied_readings": 2.0,
+    }
+    if not stream.has(VOLTAGE):
+        still = _longest(_constant_all(stream) & clean)
+        limits["frozen_readings"] = max(3.0 * still, DAY / step)
+        repeats = _longest(_copied_day(stream, limits) & clean)
+        limits["copied_readings"] = max(1.5 * repeats, 180 / step)
+    for channel in [c for c in ELECTRICAL if c in values]:
+        longest = _longest(_stuck(channel)(stream, limits) & clean)
+        limits[f"stuck_{channel}"] = max(1.4 * longest, 5.0)
+    if stream.has(VOLTAGE):
+        limits |= _voltage_limits(values[VOLTAGE], values[ACTIVE_POWER], clean)
+    if stream.has(*ALL_SUBS):
+        excess = np.sum([values[sub] for sub in ALL_SUBS], axis=0) - values[ACTIVE_POWER]
+        limits["sub_excess_kw"] = max(1.2 * float(np.quantile(excess[clean], 0.99999)), 0.06)
+    if stream.has(*ELECTRICAL):
+        limits |= _excess_limits(stream, clean)
+    return limits
+
+
+def _longest(flags: Flags) -> float:
+    return float(run_lengths(flags).max(initial=0))
+
+
+def _voltage_limits(volt: Array, power: Array, clean: Flags) -> Limits:
+    step = np.abs(volt - lag(volt, 1))[clean & np.concatenate([[False], clean[:-1]])]
+    off = np.abs(volt[1:-1] - (volt[:-2] + volt[2:]) / 2)
+    jump = np.minimum(np.abs(power[1:-1] - power[:-2]), np.abs(power[1:-1] - power[2:]))
+    inner = clean[1:-1]
+    low, high = float(volt[clean].min()), float(volt[clean].max())
+    return {
+        "voltage_low_v": low - 0.15 * (high - low),
+        "voltage_high_v": high + 0.15 * (high - low),
+        "voltage_step_v": 1.3 * float(np.nanmax(step)),
+        "copy_voltage_v": float(np.nanquantile(off[inner], 0.95)),
+        "copy_power_kw": float(np.nanquantile(jump[inner], 0.82)),
+    }
+
+
+def _excess_limits(stream: Stream, clean: Flags) -> Limits:
+    excess = stream.excess_kva
+    low = float(np.quantile(excess[clean], 1e-5))
+    limits = {
+        "excess_low_kva": 1.1 * low,
+        "excess_high_kva": 1.3 * float(excess[clean].max()),
+        "excess_usual_kva": 1.2 * abs(low),
+    }
+    unlike = _power_unlike_current(stream, limits) & clean
+    return limits | {"unlike_readings": max(1.5 * _longest(unlike), 5.0)}
+
+
+def hits(stream: Stream, limits: Limits) -> list[Hit]:
+    """Every stretch some active rule complains about, ordered by when it could be raised.
+
+    A repeated hour is a ``dst_copy`` of the hour before it where the clock skipped that hour; the copy is
+    told by the hour that follows, so it is raised then and dated back.
+    """
+    found = []
+    for rule in active(stream):
+        shortest = max(1, int(np.ceil(rule.shortest(limits))))
+        for start, end in runs(rule.bad(stream, limits)):
+            if end - start >= shortest:
+                found.append(_dated(Hit(rule, start, end, start + shortest - 1), stream))
+    return sorted(found, key=lambda hit: (hit.raised, hit.start, hit.rule.name))
+
+
+def _dated(hit: Hit, stream: Stream) -> Hit:
+    """Date a hit to the readings that are wrong, where those are not the ones that betrayed it."""
+    if hit.rule.name == "copied_reading":
+        return replace(hit, start=hit.start - 1, end=hit.end - 1)
+    hour = HOUR // stream.meter.step_minutes
+    if hit.rule.name == "repeated_hour" and hit.start >= hour:
+        source = pd.DatetimeIndex(stream.times[[hit.start - hour]].astype("datetime64[s]"))
+        if pd.isna(civil_to_utc(source, stream.meter.timezone)[0]):
+            return replace(hit, rule=DST_COPY, start=hit.start - hour, end=hit.end - hour)
+    return hit
