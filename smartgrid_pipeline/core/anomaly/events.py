@@ -72,6 +72,7 @@ def _event(
     stream: Stream, start: int, end: int, said: list[Hit], heard: list[Voice], attribute: Attribution
 ) -> dict[str, object]:
     """The words of one event, from its rules where there are any, else from its rarest voice."""
+    width = np.timedelta64(stream.meter.working_minutes, "m")
     kinds = list(dict.fromkeys([hit.rule.name for hit in said] + [voice.name for voice in heard]))
     rarity = max([float(np.nanmax(voice.rarity[start:end])) for voice in heard], default=0.0)
     common: dict[str, object] = {
