@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core.anomaly import inputs
+from smartgrid_pipeline.core.anomaly import inputs, rules
 from smartgrid_pipeline.core.anomaly.fusion import MERGE_HOURS, Voice, merged
 from smartgrid_pipeline.core.anomaly.rules import Hit
 from smartgrid_pipeline.core.anomaly.stream import Array, Flags, Stream
@@ -83,7 +83,7 @@ def _event(
         "rarity": rarity,
     }
     if said:
-        longest = max(said, key=lambda hit: (hit.end - hit.start, -hit.start))
+        longest = min(said, key=lambda hit: (rules.rank(hit.rule), hit.start - hit.end, hit.start))
         rule = longest.rule
         channels = rule.channels or tuple(stream.values)
         minutes = (longest.end - longest.start) * stream.meter.step_minutes

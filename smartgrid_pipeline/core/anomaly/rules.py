@@ -235,6 +235,11 @@ DST_COPY = Rule("dst_copy", QUALITY, "repeated_hour", (VOLTAGE,), _always(5), _r
 """What a repeated hour is called when the hour it repeats does not exist on the civil clock."""
 
 
+def rank(rule: Rule) -> int:
+    """Place in RULES: of several rules that fire together the first one names the event."""
+    return RULES.index(rule) if rule in RULES else -1
+
+
 def active(stream: Stream) -> tuple[Rule, ...]:
     """The rules this meter's channels allow."""
     return tuple(rule for rule in RULES if stream.has(*rule.channels))
