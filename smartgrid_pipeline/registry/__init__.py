@@ -1,1 +1,23 @@
-"""MLflow: tracked runs, registered models, promotion and its ledger."""
+"""MLflow: tracked runs, registered models, promotion and its ledger. The only package that knows mlflow."""
+
+from smartgrid_pipeline.registry.promotion import about_run
+from smartgrid_pipeline.registry.registry import Registry
+from smartgrid_pipeline.registry.values import (
+    Champion,
+    DataIdentity,
+    Example,
+    LedgerRow,
+    Promotion,
+    TrackedRun,
+)
+
+__all__ = [
+    "Champion",
+    "DataIdentity",
+    "Example",
+    "LedgerRow",
+    "Promotion",
+    "Registry",
+    "TrackedRun",
+    "about_run",
+]

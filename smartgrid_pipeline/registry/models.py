@@ -1,0 +1,163 @@
+"""Logged models and registered versions: one version per training run, files that load without pickle."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smartgrid_pipeline.core.models.forecaster import Forecaster
+from smartgrid_pipeline.core.schema import ModelError, RegistryError
+from smartgrid_pipeline.registry.connection import Connection
+from smartgrid_pipeline.registry.values import (
+    ARTIFACTS,
+    FILES,
+    MODEL,
+    MONTH,
+    Detector,
+    Example,
+    TrackedRun,
+)
+
+DEFAULT_CODE = Path(__file__).with_name("model_code.py")
+
+
+@dataclass(frozen=True)
+class NewModel:
+    """A model about to be stored: its name and type, and what writes it into a new folder.
+
+    ``write`` gets the folder to make and MLflow's record of the model, which it must save there.
+    """
+
+    name: str
+    kind: str
+    meter_id: str
+    write: Callable[[Path, Any], None]
+
+
+def forecaster_model(name: str, forecaster: Forecaster, example: Example, code: Path) -> NewModel:
+    """A forecaster as a model that MLflow can load and ask."""
+
+    def write(directory: Path, entry: Any) -> None:
+        from smartgrid_pipeline.registry import pyfunc
+
+        pyfunc.write(directory, forecaster, name, example, code, entry)
+
+    return NewModel(name, "forecaster", example.meter.meter_id, write)
+
+
+def detector_model(name: str, detector: Detector) -> NewModel:
+    """A detector as files only: it is asked through its own class."""
+
+    def write(directory: Path, entry: Any) -> None:
+        files = directory / ARTIFACTS / FILES
+        files.mkdir(parents=True)
+        detector.save(files)
+        entry.save(str(directory / "MLmodel"))
+
+    return NewModel(name, "detector", detector.meter.meter_id, write)
+
+
+def log_model(connection: Connection, run_id: str, model: NewModel) -> str:
+    """Store the model of an open run; returns its id. READY only when every file is there, else FAILED."""
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model
+
+    client = connection.client
+    logged = client.create_logged_model(
+        connection.experiment_id,
+        name=model.name,
+        source_run_id=run_id,
+        tags={MODEL: model.name, "meter": model.meter_id},
+        model_type=model.kind,
+    )
+    try:
+        with tempfile.TemporaryDirectory(prefix="smartgrid-model-") as scratch:
+            directory = Path(scratch) / "model"
+            entry = Model(
+                artifact_path=logged.artifact_location, run_id=run_id, model_uuid=logged.model_id,
+                model_id=logged.model_id,
+            )  # fmt: skip
+            model.write(directory, entry)
+            client.log_model_artifacts(logged.model_id, str(directory))
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        client.finalize_logged_model(logged.model_id, "READY")
+    except BaseException:
+        if connection.answers():
+            client.finalize_logged_model(logged.model_id, "FAILED")
+        raise
+    return str(logged.model_id)
+
+
+def directory(connection: Connection, run: TrackedRun) -> Path:
+    """The files the forecaster of a run was saved to. Raises RegistryError when they are not all there."""
+    if run.model_id is None:
+        raise RegistryError(f"Run {run.run_id} ({run.status}) logged no model; train {run.month} again.")
+    from mlflow.artifacts import download_artifacts
+
+    with connection.guard(f"find the model of run {run.run_id}", writing=False) as client:
+        logged = client.get_logged_model(run.model_id)
+        if str(logged.status) != "READY":
+            raise RegistryError(f"The model of run {run.run_id} is {logged.status}; train {run.month} again.")
+        place = f"{logged.artifact_location}/{ARTIFACTS}/{FILES}"
+        path = Path(download_artifacts(artifact_uri=place, tracking_uri=connection.uri))
+    if not path.is_dir() or not any(path.iterdir()):
+        raise RegistryError(f"The model files of run {run.run_id} are gone: {path} is missing or empty.")
+    return path
+
+
+def load(connection: Connection, run: TrackedRun, loaders: Any) -> Forecaster:
+    """The forecaster of a run. Raises RegistryError when its files are missing or do not load."""
+    from smartgrid_pipeline.registry.pyfunc import load_forecaster
+
+    path = directory(connection, run)
+    try:
+        return load_forecaster(run.model, path, loaders)
+    except (ModelError, OSError, ValueError, KeyError) as error:
+        raise RegistryError(f"The model of run {run.run_id} does not load from {path}: {error}") from error
+
+
+def is_complete(connection: Connection, run: TrackedRun) -> bool:
+    """Whether the model of a run can still be read; a deleted folder makes it train again."""
+    try:
+        directory(connection, run)
+    except RegistryError:
+        return False
+    return True
+
+
+def version_of(connection: Connection, model_name: str, run_id: str) -> int | None:
+    """The registered version of a run, if there is one."""
+    with connection.guard("search model versions", writing=False) as client:
+        found = client.search_model_versions(f"name = '{model_name}' and run_id = '{run_id}'")
+    return min((int(version.version) for version in found), default=None)
+
+
+def exists(connection: Connection, model_name: str, version: int) -> bool:
+    """Whether a version is still registered."""
+    with connection.guard("search model versions", writing=False) as client:
+        found = client.search_model_versions(f"name = '{model_name}'")
+    return version in {int(entry.version) for entry in found}
+
+
+def register(connection: Connection, model_name: str, run: TrackedRun) -> int:
+    """The version of a run, registered now if it was not; call it under the registry's lock."""
+    found = version_of(connection, model_name, run.run_id)
+    if found is not None:
+        return found
+    directory(connection, run)
+    with connection.guard(f"register run {run.run_id}") as client:
+        if not client.search_registered_models(f"name = '{model_name}'"):
+            client.create_registered_model(
+                model_name, description="Forecasts of one meter. Champions change through smartgrid promote."
+            )
+        # Not "models:/<id>": the embedded store would look that up in the process's default database.
+        version = client.create_model_version(
+            model_name,
+            client.get_logged_model(run.model_id).artifact_location,
+            run_id=run.run_id,
+            model_id=run.model_id,
+            tags={MODEL: run.model, MONTH: run.month},
+            description=f"{run.model}, trained before {run.month}",
+        )
+    return int(version.version)

@@ -1,0 +1,169 @@
+"""A forecaster as an MLflow model: recent readings in, the forecast of the latest origin out; no pickle."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.models import ModelSignature
+from mlflow.pyfunc import PythonModel, PythonModelContext, save_model
+from mlflow.types import ColSpec, DataType, Schema
+
+from smartgrid_pipeline.core import features, meter_data
+from smartgrid_pipeline.core.models.forecaster import Forecast, Forecaster, History
+from smartgrid_pipeline.core.schema import (
+    CHANNELS,
+    INTERVAL_START,
+    QUANTILE_COLUMNS,
+    DataError,
+    Meter,
+    ModelError,
+    leads_for,
+)
+from smartgrid_pipeline.registry.values import FILES, Example
+
+Loaders = Mapping[str, Callable[[Path], Forecaster]]
+
+ABOUT = "about.json"
+"""File beside it: the model's name and its meter."""
+OUTPUT_COLUMNS = ("origin", "lead_start_minutes", "lead_end_minutes", "mean_kw", *QUANTILE_COLUMNS)
+REQUIREMENTS = (
+    "mlflow",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "lightgbm",
+    "torch",
+    "safetensors",
+    "skops",
+    "holidays",
+)
+EXAMPLE_DAYS = 1
+
+
+def forecast_latest(forecaster: Forecaster, readings: pd.DataFrame, meter: Meter) -> Forecast:
+    """Forecast every lead the meter resolves from the end of the last complete working interval.
+
+    ``readings`` is indexed by INTERVAL_START, masked, and may lack rows; seven days or more make every
+    feature complete. Raises DataError when there is not one complete interval.
+    """
+    grid = meter_data.to_grid(readings, meter)
+    step = np.timedelta64(meter.step_minutes, "m")
+    ends = grid.index.to_numpy().astype("datetime64[m]") + step
+    midnight = ends[-1].astype("datetime64[D]").astype("datetime64[m]")
+    working = np.timedelta64(meter.working_minutes, "m")
+    origin = midnight + (ends[-1] - midnight) // working * working
+    complete = grid[ends <= origin]
+    if complete.empty:
+        raise DataError(
+            f"Readings of {len(grid)} rows hold no complete interval of {meter.working_minutes} min; "
+            "give at least one, better seven days."
+        )
+    table = features.table(meter_data.resample(complete, meter), meter)
+    return forecaster.predict(
+        History.from_table(table, meter), np.array([origin]), leads_for(meter.working_minutes)
+    )
+
+
+def to_frame(forecast: Forecast) -> pd.DataFrame:
+    """One forecast origin as a frame of OUTPUT_COLUMNS, a row per lead interval."""
+    frame = pd.DataFrame(
+        {
+            "origin": forecast.origins.astype("datetime64[us]").repeat(len(forecast.leads)),
+            "lead_start_minutes": [lead.start_minutes for lead in forecast.leads],
+            "lead_end_minutes": [lead.end_minutes for lead in forecast.leads],
+            "mean_kw": forecast.mean_kw[0].astype(np.float64),
+        }
+    )
+    for k, column in enumerate(QUANTILE_COLUMNS):
+        frame[column] = forecast.quantiles_kw[0, :, k].astype(np.float64)
+    return frame
+
+
+def to_input(readings: pd.DataFrame, meter: Meter) -> pd.DataFrame:
+    """Readings as the logged model takes them: INTERVAL_START as a column, then the meter's channels."""
+    channels = [channel for channel in CHANNELS if channel in meter.channels]
+    frame = readings[channels].astype(np.float64)
+    frame.insert(0, INTERVAL_START, readings.index.to_numpy().astype("datetime64[us]"))
+    return frame.reset_index(drop=True)
+
+
+class ForecastModel(PythonModel):
+    """What MLflow loads: finds the forecaster by name among ``loaders`` and asks it for the latest origin."""
+
+    def __init__(self, loaders: Callable[[], Loaders]) -> None:
+        self._loaders = loaders
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load the forecaster from the model's own files. Raises ModelError when nobody knows its name."""
+        about = read_about(Path(context.artifacts[ABOUT]))
+        self.meter = Meter(**{**about["meter"], "channels": tuple(about["meter"]["channels"])})
+        self.forecaster = load_forecaster(about["model"], Path(context.artifacts[FILES]), self._loaders())
+
+    def predict(
+        self,
+        context: PythonModelContext,
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Readings (INTERVAL_START and channels as columns) to a frame of OUTPUT_COLUMNS."""
+        readings = model_input.set_index(pd.DatetimeIndex(model_input[INTERVAL_START], name=INTERVAL_START))
+        return to_frame(forecast_latest(self.forecaster, readings.drop(columns=INTERVAL_START), self.meter))
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """What ABOUT says: ``model`` and ``meter``."""
+    return dict(json.loads(path.read_text()))
+
+
+def load_forecaster(name: str, directory: Path, loaders: Loaders) -> Forecaster:
+    """Load by name. Raises ModelError for a name outside ``loaders``."""
+    if name not in loaders:
+        raise ModelError(f"No way to load a model named {name!r}; known are {', '.join(sorted(loaders))}.")
+    return loaders[name](directory)
+
+
+def signature(meter: Meter) -> ModelSignature:
+    """Inputs and outputs of a meter's model."""
+    channels = [channel for channel in CHANNELS if channel in meter.channels]
+    inputs = [
+        ColSpec(DataType.datetime, INTERVAL_START),
+        *(ColSpec(DataType.double, channel) for channel in channels),
+    ]
+    outputs = [
+        ColSpec(DataType.datetime, "origin"),
+        ColSpec(DataType.long, "lead_start_minutes"),
+        ColSpec(DataType.long, "lead_end_minutes"),
+        *(ColSpec(DataType.double, column) for column in ("mean_kw", *QUANTILE_COLUMNS)),
+    ]
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
+
+
+def requirements() -> list[str]:
+    """The packages a logged model needs, pinned to what trained it (without local build labels)."""
+    return [f"{name}=={metadata.version(name).split('+')[0]}" for name in REQUIREMENTS]
+
+
+def write(
+    directory: Path, forecaster: Forecaster, name: str, example: Example, code: Path, entry: Any
+) -> None:
+    """Write a complete MLflow model into the new folder ``directory``; ``entry`` is its Model record."""
+    scratch, meter, readings = directory.parent, example.meter, example.readings
+    files, about = scratch / FILES, scratch / ABOUT
+    files.mkdir()
+    forecaster.save(files)
+    about.write_text(json.dumps({"model": name, "meter": asdict(meter)}, indent=1))
+    days = pd.Timedelta(days=EXAMPLE_DAYS)
+    save_model(
+        path=str(directory),
+        python_model=str(code),
+        artifacts={FILES: str(files), ABOUT: str(about)},
+        signature=signature(meter),
+        input_example=to_input(readings[readings.index > readings.index[-1] - days], meter),
+        pip_requirements=requirements(),
+        mlflow_model=entry,
+    )

@@ -1,0 +1,171 @@
+"""What the registry hands out: runs, champions and ledger rows as plain values, and the tags they live in."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import pandas as pd
+
+from smartgrid_pipeline.core.schema import Meter
+
+KIND = "kind"
+"""Run tag: TRAINING, DETECTOR or REPORT."""
+TRAINING = "training"
+DETECTOR = "detector"
+REPORT = "report"
+MODEL = "model"
+MONTH = "month"
+FINGERPRINT = "fingerprint"
+REGISTERED_MODEL = "registered_model"
+JUDGED = "judged_runs"
+DAGSTER_RUN = "dagster.run_id"
+DATA_TAGS = ("data.sha256", "data.rows", "data.start", "data.end", "data.left_out")
+
+ARTIFACTS = "artifacts"
+FILES = "files"
+"""Folder of a stored model, inside ARTIFACTS, that holds what the model's own ``save`` wrote."""
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+
+RUN_SUITES = ("forecasts", "leakage", "promotion")
+"""Audits of one candidate: their verdicts name its run in the subject."""
+MONTH_SUITES = ("readings", "features")
+"""Audits of one month of data: their subject is the month."""
+
+
+@dataclass(frozen=True)
+class DataIdentity:
+    """Which data a model learned from: SHA-256, rows, and the window [start, end) on the civil clock.
+
+    ``left_out`` are months ("2010-10") inside the window whose rows were never published and not used.
+    """
+
+    sha256: str
+    rows: int
+    start: np.datetime64
+    end: np.datetime64
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def months(self) -> tuple[str, ...]:
+        """The civil months learned from, in order."""
+        last = (self.end.astype("datetime64[m]") - np.timedelta64(1, "m")).astype("datetime64[M]")
+        window = np.arange(self.start.astype("datetime64[M]"), last + 1)
+        return tuple(month for month in map(str, window) if month not in self.left_out)
+
+    def to_tags(self) -> dict[str, str]:
+        """DATA_TAGS and their values."""
+        window = [str(edge.astype("datetime64[m]")) for edge in (self.start, self.end)]
+        left_out = " ".join(self.left_out)
+        return dict(zip(DATA_TAGS, [self.sha256, str(self.rows), *window, left_out], strict=True))
+
+    @classmethod
+    def from_tags(cls, tags: Mapping[str, str]) -> "DataIdentity":
+        """The inverse of to_tags."""
+        sha256, rows, start, end, left_out = (tags[name] for name in DATA_TAGS)
+        return cls(sha256, int(rows), np.datetime64(start), np.datetime64(end), tuple(left_out.split()))
+
+
+class Detector(Protocol):
+    """What an anomaly detector must offer to be tracked."""
+
+    @property
+    def meter(self) -> Meter:
+        """The meter it was fitted on."""
+        ...
+
+    def parameters(self) -> dict[str, Any]:
+        """Flat settings and sizes."""
+        ...
+
+    def save(self, directory: Path) -> None:
+        """Write the fitted detector into an existing, empty directory, without pickle."""
+        ...
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a logged model is shown with: its meter, and some of that meter's recent masked readings."""
+
+    meter: Meter
+    readings: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """One run as it was tracked; ``model`` and ``fingerprint`` are empty for reports."""
+
+    run_id: str
+    experiment_id: str
+    kind: str
+    model: str
+    month: str
+    fingerprint: str
+    status: str
+    started: datetime
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    model_id: str | None = None
+
+    @property
+    def data(self) -> DataIdentity:
+        """The data of a training run."""
+        return DataIdentity.from_tags(self.tags)
+
+    def link(self, server: str = "http://127.0.0.1:5000") -> str:
+        """Address of the run's page on an MLflow server."""
+        return f"{server.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+
+
+@dataclass(frozen=True)
+class Champion:
+    """Who answers now: registered version, its training run, and since when."""
+
+    version: int
+    run_id: str
+    model: str
+    month: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """One change of champion: when, from which version to which, why, and the run that holds the evidence.
+
+    A row is written ``pending`` before the alias moves and ``done`` after it; ``void`` is an intent whose
+    alias never moved.
+    """
+
+    number: int
+    when: datetime
+    action: Literal["promote", "rollback"]
+    from_version: int | None
+    to_version: int
+    run_id: str
+    model: str
+    month: str
+    reason: str
+    evidence_run: str
+    status: Literal["pending", "done", "void"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, the time as ISO 8601; the inverse of from_dict."""
+        return {**asdict(self), "when": self.when.isoformat()}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "LedgerRow":
+        """Rebuild a row."""
+        return cls(**{**data, "when": datetime.fromisoformat(data["when"])})
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What promote or rollback did; ``changed`` is False when that version was champion already."""
+
+    row: LedgerRow
+    changed: bool
