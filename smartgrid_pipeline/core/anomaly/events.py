@@ -88,6 +88,7 @@ def _event(
         channels = rule.channels or tuple(stream.values)
         minutes = (longest.end - longest.start) * stream.meter.step_minutes
         words = f"{rule.text} ({minutes} min)"
+        common["start"] = stream.times[min(hit.start for hit in said if hit.rule == rule)]
         return common | _words(
             rule.name, rule.alarm_class, "rules", rule.fault_class, channels, words, "high"
         )
