@@ -1,0 +1,152 @@
+"""The one place that speaks Great Expectations: expectations in, findings out."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import pandas as pd
+
+from smartgrid_pipeline.core.schema import Finding
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One expectation by its Great Expectations name, and how to say it to people."""
+
+    kind: str
+    arguments: dict[str, Any]
+    rule: str
+    demanded: str
+    severity: str = "critical"
+
+
+@dataclass
+class Suite:
+    """A list of expectations under construction; every suite begins with "there are rows"."""
+
+    columns: Sequence[str]
+    expected: list[Expected] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.expected += [
+            Expected(
+                "ExpectTableRowCountToBeBetween", {"min_value": 1}, "rows are present", "at least 1 row"
+            ),
+            Expected(
+                "ExpectTableColumnsToMatchSet",
+                {"column_set": list(self.columns), "exact_match": False},
+                "columns are present",
+                ", ".join(self.columns) if len(self.columns) < 12 else f"all {len(self.columns)} columns",
+            ),
+        ]
+
+    def between(
+        self,
+        column: str,
+        low: float | None,
+        high: float | None,
+        unit: str = "",
+        mostly: float = 1.0,
+        severity: str = "critical",
+    ) -> None:
+        """Values lie between two bounds, both allowed; missing values are not judged."""
+        limits = (
+            f"{'-∞' if low is None else f'{low:g}'} to {'∞' if high is None else f'{high:g}'} {unit}".strip()
+        )
+        share = "every value" if mostly == 1 else f"{100 * mostly:g} % of the values"
+        arguments = {"column": column, "min_value": low, "max_value": high, "mostly": mostly}
+        self.expected.append(
+            Expected(
+                "ExpectColumnValuesToBeBetween",
+                arguments,
+                f"{column} is within bounds",
+                f"{share} {limits}",
+                severity,
+            )
+        )
+
+    def known(self, column: str, mostly: float, severity: str = "critical") -> None:
+        """At least this share of the values is there."""
+        self.expected.append(
+            Expected(
+                "ExpectColumnValuesToNotBeNull",
+                {"column": column, "mostly": mostly},
+                f"{column} is known",
+                f"at least {100 * mostly:g} % of the values",
+                severity,
+            )
+        )
+
+    def add(self, kind: str, arguments: dict[str, Any], rule: str, demanded: str) -> None:
+        """Any other expectation, critical."""
+        self.expected.append(Expected(kind, arguments, rule, demanded))
+
+
+@lru_cache(maxsize=1)
+def _batch_definition() -> Any:
+    """One ephemeral context for the life of the process: making it costs more than using it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the import touches modules that Python deprecates
+        import great_expectations as gx
+        import great_expectations.expectations
+        from great_expectations.data_context.types.base import ProgressBarsConfig
+
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+    return (
+        context.data_sources.add_pandas("frames")
+        .add_dataframe_asset("frame")
+        .add_batch_definition_whole_dataframe("whole")
+    )
+
+
+def check(frame: pd.DataFrame, suite: Suite) -> list[Finding]:
+    """Findings of a suite on a frame, in the suite's order; an expectation that cannot run fails."""
+    definition = _batch_definition()
+    import great_expectations as gx
+    import great_expectations.expectations as kinds
+
+    made = [
+        getattr(kinds, expected.kind)(**expected.arguments, meta={"number": number})
+        for number, expected in enumerate(suite.expected)
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        batch = definition.get_batch({"dataframe": frame})
+        outcome = batch.validate(gx.ExpectationSuite(name="audit", expectations=made), result_format="BASIC")
+    results = {result.expectation_config.meta["number"]: result for result in outcome.results}
+    return [_finding(expected, results.get(number)) for number, expected in enumerate(suite.expected)]
+
+
+def _finding(expected: Expected, result: Any) -> Finding:
+    passed = result is not None and bool(result.success)
+    return Finding(expected.rule, passed, _found(result), expected.demanded, expected.severity)
+
+
+def _found(result: Any) -> str:
+    """What an expectation saw, in a few words."""
+    if result is None:
+        return "no result: the expectation was not evaluated"
+    problem = result.exception_info or {}
+    messages = [problem, *(value for value in problem.values() if isinstance(value, dict))]
+    message = next((m["exception_message"] for m in messages if m.get("exception_message")), None)
+    if message:
+        return f"not evaluated: {str(message).splitlines()[0]}"
+    seen = result.result
+    if "unexpected_count" in seen:
+        examples = ", ".join(dict.fromkeys(_shown(v) for v in seen.get("partial_unexpected_list", [])[:20]))
+        count, total = seen["unexpected_count"], seen["element_count"]
+        share = f"{count} of {total} rows against it ({100 * count / max(total, 1):.2g} %)"
+        return f"{share}, such as {', '.join(examples.split(', ')[:3])}" if examples else share
+    details = seen.get("details") or {}
+    missing = (details.get("mismatched") or {}).get("missing")
+    if missing:
+        return f"missing: {', '.join(missing)}"
+    observed = seen.get("observed_value")
+    return f"{observed} rows" if isinstance(observed, int) else "all of them"
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,74 @@
+"""The month under audit, prepared once for all rules."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from smartgrid_pipeline.core import meter_data
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, CURRENT, VOLTAGE, DataError, Meter
+
+
+@dataclass(frozen=True)
+class Month:
+    """Recorded rows of a month, the same on the regular grid with defects masked, and what came before."""
+
+    period: pd.Period
+    meter: Meter
+    recorded: pd.DataFrame
+    grid: pd.DataFrame
+    kinds: pd.Series
+    clean: pd.DataFrame
+    earlier: pd.DataFrame | None
+
+    @classmethod
+    def of(
+        cls, recorded: pd.DataFrame, meter: Meter, month: str, earlier: pd.DataFrame | None, followed: bool
+    ) -> "Month":
+        """Prepare a month. Raises DataError when its rows fit no grid."""
+        period = pd.Period(month, "M")
+        step = pd.Timedelta(minutes=meter.step_minutes)
+        earlier = None if earlier is None or earlier.empty else earlier
+        inside = recorded[recorded.index.to_period("M") == period]
+        if inside.empty:
+            raise DataError(f"No readings of {month}: found {len(recorded)} rows of other months.")
+        first = period.start_time if earlier is not None else inside.index.min().floor(step)
+        last = (period.end_time if followed else inside.index.max()).floor(step)
+        parts = [inside[~inside.index.duplicated(keep="first")]]
+        if earlier is not None:
+            parts.append(earlier[earlier.index >= (period - 1).start_time])
+        ends = pd.DatetimeIndex([first, last]).difference(parts[0].index)
+        channels = [part[list(meter.channels)].set_axis(part.index.as_unit("s")) for part in parts]
+        context = meter_data.to_grid(pd.concat([*channels, pd.DataFrame(index=ends.as_unit("s"))]), meter)
+        kinds = meter_data.defect_kinds(context)
+        own = context.index >= first
+        grid, kinds = context[own], kinds[own]
+        return cls(period, meter, recorded, grid, kinds, meter_data.mask(grid, kinds), earlier)
+
+    @property
+    def power(self) -> npt.NDArray[np.float64]:
+        """Active power of the month in kW, NaN where not observed."""
+        return self.clean[ACTIVE_POWER].to_numpy(np.float64)
+
+    @property
+    def calendar_rows(self) -> int:
+        """Intervals of the whole civil month."""
+        return int(self.period.days_in_month * 1440 // self.meter.step_minutes)
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether voltage and current stand beside power, so that nothing real stands still."""
+        return {VOLTAGE, CURRENT} <= set(self.meter.channels)
+
+    @property
+    def rows_per_hour(self) -> float:
+        """Intervals in an hour."""
+        return 60 / self.meter.step_minutes
+
+    def earlier_power(self, days: int) -> npt.NDArray[np.float64]:
+        """Active power of at most so many days before the month; empty when there are none."""
+        if self.earlier is None:
+            return np.array([])
+        recent = self.earlier[self.earlier.index >= self.period.start_time - pd.Timedelta(days=days)]
+        return recent[ACTIVE_POWER].to_numpy(np.float64)

@@ -1,0 +1,27 @@
+"""Verdicts as one self-contained HTML page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from smartgrid_pipeline.core.schema import Verdict
+
+
+def write_html(verdicts: Sequence[Verdict], path: Path) -> Path:
+    """Write verdicts, grouped by suite, to a page that opens without a server; returns its path."""
+    from jinja2 import Environment, PackageLoader, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader("smartgrid_pipeline.quality", ""), autoescape=select_autoescape(["j2", "html"])
+    )
+    suites = {
+        suite: [v for v in verdicts if v.suite == suite] for suite in sorted({v.suite for v in verdicts})
+    }
+    page = environment.get_template("page.html.j2").render(
+        suites=suites,
+        passed=sum(verdict.passed for verdict in verdicts),
+        total=len(verdicts),
+        rules=sum(len(verdict.findings) for verdict in verdicts),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+    return path
