@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from smartgrid_pipeline.core.evaluation.metrics import align, row_loss
+from smartgrid_pipeline.core.evaluation.metrics import ANALOGUE, align, row_loss, table
 from smartgrid_pipeline.core.schema import CARDS, DataError
 
 Doubles = npt.NDArray[np.float64]
@@ -19,6 +20,9 @@ COMPOSITE_CARDS = ("T1", "T2", "T3", "T4")
 SIGNIFICANCE = 0.05
 MIN_BLOCKS = 5
 """With fewer blocks of days than this a bootstrap promises more than it knows."""
+
+RIVALS = ("lightgbm", ANALOGUE)
+"""Models that all others are tested against."""
 
 RESAMPLES = 4_000
 SEED = 20_101_126
@@ -57,6 +61,62 @@ class PairedTest:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """Forecasts of several models over one span with what follows from them: ``metrics`` as of
+    ``metrics.table``, ``tests`` with one row per card, model ``a`` and rival ``b``.
+    """
+
+    forecasts: Mapping[str, pd.DataFrame]
+    metrics: pd.DataFrame
+    tests: pd.DataFrame
+
+    @property
+    def cards(self) -> tuple[str, ...]:
+        """The cards scored, in their order."""
+        return tuple(self.metrics["card"].unique())
+
+    def value(self, card: str, model: str, metric: str) -> float:
+        """One number of the metrics table; NaN when that model has no row on that card."""
+        rows = self.metrics[(self.metrics["card"] == card) & (self.metrics["model"] == model)]
+        return float(rows[metric].iloc[0]) if len(rows) else float("nan")
+
+    @property
+    def composite(self) -> pd.Series:
+        """Mean over COMPOSITE_CARDS of CRPS relative to the 28-day analogue's, per model, best first; models
+        that lack a card, or everything when there is no analogue, are absent.
+        """
+        crps = self.metrics.pivot(index="card", columns="model", values="crps_kw")
+        crps = crps.loc[[card for card in COMPOSITE_CARDS if card in crps.index]]
+        if ANALOGUE not in crps or crps.empty:
+            return pd.Series(dtype=float)
+        return crps.div(crps[ANALOGUE], axis=0).dropna(axis=1).mean().sort_values(kind="stable")
+
+
+def evaluate(
+    forecasts_by_model: Mapping[str, pd.DataFrame], mase_scales_kw: Mapping[str, float] | None = None
+) -> Evaluation:
+    """Score every model on the rows all share, and test each against each of RIVALS on CRPS, card by card."""
+    rows = [
+        {"a": model, "b": rival, **_test(losses[model], losses[rival], card, "crps").to_dict()}
+        for card, losses in _losses_by_card(forecasts_by_model).items()
+        for rival in RIVALS
+        for model in losses
+        if rival in losses and model != rival
+    ]
+    columns = ["a", "b", *PairedTest.__dataclass_fields__]
+    return Evaluation(
+        forecasts_by_model, table(forecasts_by_model, mase_scales_kw), pd.DataFrame(rows, columns=columns)
+    )
+
+
+def _losses_by_card(forecasts_by_model: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, Doubles]]:
+    return {
+        card: {model: _daily_loss(frame, "crps") for model, frame in frames.items() if len(frame)}
+        for card, frames in align(forecasts_by_model).items()
+    }
+
+
 def paired(a: pd.DataFrame, b: pd.DataFrame, card: str, loss: str = "crps") -> PairedTest:
     """Test the forecasts ``a`` against ``b`` on one card; ``loss`` is "crps", "squared" or "absolute".
 
@@ -65,12 +125,7 @@ def paired(a: pd.DataFrame, b: pd.DataFrame, card: str, loss: str = "crps") -> P
     frames = align({"a": a[a["card"] == card], "b": b[b["card"] == card]}).get(card, {})
     if len(frames) < 2 or frames["a"].empty:
         raise DataError(f"The two forecasts share no scored row of {card}; score both on the same origins.")
-    days = frames["a"]["origin"].dt.normalize()
-    sums = pd.DataFrame(
-        {side: row_loss(frame, loss) for side, frame in frames.items()} | {"n": 1.0, "day": days}
-    )
-    by_day = sums.groupby("day", sort=True).sum()
-    return _test(by_day["a"].to_numpy(), by_day["b"].to_numpy(), card, loss)
+    return _test(_daily_loss(frames["a"], loss), _daily_loss(frames["b"], loss), card, loss)
 
 
 def paired_composite(a: pd.DataFrame, b: pd.DataFrame, analogue: pd.DataFrame) -> PairedTest:
@@ -109,6 +164,12 @@ def composite_loss(forecasts_by_model: Mapping[str, pd.DataFrame], analogue: pd.
     return losses
 
 
+def _daily_loss(frame: pd.DataFrame, loss: str) -> Doubles:
+    """Sum of the loss over the rows of each day of origin, (n_days,)."""
+    days = frame["origin"].dt.normalize().to_numpy()
+    return pd.Series(row_loss(frame, loss)).groupby(days).sum().to_numpy(np.float64)
+
+
 def _test(a: Doubles, b: Doubles, card: str, loss: str) -> PairedTest:
     """Both tests on daily losses (sums or means) of two models, (n_days,)."""
     n = len(a)
@@ -136,14 +197,21 @@ def _block_days(card: str, n_days: int) -> int:
 
 
 def _resampled_percent(a: Doubles, b: Doubles, block: int) -> Doubles:
-    """Bootstrap draws of the difference in per cent, (RESAMPLES,): whole blocks of days, ends joined."""
-    n = len(a)
+    """Bootstrap draws of the difference in per cent, (RESAMPLES,)."""
+    counts = _day_counts(len(a), block)
+    above, below = counts @ a, counts @ b
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(below > 0, 100 * (above - below) / below, 0.0)
+
+
+@lru_cache(maxsize=8)
+def _day_counts(n: int, block: int) -> Doubles:
+    """How often each draw takes each of ``n`` days, (RESAMPLES, n): whole blocks of days, the ends joined."""
     rng = np.random.default_rng(SEED)
     firsts = rng.integers(0, n, (RESAMPLES, -(-n // block)))
     days = ((firsts[:, :, None] + np.arange(block)) % n).reshape(RESAMPLES, -1)[:, :n]
-    below = b[days].sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(below > 0, 100 * (a[days].sum(axis=1) - below) / below, 0.0)
+    flat = days + n * np.arange(RESAMPLES)[:, None]
+    return np.bincount(flat.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n).astype(np.float64)
 
 
 def diebold_mariano(a: Doubles, b: Doubles, lags: int) -> tuple[float, float]:

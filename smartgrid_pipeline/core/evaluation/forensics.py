@@ -35,7 +35,7 @@ CLAIMED_FLAGGED, CLAIMED_ROWS = 221, 415_053
 
 ELECTRICAL = (VOLTAGE, CURRENT, REACTIVE_POWER)
 MAX_TRAINING_ROWS = 60_000
-"""Rows each fit is given, drawn with a fixed seed; the MAPE moves by less than 0.1 points beyond."""
+"""Rows each fit is given, drawn with a fixed seed; all 320,000 of the UCI house lower the MAPE by ≤ 0.13."""
 
 TEST_SHARE = 0.2
 MIN_ROWS = 2_000

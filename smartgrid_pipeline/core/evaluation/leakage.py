@@ -27,14 +27,14 @@ OWN_TO_NEXT_FLOOR = 0.3
 
 
 def audit_features(
-    readings: pd.DataFrame, meter: Meter, cutoff: np.datetime64, subject: str = "features"
+    readings: pd.DataFrame, meter: Meter, cutoff: np.datetime64 | pd.Timestamp, subject: str = "features"
 ) -> Verdict:
     """Feature rows available at ``cutoff`` stay bit-identical whatever comes after it.
 
     ``readings`` are masked and on the meter's grid. Raises DataError when there are none before or none
     after the cutoff: an audit that poisons nothing proves nothing.
     """
-    cutoff = cutoff.astype("datetime64[m]")
+    cutoff = pd.Timestamp(cutoff).to_datetime64().astype("datetime64[m]")
     times = readings.index.to_numpy().astype("datetime64[m]")
     days = np.timedelta64(1440, "m")
     near = readings[(times >= cutoff - CONTEXT_DAYS * days) & (times < cutoff + FUTURE_DAYS * days)]

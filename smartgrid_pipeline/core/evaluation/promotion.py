@@ -27,8 +27,8 @@ class PromotionEvidence:
     """All that is known about a challenger when its promotion is asked for.
 
     ``verdicts`` hold the data verdicts (suites of DATA_SUITES, subject = month), those of the challenger's
-    forecasts (suite "forecasts", subject = challenger) and leakage audit (suite "leakage", subject =
-    challenger). ``metrics`` and ``scored_origins`` are per card; ``calibration_error`` is the mean over the
+    forecasts (suite "forecasts") and leakage audit (suite "leakage"), which name the challenger in their
+    subject. ``metrics`` and ``scored_origins`` are per card; ``calibration_error`` is the mean over the
     cards. The tests compare the challenger's composite loss with the 28-day analogue's and the champion's,
     the latter scored again on the same origins. ``champion`` is None when there is none yet.
     """
@@ -101,7 +101,7 @@ def _data_findings(evidence: PromotionEvidence) -> tuple[Finding, ...]:
 
 
 def _verdict_finding(evidence: PromotionEvidence, suite: str, subject: str) -> Finding:
-    matching = [v for v in evidence.verdicts if v.suite == suite and v.subject == subject]
+    matching = [v for v in evidence.verdicts if v.suite == suite and subject in v.subject.split()]
     passed = bool(matching) and all(v.passed for v in matching)
     found = "no verdict" if not matching else "passed" if passed else matching[-1].summary()
     return Finding(f"{suite} of the challenger", passed, found, f"a passed {suite} verdict of {subject}")
