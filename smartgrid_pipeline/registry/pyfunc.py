@@ -1,6 +1,7 @@
 """A forecaster as an MLflow model: recent readings in, the forecast of the latest origin out; no pickle."""
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib import metadata
@@ -10,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature
-from mlflow.pyfunc import PythonModel, PythonModelContext, save_model
 from mlflow.types import ColSpec, DataType, Schema
 
 from smartgrid_pipeline.core import features, meter_data
@@ -25,6 +25,10 @@ from smartgrid_pipeline.core.schema import (
     leads_for,
 )
 from smartgrid_pipeline.registry.values import FILES, Example
+
+with warnings.catch_warnings():  # one of mlflow's own type hints warns about itself when imported
+    warnings.filterwarnings("ignore", message=".*Any type hint is inferred", category=UserWarning)
+    from mlflow.pyfunc import PythonModel, PythonModelContext, save_model
 
 Loaders = Mapping[str, Callable[[Path], Forecaster]]
 
@@ -104,12 +108,7 @@ class ForecastModel(PythonModel):
         self.meter = Meter(**{**about["meter"], "channels": tuple(about["meter"]["channels"])})
         self.forecaster = load_forecaster(about["model"], Path(context.artifacts[FILES]), self._loaders())
 
-    def predict(
-        self,
-        context: PythonModelContext,
-        model_input: pd.DataFrame,
-        params: dict[str, Any] | None = None,
-    ) -> pd.DataFrame:
+    def predict(self, context: PythonModelContext, model_input: pd.DataFrame) -> pd.DataFrame:
         """Readings (INTERVAL_START and channels as columns) to a frame of OUTPUT_COLUMNS."""
         readings = model_input.set_index(pd.DatetimeIndex(model_input[INTERVAL_START], name=INTERVAL_START))
         return to_frame(forecast_latest(self.forecaster, readings.drop(columns=INTERVAL_START), self.meter))
