@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
@@ -73,7 +74,7 @@ def validate(settings: "Settings") -> Document:
     from smartgrid_pipeline.orchestration.resources import Workbench, months_of
 
     readings = Workbench(settings).readings
-    months = sorted(set(months_of(readings.frame)))
+    months = [str(each) for each in np.unique(months_of(readings.frame))]
     _, verdicts = intake.validate(readings.frame, readings.meter, months)
     return {
         "source": readings.identity.location,

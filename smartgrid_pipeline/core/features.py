@@ -140,8 +140,8 @@ def _window(values: npt.NDArray[np.float64], rows: int) -> dict[str, npt.NDArray
     if len(values) < rows:
         return stats
     windows = np.lib.stride_tricks.sliding_window_view(values, rows)
-    for begin in range(0, len(windows), 65_536):  # bounded memory
-        block = windows[begin : begin + 65_536]
+    for begin in range(0, len(windows), 8_192):  # bounded memory
+        block = windows[begin : begin + 8_192]
         seen = ~np.isnan(block)
         count = seen.sum(1)
         good = count >= max(1, rows / 2)

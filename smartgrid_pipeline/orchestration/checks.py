@@ -13,6 +13,7 @@ from dagster._core.storage.event_log.base import PartitionKeyFilter
 
 from smartgrid_pipeline.core.schema import Verdict
 from smartgrid_pipeline.orchestration.partitions import month_of
+from smartgrid_pipeline.orchestration.present import Metadata, as_markdown
 from smartgrid_pipeline.orchestration.resources import Workbench
 
 
@@ -38,7 +39,7 @@ def publish_if_passed(
     workbench: Workbench,
     audits: dict[str, Sequence[Verdict]],
     value: pd.DataFrame,
-    metadata: dict[str, dg.MetadataValue | float | int | str],
+    metadata: Metadata,
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[pd.DataFrame]]:
     """Audit, then publish, in one step: results of every check first, the frame only when all passed.
 
@@ -96,21 +97,6 @@ def _record_each_month(
                         blocking=True,
                     )
                 )
-
-
-def as_markdown(verdicts: Sequence[Verdict]) -> str:
-    """Verdicts as a table: rule, what was found, what was demanded."""
-    lines = []
-    for verdict in verdicts:
-        lines += [f"**{verdict.suite} of {verdict.subject}: {'passed' if verdict.passed else 'FAILED'}**", ""]
-        lines += ["| | rule | found | demanded |", "|---|---|---|---|"]
-        lines += [
-            f"| {'✓' if f.passed else ('✗' if f.severity == 'critical' else '!')} | {f.rule} | {f.found} "
-            f"| {f.demanded} |"
-            for f in verdict.findings
-        ]
-        lines.append("")
-    return "\n".join(lines)
 
 
 def require_passed(context: dg.AssetExecutionContext, *names: str) -> None:

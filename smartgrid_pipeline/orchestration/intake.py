@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core import features, meter_data
 from smartgrid_pipeline.core.schema import DataError, Meter, Verdict
 from smartgrid_pipeline.orchestration.partitions import bounds
-from smartgrid_pipeline.orchestration.resources import months_of
+from smartgrid_pipeline.orchestration.resources import in_months, months_of
 
 DEFECT = "defect"
 """Column of validated readings: the kind of defect of a masked row, "" elsewhere."""
@@ -15,7 +16,7 @@ DEFECT = "defect"
 
 def take_months(frame: pd.DataFrame, months: Sequence[str], found: str) -> pd.DataFrame:
     """The rows of some months. Raises DataError, saying what there is, when there are none."""
-    rows = frame[months_of(frame).isin(months).to_numpy()]
+    rows = frame[in_months(frame, months)]
     if rows.empty:
         raise DataError(
             f"The source has no readings in {_span(months)}: it {found}. Choose a month inside, with --month."
@@ -35,17 +36,18 @@ def validate(
     grid = meter_data.to_grid(recorded, meter)
     kinds = meter_data.defect_kinds(grid)
     clean = meter_data.mask(grid, kinds)
-    recorded_month, grid_month = months_of(recorded).to_numpy(), months_of(clean).to_numpy()
+    recorded_month, grid_month = months_of(recorded), months_of(clean)
     verdicts = []
     for month in months:
-        before = clean[grid_month == _month_before(month)]
+        this = np.datetime64(month, "M")
+        before = clean[grid_month == this - 1]
         verdicts.append(
             quality.audit_readings(
-                recorded[recorded_month == month], meter, month, earlier=before if len(before) else None
+                recorded[recorded_month == this], meter, month, earlier=before if len(before) else None
             )
         )
     clean[DEFECT] = pd.Categorical(kinds.to_numpy(), ["", *meter_data.DEFECT_KINDS])
-    return clean[pd.Index(grid_month).isin(months)], verdicts
+    return clean[in_months(clean, months)], verdicts
 
 
 def build_features(
@@ -55,10 +57,9 @@ def build_features(
     from smartgrid_pipeline import quality
 
     table = features.table(meter_data.resample(validated, meter), meter)
-    month = months_of(table).to_numpy()
-    table = table[pd.Index(month).isin(months)]
-    month = months_of(table).to_numpy()
-    return table, [quality.audit_features(table[month == m], meter, m) for m in months]
+    table = table[in_months(table, months)]
+    month = months_of(table)
+    return table, [quality.audit_features(table[month == np.datetime64(m, "M")], meter, m) for m in months]
 
 
 def audit_leakage(validated: pd.DataFrame, meter: Meter, months: Sequence[str]) -> list[Verdict]:
@@ -70,7 +71,7 @@ def audit_leakage(validated: pd.DataFrame, meter: Meter, months: Sequence[str]) 
 
     start, end = bounds(months[-1])
     context = validated[validated.index >= start - pd.Timedelta(days=15)]
-    verdict = leakage.audit_features(context, meter, start + (end - start) / 2)
+    verdict = leakage.audit_features(context, meter, np.datetime64(start + (end - start) / 2, "m"))
     return [Verdict(verdict.suite, month, verdict.findings) for month in months]
 
 
@@ -78,10 +79,6 @@ def defects_of(validated: pd.DataFrame, meter: Meter) -> pd.DataFrame:
     """The defects table of validated readings."""
     kinds = validated[DEFECT].astype(str)
     return meter_data.defect_table(kinds, meter.step_minutes, meter.channels)
-
-
-def _month_before(month: str) -> str:
-    return str(pd.Period(month, "M") - 1)
 
 
 def _span(months: Sequence[str]) -> str:

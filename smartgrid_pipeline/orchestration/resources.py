@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from smartgrid_pipeline.core.schema import DataError, Meter, Verdict
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from smartgrid_pipeline.core.models.forecaster import Budget
     from smartgrid_pipeline.registry import Registry
     from smartgrid_pipeline.sources import Readings
+
+
+Months = npt.NDArray[np.datetime64]
+"""Civil months, datetime64[M]."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,7 @@ class MonthlyParquet(dg.ConfigurableIOManager):
         keys = context.asset_partition_keys
         months = None if len(keys) == 1 else months_of(obj)
         for key in keys:
-            part = obj if months is None else obj[months == month_of(key)]
+            part = obj if months is None else obj[months == np.datetime64(month_of(key), "M")]
             path = self.path(context.asset_key.to_user_string(), month_of(key))
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, part.to_parquet(compression="zstd"))
@@ -140,14 +146,20 @@ class MonthlyParquet(dg.ConfigurableIOManager):
         return frame
 
 
-def months_of(frame: pd.DataFrame) -> pd.Series:
-    """The month ("2010-10") of every row: from the index if it is time, else from start, origin or month."""
+def months_of(frame: pd.DataFrame) -> Months:
+    """The civil month of every row: from the index if it is time, else from start, origin or month."""
     if isinstance(frame.index, pd.DatetimeIndex):
-        return frame.index.to_series().dt.strftime("%Y-%m")
-    if "month" in frame:
-        return frame["month"]
-    column = "start" if "start" in frame else "origin"
-    return frame[column].dt.strftime("%Y-%m")
+        times = frame.index.to_numpy()
+    elif "month" in frame:
+        times = frame["month"].to_numpy(dtype="datetime64[M]")
+    else:
+        times = frame["start" if "start" in frame else "origin"].to_numpy()
+    return times.astype("datetime64[M]")
+
+
+def in_months(frame: pd.DataFrame, months: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which rows lie in one of the months ("2010-10")."""
+    return np.isin(months_of(frame), np.array(list(months), "datetime64[M]"))
 
 
 def load_months(directory: Path, asset: str, months: Sequence[str]) -> pd.DataFrame | None:

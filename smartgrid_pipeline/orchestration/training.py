@@ -5,15 +5,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 import smartgrid_pipeline.core
+from smartgrid_pipeline.core.features import names as feature_names
 from smartgrid_pipeline.core.models.forecaster import Budget, Forecaster, History, Split
-from smartgrid_pipeline.core.schema import Verdict
+from smartgrid_pipeline.core.schema import (
+    EXPERT_NAMES,
+    OBSERVED_SHARE,
+    DataError,
+    Meter,
+    RegistryError,
+    Verdict,
+    leads_for,
+)
 from smartgrid_pipeline.orchestration.partitions import bounds
-from smartgrid_pipeline.orchestration.resources import Workbench
+from smartgrid_pipeline.orchestration.resources import Workbench, load_months, months_of
+from smartgrid_pipeline.registry import Example
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from smartgrid_pipeline.registry import DataIdentity, TrackedRun
 
 Fit = Callable[[History, Split], Forecaster]
 """Makes a fitted forecaster from a history cut before the judged month."""
@@ -24,44 +40,58 @@ class Judged:
     """A candidate of a month: its tracking run, its forecasts of the month, its metrics and verdicts."""
 
     name: str
-    run_id: str
+    run: "TrackedRun"
     forecasts: pd.DataFrame
-    metrics: dict[str, float]
     verdicts: tuple[Verdict, ...]
     reused: bool
 
 
 @dataclass(frozen=True)
 class Occasion:
-    """What a month's candidates share: the history to the month's end, its cut, and where the month lies."""
+    """What a month's candidates share: the history to the month's end, its cut, and where the month lies.
+
+    ``left_out`` are months inside the training window that were never published; their rows are missing.
+    """
 
     month: str
     history: History
     split: Split
     data_sha256: str
+    left_out: tuple[str, ...]
 
     @classmethod
     def of(cls, table: pd.DataFrame, workbench: Workbench, month: str) -> "Occasion":
         """From the feature table of the month and everything before. Raises DataError when too short."""
-        start, end = (np.datetime64(bound, "m") for bound in bounds(month))
-        history = History.from_table(table, workbench.meter).until(end)
-        return cls(month, history, Split.before(start, history.until(start)), _hash(history))
+        start, end = month_times(month)
+        history = History.from_table(_regular(table, workbench.meter), workbench.meter).until(end)
+        split = Split.before(start, history.until(start))
+        window = np.arange(split.start.astype("datetime64[M]"), np.datetime64(month, "M"))
+        left_out = tuple(str(each) for each in np.setdiff1d(window, months_of(table)))
+        return cls(month, history, split, _hash(history), left_out)
 
     @property
     def past(self) -> History:
         """Everything before the month: all that training may see."""
         return self.history.until(self.split.end)
 
-    @property
-    def training_months(self) -> list[str]:
-        """The civil months the training window touches."""
-        first, last = str(self.split.start)[:7], self.split.end - np.timedelta64(1, "m")
-        return [str(month) for month in pd.period_range(first, str(last)[:7], freq="M")]
-
     def fingerprint(self, name: str, budget: Budget) -> str:
         """Identity of a training: same data, code, budget and model give the same bits, hence this."""
         parts = (name, self.month, self.data_sha256, code_sha256(), repr(budget), repr(self.split))
         return hashlib.sha256("|".join(parts).encode()).hexdigest()[:32]
+
+    @property
+    def identity(self) -> "DataIdentity":
+        """Which data exactly a candidate of this occasion learned from."""
+        from smartgrid_pipeline.registry import DataIdentity
+
+        rows = len(self.past.starts)
+        return DataIdentity(self.data_sha256, rows, self.split.start, self.split.end, self.left_out)
+
+
+def month_times(month: str) -> tuple[np.datetime64, np.datetime64]:
+    """First minute of a month and of the next, civil clock."""
+    start, end = bounds(month)
+    return np.datetime64(start, "m"), np.datetime64(end, "m")
 
 
 def train_and_judge(
@@ -71,47 +101,113 @@ def train_and_judge(
 
     A training with the same fingerprint is loaded, not repeated, so a rerun changes nothing.
     """
-    from smartgrid_pipeline import quality
-    from smartgrid_pipeline.core.evaluation import backtest, leakage
+    from smartgrid_pipeline.core.evaluation import backtest
 
     registry = workbench.registry
     fingerprint = occasion.fingerprint(name, workbench.budget)
     found = registry.find_training(model=name, month=occasion.month, fingerprint=fingerprint)
     forecaster = registry.load(found.run_id) if found else fit(occasion.past, occasion.split)
-    start, end = (np.datetime64(bound, "m") for bound in bounds(occasion.month))
-    forecasts = backtest.forecast_cards(forecaster, occasion.history, start, end)
+    forecasts = backtest.forecast_cards(forecaster, occasion.history, *month_times(occasion.month))
+    verdicts = audit(forecaster, occasion, forecasts)
     if found:
-        return Judged(name, found.run_id, forecasts, found.metrics, tuple(registry.evidence(found.run_id)), True)
-    subject = f"{name} {occasion.month}"
-    verdicts = (
-        quality.audit_forecasts(forecasts, occasion.history.meter, subject),
-        leakage.audit_forecaster(forecaster, occasion.history, subject),
-    )
+        return Judged(name, found, forecasts, verdicts, True)
     before = backtest.forecast_cards(forecaster, occasion.past, occasion.split.fit_end, occasion.split.end)
-    metrics = flat_metrics(forecasts) | {f"validation.{k}": v for k, v in flat_metrics(before).items()}
     run = registry.log_training(
         forecaster,
         model=name,
         month=occasion.month,
         fingerprint=fingerprint,
-        data=_identity(occasion),
-        metrics=metrics,
+        data=occasion.identity,
+        example=Example(occasion.history.meter, _recent_readings(workbench, occasion)),
+        metrics=flat_metrics(forecasts) | {f"validation.{k}": v for k, v in flat_metrics(before).items()},
         figures=_figures(forecaster),
+        tables={"forecasts": forecasts},
         verdicts=verdicts,
-        tags=tags,
-        example=occasion.past,
+        tags={**tags, "features": ",".join(feature_names(occasion.history.meter))},
     )
-    return Judged(name, run.run_id, forecasts, metrics, verdicts, False)
+    return Judged(name, run, forecasts, verdicts, False)
+
+
+def audit(forecaster: Forecaster, occasion: Occasion, forecasts: pd.DataFrame) -> tuple[Verdict, ...]:
+    """The verdicts a candidate needs: its forecasts are possible, and it never sees the future."""
+    from smartgrid_pipeline import quality
+    from smartgrid_pipeline.core.evaluation import leakage
+
+    history, (start, end) = occasion.history, month_times(occasion.month)
+    origins = start + (end - start) * np.array([1, 3]) // 5 + np.timedelta64(7 * 60, "m")
+    return (
+        quality.audit_forecasts(forecasts, history.meter, forecaster.name),
+        leakage.audit_forecaster(forecaster, history, origins, leads_for(history.meter.working_minutes)),
+    )
+
+
+def judge_references(workbench: Workbench, occasion: Occasion, tags: dict[str, str]) -> list[Judged]:
+    """Every simple reference, tracked and judged like any other candidate."""
+    from smartgrid_pipeline.core.models.references import REFERENCES
+
+    return [
+        train_and_judge(workbench, occasion, name, fit_named(name, workbench.budget), tags)
+        for name in REFERENCES
+    ]
+
+
+def joined(judged: list[Judged]) -> pd.DataFrame:
+    """Forecasts of several candidates in one table, with the column ``model``."""
+    return pd.concat([each.forecasts.assign(model=each.name) for each in judged], ignore_index=True)
+
+
+def fit_named(name: str, budget: Budget) -> Fit:
+    """Fitting of a model that needs nothing but a history."""
+
+    def fit(history: History, split: Split) -> Forecaster:
+        from smartgrid_pipeline.core.models.catalogue import create
+
+        forecaster = create(name, budget)
+        forecaster.fit(history, split)
+        return forecaster
+
+    return fit
+
+
+def fit_mixture(workbench: Workbench, occasion: Occasion) -> Fit:
+    """Fitting of the mixture on the experts of the same month, found by their tags.
+
+    Raises RegistryError when one of them has no finished training.
+    """
+
+    def fit(history: History, split: Split) -> Forecaster:
+        from smartgrid_pipeline.core.models.mixture_of_experts import MixtureOfExperts
+
+        experts = [find_trained(workbench, occasion, name) for name in EXPERT_NAMES]
+        mixture = MixtureOfExperts(workbench.budget)
+        mixture.fit(history, split, [workbench.registry.load(run.run_id) for run in experts])
+        return mixture
+
+    return fit
+
+
+def find_trained(workbench: Workbench, occasion: Occasion, name: str) -> "TrackedRun":
+    """The finished training of a model on this occasion. Raises RegistryError when there is none."""
+    run = workbench.registry.find_training(
+        model=name, month=occasion.month, fingerprint=occasion.fingerprint(name, workbench.budget)
+    )
+    if run is None:
+        raise RegistryError(
+            f"No finished training of {name} for {occasion.month} on these readings and this code: "
+            f"materialise {name} for that month first."
+        )
+    return run
 
 
 def flat_metrics(forecasts: pd.DataFrame) -> dict[str, float]:
-    """Metrics of every card as ``<card>.<metric>``, for the tracking run."""
+    """Metrics of every card as ``<card>.<metric>``, for the tracking run; undefined ones are left out."""
     from smartgrid_pipeline.core.evaluation import metrics
 
+    scored = forecasts[forecasts["observed_kw"].notna()]
     return {
         f"{card}.{key}": float(value)
-        for card, values in metrics.score(forecasts).items()
-        for key, value in values.items()
+        for card, frame in scored.groupby("card", sort=False)
+        for key, value in metrics.score(frame).items()
         if np.isfinite(value)
     }
 
@@ -135,20 +231,25 @@ def _hash(history: History) -> str:
     return digest.hexdigest()
 
 
-def _identity(occasion: Occasion) -> dict[str, str | int]:
-    return {
-        "sha256": occasion.data_sha256,
-        "rows": len(occasion.history.starts),
-        "meter": occasion.history.meter.meter_id,
-        "train_start": str(occasion.split.start),
-        "fit_end": str(occasion.split.fit_end),
-        "train_end": str(occasion.split.end),
-        "judged_month": occasion.month,
-    }
+def _regular(table: pd.DataFrame, meter: Meter) -> pd.DataFrame:
+    """The table on its full grid: rows of months that were never published come back as unobserved."""
+    whole = table.sort_index().asfreq(f"{meter.working_minutes}min")
+    whole[OBSERVED_SHARE] = whole[OBSERVED_SHARE].fillna(0.0)
+    return whole
 
 
-def _figures(forecaster: Forecaster) -> dict:
-    from smartgrid_pipeline.core.evaluation import figures
+def _recent_readings(workbench: Workbench, occasion: Occasion) -> pd.DataFrame:
+    """The last published readings before the month: an input example for the logged model."""
+    before = str(pd.Period(occasion.month, "M") - 1)
+    frame = load_months(workbench.settings.data_dir, "validated_readings", [before, occasion.month])
+    if frame is None:
+        raise DataError(f"validated_readings of {occasion.month} are missing; materialise them first.")
+    start, _ = bounds(occasion.month)
+    return frame[frame.index < start + pd.Timedelta(days=1)].tail(9 * 1440 // occasion.history.meter.step_minutes)
+
+
+def _figures(forecaster: Forecaster) -> "dict[str, Figure]":
+    from smartgrid_pipeline.core.evaluation.plots import training_curves
 
     curves = forecaster.curves()
-    return {} if curves.empty else {"training_curves": figures.training_curves(curves, forecaster.name)}
+    return {} if curves.empty else {"training_curves": training_curves({forecaster.name: curves})}

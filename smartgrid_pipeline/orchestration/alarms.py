@@ -1,0 +1,120 @@
+"""One anomaly detector a month: fitted on the past, its thresholds frozen on the last year of it, then used."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from smartgrid_pipeline.core import meter_data
+from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector, Detection
+from smartgrid_pipeline.core.schema import DataError, RegistryError
+from smartgrid_pipeline.orchestration.launch import failed_verdicts
+from smartgrid_pipeline.orchestration.partitions import bounds
+from smartgrid_pipeline.orchestration.resources import Workbench, in_months, months_of
+from smartgrid_pipeline.orchestration.training import code_sha256
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from smartgrid_pipeline.registry import TrackedRun
+
+MODEL = "anomaly_detector"
+CALIBRATION_DAYS = 365
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a month's detector works with: recorded readings on their grid, and where the month lies."""
+
+    month: str
+    readings: pd.DataFrame
+    sha256: str
+
+    @classmethod
+    def of(cls, raw: pd.DataFrame, workbench: Workbench, month: str) -> "Watch":
+        """From raw readings of the month and everything before; months whose audit failed are missing."""
+        stored = [str(each) for each in np.unique(months_of(raw))]
+        bad = [verdict.subject for verdict in failed_verdicts(workbench.verdicts, stored)]
+        good = raw[~in_months(raw, bad)]
+        grid = meter_data.to_grid(good, workbench.meter)
+        digest = hashlib.sha256(pd.util.hash_pandas_object(grid).to_numpy().tobytes())
+        return cls(month, grid, digest.hexdigest())
+
+    @property
+    def past(self) -> pd.DataFrame:
+        """Everything before the month."""
+        return self.readings[self.readings.index < bounds(self.month)[0]]
+
+    @property
+    def calibrate_from(self) -> np.datetime64:
+        """Where fitting ends and freezing of thresholds begins: the last year, or half of a short past."""
+        first, last = self.past.index[0], bounds(self.month)[0]
+        begin = max(last - pd.Timedelta(days=CALIBRATION_DAYS), first + (last - first) / 2)
+        return np.datetime64(begin.floor("D"), "m")
+
+    def fingerprint(self, workbench: Workbench) -> str:
+        """Identity of a fit: same readings, code and settings give the same bits."""
+        settings = workbench.settings
+        parts = (MODEL, self.month, self.sha256, code_sha256(), settings.alarms_per_month, settings.seed)
+        return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+def find_or_fit(workbench: Workbench, watch: Watch, tags: dict[str, str]) -> "TrackedRun":
+    """The month's detector, tracked: found by its fingerprint, or fitted and logged."""
+    from smartgrid_pipeline.registry import DataIdentity
+
+    registry, fingerprint = workbench.registry, watch.fingerprint(workbench)
+    found = registry.find_detector(month=watch.month, fingerprint=fingerprint)
+    if found is not None:
+        return found
+    if watch.past.empty:
+        raise DataError(f"There are no readings before {watch.month} to learn what is normal from.")
+    detector = AnomalyDetector(workbench.settings.alarms_per_month, workbench.settings.seed)
+    detector.fit(watch.past, workbench.meter, watch.calibrate_from)
+    span = watch.past.index
+    start, end = (np.datetime64(value, "m") for value in (span[0], bounds(watch.month)[0]))
+    return registry.log_detector(
+        detector,
+        month=watch.month,
+        fingerprint=fingerprint,
+        data=DataIdentity(watch.sha256, len(span), start, end),
+        tags=tags | {"calibrated_from": str(watch.calibrate_from)},
+    )
+
+
+def detect_month(workbench: Workbench, watch: Watch) -> Detection:
+    """Judge the month with its detector. Raises RegistryError when none was fitted on these readings."""
+    registry = workbench.registry
+    run = registry.find_detector(month=watch.month, fingerprint=watch.fingerprint(workbench))
+    if run is None:
+        raise RegistryError(f"No anomaly detector for {watch.month}: materialise {MODEL} for it first.")
+    detector = AnomalyDetector.load(registry.detector_directory(run.run_id))
+    start, end = bounds(watch.month)
+    context = start - pd.Timedelta(days=detector.context_days)
+    near = watch.readings[(watch.readings.index >= context) & (watch.readings.index < end)]
+    return detector.detect(near, np.datetime64(start, "m"))
+
+
+def figures(workbench: Workbench, watch: Watch, detection: Detection, most_events: int = 6) -> "dict[str, Figure]":
+    """The month's alarms against the budget, and its gravest events beside what is normal."""
+    from smartgrid_pipeline.core.anomaly import plots
+
+    drawn = {"alarms": plots.alarms_per_month(detection, workbench.settings.alarms_per_month)}
+    gravest = detection.events.nlargest(most_events, "severity")
+    for number, (_, row) in enumerate(gravest.iterrows(), 1):
+        drawn[f"event_{number}"] = plots.event(watch.readings, row)
+    return drawn
+
+
+def write_report(workbench: Workbench, watch: Watch, detection: Detection, drawn: "dict[str, Figure]") -> Path:
+    """The month's anomalies as a self-contained HTML page; returns its path."""
+    from smartgrid_pipeline.core.anomaly import page
+    from smartgrid_pipeline.orchestration.resources import write_atomically
+
+    path = workbench.settings.data_dir / "reports" / watch.month / "anomalies.html"
+    html = page.render(workbench.meter, watch.month, detection, drawn, workbench.settings.alarms_per_month)
+    write_atomically(path, html.encode())
+    return path

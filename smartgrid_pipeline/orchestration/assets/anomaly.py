@@ -1,0 +1,63 @@
+"""What is unusual: a detector fitted on the past, and the month's events."""
+
+import dagster as dg
+import pandas as pd
+
+from smartgrid_pipeline.orchestration import checks, present
+from smartgrid_pipeline.orchestration.assets.candidates import POOL, tags
+from smartgrid_pipeline.orchestration.partitions import EVERYTHING_UNTIL, month_of
+from smartgrid_pipeline.orchestration.resources import Workbench
+
+
+def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """The detector and its report over the months given."""
+    ins = {"raw_readings": dg.AssetIn(partition_mapping=EVERYTHING_UNTIL)}
+
+    @dg.asset(
+        partitions_def=months,
+        ins=ins,
+        deps=["validated_readings"],
+        group_name="anomaly",
+        kinds={"scikitlearn", "pytorch", "mlflow"},
+        owners=["team:operations"],
+        pool=POOL,
+    )
+    def anomaly_detector(
+        context: dg.AssetExecutionContext,
+        raw_readings: pd.DataFrame,
+        workbench: dg.ResourceParam[Workbench],
+    ) -> dg.MaterializeResult[pd.DataFrame]:
+        """Rules, IsolationForest, One-Class SVM and autoencoder; thresholds frozen on the last year."""
+        from smartgrid_pipeline.orchestration import alarms
+
+        checks.require_passed(context, "readings_pass_audit")
+        watch = alarms.Watch.of(raw_readings, workbench, month_of(context.partition_key))
+        run = alarms.find_or_fit(workbench, watch, tags(context))
+        return dg.MaterializeResult(value=present.parameters(run), metadata=present.run(run))
+
+    @dg.asset(
+        partitions_def=months,
+        ins=ins,
+        deps=[anomaly_detector],
+        group_name="anomaly",
+        kinds={"html"},
+        owners=["team:operations"],
+    )
+    def anomaly_report(
+        context: dg.AssetExecutionContext,
+        raw_readings: pd.DataFrame,
+        workbench: dg.ResourceParam[Workbench],
+    ) -> dg.MaterializeResult[pd.DataFrame]:
+        """The month's events: start, end, class, channels, severity, energy at stake, explanation."""
+        from smartgrid_pipeline.orchestration import alarms
+
+        checks.require_passed(context, "readings_pass_audit")
+        watch = alarms.Watch.of(raw_readings, workbench, month_of(context.partition_key))
+        detection = alarms.detect_month(workbench, watch)
+        drawn = alarms.figures(workbench, watch, detection)
+        path = alarms.write_report(workbench, watch, detection, drawn)
+        return dg.MaterializeResult(
+            value=detection.events, metadata=present.events(detection.events, drawn, path)
+        )
+
+    return [anomaly_detector, anomaly_report]
