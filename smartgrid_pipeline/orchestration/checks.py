@@ -25,6 +25,9 @@ CHECKED = {
 }
 """Every blocking check: the asset it guards and what it asserts."""
 
+DATA_CHECKS = ("readings_pass_audit", "features_pass_audit", "features_never_see_the_future")
+"""The checks whose passing every model and every decision of a month depends on."""
+
 
 def specs(months: dg.PartitionsDefinition) -> dict[str, dg.AssetCheckSpec]:
     """The checks by name, partitioned by month so that each month keeps its own status."""

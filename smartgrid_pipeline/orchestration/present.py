@@ -14,8 +14,9 @@ from smartgrid_pipeline.core.schema import ACTIVE_POWER, OBSERVED_SHARE, Finding
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from smartgrid_pipeline.orchestration.release import Comparison
     from smartgrid_pipeline.orchestration.training import Judged
-    from smartgrid_pipeline.registry import TrackedRun
+    from smartgrid_pipeline.registry import Champion, Promotion, TrackedRun
     from smartgrid_pipeline.sources import Readings
 
 Metadata = dict[str, dg.MetadataValue | float | int | str]
@@ -103,6 +104,38 @@ def judged_many(candidates: "Sequence[Judged]") -> Metadata:
     """Several candidates in one asset: rows, and each one's run."""
     runs = pd.DataFrame([{"model": each.name, "mlflow_run_id": each.run.run_id} for each in candidates])
     return {"dagster/row_count": sum(len(each.forecasts) for each in candidates), "runs": table(runs)}
+
+
+def comparison(compared: "Comparison", page: Path, run_id: str, drawn: "Mapping[str, Figure]") -> Metadata:
+    """The ranking, the decision and every figure of the report."""
+    columns = ["card", "model", "rmse_kw", "mae_kw", "mape_percent", "crps_kw", "coverage_80", "n_scored"]
+    ranked = compared.table.sort_values(["card", "crps_kw"])[columns]
+    composite: Metadata = {f"composite_{name}": float(v) for name, v in compared.scores.composite.items()}
+    return {
+        "dagster/row_count": len(compared.table),
+        "report": dg.MetadataValue.path(str(page)),
+        "mlflow_run_id": run_id,
+        "challenger": compared.challenger,
+        "gate": "passed" if compared.decision.passed else "not passed",
+        "decision": dg.MetadataValue.md(as_markdown([compared.decision])),
+        "ranking": table(ranked, rows=200),
+        **composite,
+        **{name: picture(figure) for name, figure in drawn.items()},
+    }
+
+
+def decision(
+    now: "Champion | None", promotion: "Promotion | None", said: str, ledger: pd.DataFrame
+) -> Metadata:
+    """Who is champion, what was decided, and the ledger."""
+    return {
+        "champion": f"{now.model} of {now.month}" if now else "none",
+        "version": now.version if now else 0,
+        "mlflow_run_id": now.run_id if now else "",
+        "promoted": str(bool(promotion and promotion.changed)),
+        "decision": dg.MetadataValue.md(said.replace("\n", "\n\n")),
+        "ledger": table(ledger),
+    }
 
 
 def parameters(tracked: "TrackedRun") -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """One candidate of one month: find its tracked training or fit it, judge it on the month, audit it, log it."""
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -106,7 +107,9 @@ def train_and_judge(
     registry = workbench.registry
     fingerprint = occasion.fingerprint(name, workbench.budget)
     found = registry.find_training(model=name, month=occasion.month, fingerprint=fingerprint)
+    begun = time.process_time()
     forecaster = registry.load(found.run_id) if found else fit(occasion.past, occasion.split)
+    fit_seconds = time.process_time() - begun
     forecasts = backtest.forecast_cards(forecaster, occasion.history, *month_times(occasion.month))
     verdicts = audit(forecaster, occasion, forecasts)
     if found:
@@ -123,7 +126,11 @@ def train_and_judge(
         figures=_figures(forecaster),
         tables={"forecasts": forecasts},
         verdicts=verdicts,
-        tags={**tags, "features": ",".join(feature_names(occasion.history.meter))},
+        tags={
+            **tags,
+            "features": ",".join(feature_names(occasion.history.meter)),
+            "fit_cpu_seconds": f"{fit_seconds:.1f}",
+        },
     )
     return Judged(name, run, forecasts, verdicts, False)
 
@@ -154,6 +161,21 @@ def judge_references(workbench: Workbench, occasion: Occasion, tags: dict[str, s
 def joined(judged: list[Judged]) -> pd.DataFrame:
     """Forecasts of several candidates in one table, with the column ``model``."""
     return pd.concat([each.forecasts.assign(model=each.name) for each in judged], ignore_index=True)
+
+
+def with_fixed_weights(workbench: Workbench, occasion: Occasion, judged: Judged) -> pd.DataFrame:
+    """The mixture's forecasts beside those of its experts under equal weights, and of the best one alone."""
+    from smartgrid_pipeline.core.evaluation import backtest
+    from smartgrid_pipeline.core.models.mixture_of_experts import MixtureOfExperts
+
+    mixture = workbench.registry.load(judged.run.run_id)
+    assert isinstance(mixture, MixtureOfExperts)
+    when = month_times(occasion.month)
+    tables = {judged.name: judged.forecasts} | {
+        name: backtest.forecast_cards(variant, occasion.history, *when)
+        for name, variant in mixture.alternatives().items()
+    }
+    return pd.concat([table.assign(model=name) for name, table in tables.items()], ignore_index=True)
 
 
 def fit_named(name: str, budget: Budget) -> Fit:

@@ -8,6 +8,9 @@ from smartgrid_pipeline.orchestration.assets.candidates import POOL, tags
 from smartgrid_pipeline.orchestration.partitions import EVERYTHING_UNTIL, month_of
 from smartgrid_pipeline.orchestration.resources import Workbench
 
+FIRST = {"dagster/priority": "1"}
+"""Before the models, so that the comparison report can name the month's alarms without depending on them."""
+
 
 def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
     """The detector and its report over the months given."""
@@ -21,6 +24,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         kinds={"scikitlearn", "pytorch", "mlflow"},
         owners=["team:operations"],
         pool=POOL,
+        op_tags=FIRST,
     )
     def anomaly_detector(
         context: dg.AssetExecutionContext,
@@ -42,6 +46,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         group_name="anomaly",
         kinds={"html"},
         owners=["team:operations"],
+        op_tags=FIRST,
     )
     def anomaly_report(
         context: dg.AssetExecutionContext,

@@ -9,7 +9,6 @@ from smartgrid_pipeline.orchestration.partitions import EVERYTHING_UNTIL, month_
 from smartgrid_pipeline.orchestration.resources import Workbench
 
 POOL = "retrain"
-GUARDS = ("readings_pass_audit", "features_pass_audit", "features_never_see_the_future")
 ALONE = {
     "lightgbm": ("Gradient-boosted quantiles on the same inputs as the experts: the strong reference.", "lightgbm"),
     "ridge": ("Ridge regression with calibrated residual quantiles.", "scikitlearn"),
@@ -49,7 +48,7 @@ def _alone(
     ) -> dg.MaterializeResult[pd.DataFrame]:
         from smartgrid_pipeline.orchestration import training
 
-        checks.require_passed(context, *GUARDS)
+        checks.require_passed(context, *checks.DATA_CHECKS)
         occasion = training.Occasion.of(feature_table, workbench, month_of(context.partition_key))
         fit = training.fit_named(name, workbench.budget)
         judged = training.train_and_judge(workbench, occasion, name, fit, tags(context))
@@ -75,7 +74,7 @@ def _references(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
         """Persistence, last day, last week, 7- and 28-day analogues: what every model has to beat."""
         from smartgrid_pipeline.orchestration import training
 
-        checks.require_passed(context, *GUARDS)
+        checks.require_passed(context, *checks.DATA_CHECKS)
         occasion = training.Occasion.of(feature_table, workbench, month_of(context.partition_key))
         judged = training.judge_references(workbench, occasion, tags(context))
         return dg.MaterializeResult(value=training.joined(judged), metadata=present.judged_many(judged))
@@ -101,11 +100,12 @@ def _mixture(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
         """The four experts weighted by a learned gate, with its own calibrated quantiles."""
         from smartgrid_pipeline.orchestration import training
 
-        checks.require_passed(context, *GUARDS)
+        checks.require_passed(context, *checks.DATA_CHECKS)
         occasion = training.Occasion.of(feature_table, workbench, month_of(context.partition_key))
         fit = training.fit_mixture(workbench, occasion)
         judged = training.train_and_judge(workbench, occasion, "mixture_of_experts", fit, tags(context))
-        return dg.MaterializeResult(value=judged.forecasts, metadata=present.judged(judged))
+        forecasts = training.with_fixed_weights(workbench, occasion, judged)
+        return dg.MaterializeResult(value=forecasts, metadata=present.judged(judged))
 
     return mixture_of_experts
 

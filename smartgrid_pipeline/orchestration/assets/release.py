@@ -1,0 +1,69 @@
+"""From forecasts to a decision: the comparison report, and who is champion."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pandas as pd
+
+from smartgrid_pipeline.orchestration import checks, present
+from smartgrid_pipeline.orchestration.assets.candidates import ALONE, tags
+from smartgrid_pipeline.orchestration.partitions import EVERYTHING_UNTIL, month_of
+from smartgrid_pipeline.orchestration.resources import Workbench
+
+CANDIDATES = ("references", *ALONE, "mixture_of_experts")
+"""Assets whose forecasts are compared."""
+
+
+def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """The comparison report and the champion over the months given."""
+    until = dg.AssetIn(partition_mapping=EVERYTHING_UNTIL)
+    check = checks.specs(months)["evidence_is_complete"]
+
+    @dg.asset(
+        partitions_def=months,
+        ins={name: until for name in ("feature_table", *CANDIDATES)},
+        deps=["defects"],
+        check_specs=[check],
+        group_name="release",
+        kinds={"html", "mlflow"},
+        owners=["team:forecasting"],
+    )
+    def comparison_report(
+        context: dg.AssetExecutionContext,
+        feature_table: pd.DataFrame,
+        workbench: dg.ResourceParam[Workbench],
+        **forecasts: pd.DataFrame,
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[pd.DataFrame]]:
+        """Every model on the same rows, with references, intervals, costs, and the decision of the gate."""
+        from smartgrid_pipeline.orchestration import publishing, release, training
+
+        checks.require_passed(context, *checks.DATA_CHECKS)
+        occasion = training.Occasion.of(feature_table, workbench, month_of(context.partition_key))
+        compared = release.compare(workbench, occasion, release.split_models(forecasts))
+        page, run_id, drawn = publishing.publish(workbench, occasion, compared, feature_table, tags(context))
+        audits = {"evidence_is_complete": [compared.completeness]}
+        metadata = present.comparison(compared, page, run_id, drawn)
+        yield from checks.publish_if_passed(context, workbench, audits, compared.table, metadata)
+
+    @dg.asset(
+        partitions_def=months,
+        deps=[comparison_report],
+        group_name="release",
+        kinds={"mlflow"},
+        owners=["team:forecasting"],
+        pool="promotion",
+    )
+    def champion(
+        context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Workbench]
+    ) -> dg.MaterializeResult[pd.DataFrame]:
+        """Who answers from now on: the month's challenger if the gate let it through, else the incumbent."""
+        from smartgrid_pipeline.orchestration import release
+
+        checks.require_passed(context, *checks.DATA_CHECKS, "evidence_is_complete")
+        month = month_of(context.partition_key)
+        promotion, said = release.settle(workbench, month, f"monthly retraining of {month}")
+        ledger = pd.DataFrame([row.to_dict() for row in workbench.registry.ledger()])
+        metadata = present.decision(workbench.registry.champion(), promotion, said, ledger)
+        return dg.MaterializeResult(value=ledger, metadata=metadata)
+
+    return [comparison_report, champion]
