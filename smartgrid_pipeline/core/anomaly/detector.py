@@ -1,8 +1,7 @@
 """The anomaly detector of one meter: rules, physics and ensemble, fused under a budget of false alarms."""
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,19 +9,31 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.anomaly import ensemble, fusion, inputs, rules
-from smartgrid_pipeline.core.anomaly.events import EVENT_COLUMNS, describe, raised_by_rules
+from smartgrid_pipeline.core.anomaly import ensemble, fusion, hours, inputs, physics, rules
+from smartgrid_pipeline.core.anomaly.events import Prepared, describe
 from smartgrid_pipeline.core.anomaly.fusion import Voice
-from smartgrid_pipeline.core.anomaly.rules import Hit
-from smartgrid_pipeline.core.anomaly.stream import Array, Flags, Stream
+from smartgrid_pipeline.core.anomaly.hours import Hours
+from smartgrid_pipeline.core.anomaly.members import MEMBERS
+from smartgrid_pipeline.core.anomaly.stream import Array, Flags, Stream, Times
 from smartgrid_pipeline.core.anomaly.tails import Tail
 from smartgrid_pipeline.core.schema import INTERVAL_START, DataError, Meter, ModelError
 
-FORMAT = 1
-CONTEXT_DAYS = 16
-"""Twice the longest look back of an input, so that what the rules took away is the same too."""
+FORMAT = 2
+SHORT_CONTEXT_DAYS = 10
+"""Readings before the first judged one that rules and inputs need."""
 
-FIT_ROWS = 200_000
+CONTEXT_DAYS = hours.REFERENCE_DAYS + hours.LAG_DAYS + 9
+"""Days before the first judged one that make every score what it is in the whole."""
+
+SHARES = {
+    "ensemble": 0.40,
+    "base_load_high": 0.08,
+    "base_load_low": 0.08,
+    "sub_silence": 0.08,
+    "never_off": 0.06,
+}
+SMALL_SHARE = 0.03
+"""How the budget is split: physics that separates well needs little of it, behaviour takes the most."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,7 @@ class AnomalyDetector:
         self.seed = seed
         self.price_per_kwh = price_per_kwh
         self._meter: Meter | None = None
+        self._calibration: dict[str, Array] = {}
 
     def fit(self, readings: pd.DataFrame, meter: Meter, calibrate_from: np.datetime64) -> None:
         """Learn members on clean rows before ``calibrate_from``, tails and thresholds on those after it.
@@ -60,47 +72,129 @@ class AnomalyDetector:
         clean = np.zeros(len(stream.times), bool)
         kinds = meter_data.defect_kinds(readings).to_numpy()
         clean[stream.first_row : stream.first_row + stream.rows] = kinds == ""
-        early = stream.times < calibrate_from.astype("datetime64[m]")
-        if (clean & early).sum() * meter.step_minutes < 14 * 1440:
+        early = clean & (stream.times < calibrate_from.astype("datetime64[m]"))
+        if early.sum() * meter.step_minutes < 14 * 1440:
             raise DataError(
-                f"Too little to learn from: found {(clean & early).sum()} clean readings before "
-                f"{calibrate_from}, at least 14 days are needed."
+                f"Too little to learn from: found {early.sum()} clean readings before {calibrate_from}, at "
+                "least 14 days are needed."
             )
         self._meter = meter
-        self._limits = rules.learn_limits(stream, clean & early)
-        hits = rules.hits(stream, self._limits)
-        x, masked = self._inputs(stream, hits)
-        whole = stream.blocks(clean.astype(float)).min(1) > 0
-        quiet = whole & _away_from(masked, stream.per_hours(6))
-        learn = quiet & (stream.intervals < calibrate_from) & self._warm(stream)
-        self._scaler = ensemble.Scaler.fit(x[learn])
-        rows = self._scaler.apply(x[learn])
-        if len(rows) > FIT_ROWS:
-            chosen = np.random.default_rng(self.seed).permutation(len(rows))[:FIT_ROWS]
-            rows = rows[np.sort(chosen)]
-        self._members = {name: fit(rows, self.seed) for name, fit in ensemble.FIT.items()}
-        self._calibrate(stream, x, quiet & (stream.intervals >= calibrate_from))
+        self._limits = rules.learn_limits(stream, early)
+        known = stream.keeping(early)
+        self._learned = hours.learn(known)
+        self._learned |= physics.learn(hours.build(known, self._learned))
+        prepared = self.prepare(stream)
+        quiet = stream.any(clean) & ~near(prepared.taken, stream.per_hours(fusion.MERGE_HOURS))
+        warm = np.arange(len(stream.intervals)) >= stream.per_hours(24 * inputs.CONTEXT_DAYS)
+        self._ensemble = ensemble.Ensemble.fit(
+            prepared.inputs, quiet & warm & (stream.intervals < calibrate_from), self.seed
+        )
+        self._calibrate(prepared, quiet & (stream.intervals >= calibrate_from))
 
     def detect(self, readings: pd.DataFrame, since: np.datetime64 | None = None) -> Detection:
         """Judge readings as recorded; rows before ``since`` are context and not reported.
 
         Scores depend on the ``context_days`` before them only. Raises ModelError when not fitted.
         """
-        stream = Stream.from_readings(readings, self.meter)
+        return self.judge(self.prepare(Stream.from_readings(readings, self.meter)), since)
+
+    def prepare(self, stream: Stream, earlier: Hours | None = None) -> Prepared:
+        """What the layers look at. With ``earlier`` hours (of a ``Prepared`` before it) the stream itself
+        need only reach SHORT_CONTEXT_DAYS back: together they are the detector's whole state.
+        """
         hits = rules.hits(stream, self._limits)
-        x, _ = self._inputs(stream, hits)
-        rows = self._scaler.apply(x)
-        voices, columns = self._voices(rows)
-        frame = pd.DataFrame(
-            columns, index=pd.DatetimeIndex(stream.intervals.astype("datetime64[s]"), name=INTERVAL_START)
+        taken = np.zeros(len(stream.times), bool)
+        for hit in hits:
+            if hit.rule.alarm_class != "grid":  # known only once raised: earlier intervals cannot know
+                taken[hit.raised : hit.end] = True
+        kept = stream.keeping(~taken)
+        recent = hours.build(kept, self._learned)
+        return Prepared(
+            stream, hits, stream.any(taken), inputs.build(kept), recent.after(earlier) if earlier else recent
         )
-        frame["rules_alarm"] = raised_by_rules(stream, hits)
-        frame["alarm"] = frame["rules_alarm"] | np.any([voice.alarms() for voice in voices], axis=0)
-        events = describe(stream, hits, voices, self._attribution(rows), self.price_per_kwh)
-        if since is not None:
-            frame = frame[frame.index >= since]
-            events = events[events["raised"] >= since].reset_index(drop=True)
-        return Detection(frame, events[list(EVENT_COLUMNS)], self.monitors_off)
+
+    def judge(self, prepared: Prepared, since: np.datetime64 | None = None) -> Detection:
+        """Scores and events of what was prepared, from ``since`` on."""
+        first = 0 if since is None else int(np.searchsorted(prepared.stream.intervals, since))
+        intervals = prepared.stream.intervals[first:]
+        members = self._ensemble.rarities({k: v[first:] for k, v in prepared.inputs.items()})
+        rarities = self._physics(prepared.hours, intervals)
+        rarities["ensemble"] = np.mean(list(members.values()), axis=0)
+        voices = [self._voice(name, rarity) for name, rarity in rarities.items()]
+        votes = np.sum([members[name] >= self._thresholds[name] for name in members], axis=0)
+        by_rule = rules.raised(prepared.stream, prepared.hits)[first:]
+        columns: dict[str, Any] = {f"{name}_rarity": rarity for name, rarity in members.items()}
+        columns |= {"votes": votes, "vote_2_of_3": votes >= 2, "ensemble_rarity": rarities["ensemble"]}
+        physical = [rarity for name, rarity in rarities.items() if name != "ensemble"]
+        columns["physics_rarity"] = np.fmax.reduce(physical) if physical else np.full(len(by_rule), np.nan)
+        for layer in ("physics", "ensemble"):
+            on = [voice.alarms() for voice in voices if voice.layer == layer]
+            columns[f"{layer}_alarm"] = np.any(on, axis=0) if on else np.zeros(len(by_rule), bool)
+        columns["rules_alarm"] = by_rule
+        columns["alarm"] = by_rule | np.any([voice.alarms() for voice in voices], axis=0)
+        index = pd.DatetimeIndex(intervals.astype("datetime64[s]"), name=INTERVAL_START)
+        events = describe(prepared, voices, first, self._ensemble, self.price_per_kwh)
+        return Detection(pd.DataFrame(columns, index=index), events, self.monitors_off)
+
+    def _physics(self, known: Hours, intervals: Times) -> dict[str, Array]:
+        """Each physical monitor's rarity per interval: the rarest of its windows."""
+        found = {}
+        for monitor in physics.active(self.meter.channels):
+            windows = monitor.statistics(known)
+            rarest = np.fmax.reduce(
+                [self._tails[f"{monitor.name}/{name}"].rarity(values) for name, values in windows.items()]
+            )
+            found[monitor.name] = known.to_intervals(rarest, intervals)
+        return found
+
+    def _voice(self, name: str, rarity: Array) -> Voice:
+        threshold = self._thresholds[name]
+        for monitor in physics.MONITORS:
+            if monitor.name == name:
+                return Voice(name, "physics", monitor.alarm_class, monitor.fault_class, monitor.channels,
+                             rarity, threshold, monitor.text)  # fmt: skip
+        return Voice(name, "ensemble", "behaviour", "unusual", (), rarity, threshold,
+                     "unlike anything this meter usually records")  # fmt: skip
+
+    def _calibrate(self, prepared: Prepared, quiet: Flags) -> None:
+        """Tails and thresholds on quiet rows of the later period; frozen from then on."""
+        days = quiet.sum() / prepared.stream.per_hours(24)
+        if days < 14:
+            raise DataError(
+                f"Too little to calibrate on: found {days:.1f} clean days, at least 14 are needed; "
+                "choose an earlier calibrate_from or give more readings."
+            )
+        self._ensemble.calibrate(prepared.inputs, quiet)
+        known = prepared.hours
+        self._tails = {}
+        for monitor in physics.active(self.meter.channels):
+            for name, values in monitor.statistics(known).items():
+                on_intervals = known.to_intervals(values, prepared.stream.intervals)
+                self._tails[f"{monitor.name}/{name}"] = Tail.fit(on_intervals[quiet])
+        rarities = self._physics(known, prepared.stream.intervals)
+        members = self._ensemble.rarities(prepared.inputs)
+        rarities["ensemble"] = np.mean(list(members.values()), axis=0)
+        later = np.flatnonzero(quiet)
+        self._calibration = {
+            name: np.where(quiet, rarity, np.nan)[later[0] : later[-1] + 1]
+            for name, rarity in (rarities | members).items()
+        }
+        self._calibration_months = days / fusion.MONTH_DAYS
+        self.set_budget(self.budget_per_month)
+
+    def set_budget(self, budget_per_month: float) -> None:
+        """Set thresholds for another budget; possible right after ``fit``, not on a loaded detector."""
+        if not self._calibration:
+            raise ModelError("A loaded detector keeps its thresholds: fit again to give it another budget.")
+        self.budget_per_month = budget_per_month
+        wanted = budget_per_month * self._calibration_months
+        gap = 60 * fusion.MERGE_HOURS // self.meter.working_minutes
+        voices = {k: v for k, v in self._calibration.items() if k not in MEMBERS}
+        shares = {name: SHARES.get(name, SMALL_SHARE) for name in voices}
+        self._thresholds = fusion.calibrate(voices, shares, wanted, gap)
+        for name in MEMBERS:
+            heights = fusion.peaks(self._calibration[name], gap)
+            self._thresholds[name] = fusion.threshold_for(heights, wanted)
 
     @property
     def meter(self) -> Meter:
@@ -120,7 +214,8 @@ class AnomalyDetector:
         if self._meter is None:
             return ()
         have = set(self._meter.channels)
-        return tuple(rule.name for rule in rules.RULES if not set(rule.channels) <= have)
+        silent = [rule.name for rule in rules.RULES if not set(rule.channels) <= have]
+        return tuple(silent + [m.name for m in physics.MONITORS if not set(m.needs) <= have])
 
     def parameters(self) -> dict[str, Any]:
         """Settings and what was learned, flat, for the tracking run."""
@@ -130,79 +225,14 @@ class AnomalyDetector:
             "price_per_kwh": self.price_per_kwh,
         }
         if self._meter is not None:
-            flat |= {"meter_id": self._meter.meter_id, "inputs": len(self._names)}
+            flat |= {"meter_id": self._meter.meter_id, "inputs": len(self._ensemble.names)}
             flat |= {f"threshold_{name}": value for name, value in self._thresholds.items()}
             flat |= {f"limit_{name}": value for name, value in self._limits.items()}
             flat["monitors_off"] = ",".join(self.monitors_off)
         return flat
 
-    def _inputs(self, stream: Stream, hits: list[Hit]) -> tuple[Array, Flags]:
-        """Ensemble inputs (intervals, inputs) and the intervals whose readings the rules took away.
-
-        A reading is taken away only from the moment its rule could be raised: earlier intervals cannot know.
-        """
-        taken = np.zeros(len(stream.times), bool)
-        for hit in hits:
-            if hit.rule.alarm_class != "grid":
-                taken[hit.raised : hit.end] = True
-        kept = {channel: np.where(taken, np.nan, values) for channel, values in stream.values.items()}
-        columns = inputs.build(replace(stream, values=kept))
-        self._names = tuple(columns)
-        return np.stack(list(columns.values()), axis=1), stream.any(taken)
-
-    def _warm(self, stream: Stream) -> Flags:
-        return np.arange(len(stream.intervals)) >= stream.per_hours(24 * inputs.CONTEXT_DAYS)
-
-    def _calibrate(self, stream: Stream, x: Array, quiet: Flags) -> None:
-        """Tails and thresholds on quiet rows of the later period; frozen from then on."""
-        days = quiet.sum() / stream.per_hours(24)
-        if days < 14:
-            raise DataError(
-                f"Too little to calibrate on: found {days:.1f} clean days, at least 14 are needed; "
-                "choose an earlier calibrate_from or give more readings."
-            )
-        scores = ensemble.scores(self._members, self._scaler.apply(x[quiet]))
-        self._tails = {name: Tail.fit(score) for name, score in scores.items()}
-        rarities = {name: self._tails[name].rarity(score) for name, score in scores.items()}
-        gap = stream.per_hours(fusion.MERGE_HOURS)
-        wanted = self.budget_per_month * days / fusion.MONTH_DAYS
-        self._thresholds = {
-            name: fusion.threshold_for(rarity, wanted, gap) for name, rarity in rarities.items()
-        }
-        self._thresholds["ensemble"] = fusion.threshold_for(
-            np.mean(list(rarities.values()), axis=0), wanted, gap
-        )
-
-    def _voices(self, rows: ensemble.Matrix) -> tuple[list[Voice], dict[str, Array]]:
-        """The ensemble's voice, and what it consists of as columns of the scores table."""
-        scores = ensemble.scores(self._members, rows)
-        rarities = {name: self._tails[name].rarity(score) for name, score in scores.items()}
-        average = np.mean(list(rarities.values()), axis=0)
-        votes = np.sum([rarities[name] >= self._thresholds[name] for name in rarities], axis=0)
-        voice = Voice(
-            "ensemble", "ensemble", "behaviour", "unusual_load", (), average, self._thresholds["ensemble"],
-            "unlike anything this meter usually records",
-        )  # fmt: skip
-        columns = {f"{name}_rarity": rarity for name, rarity in rarities.items()}
-        return [voice], columns | {
-            "votes": votes,
-            "vote_2_of_3": votes >= 2,
-            "ensemble_rarity": average,
-            "ensemble_alarm": voice.alarms(),
-        }
-
-    def _attribution(self, rows: ensemble.Matrix) -> Callable[[int], tuple[str, ...]]:
-        """Names the channel whose inputs the autoencoder could least explain in an interval."""
-
-        def channels(row: int) -> tuple[str, ...]:
-            errors = ensemble.errors_autoencoder(self._members["autoencoder"], rows[row : row + 1])[0]
-            blame: dict[str, float] = {}
-            for name, error in zip(self._names, errors, strict=True):
-                channel = inputs.channel_of(name)
-                blame[channel] = max(blame.get(channel, 0.0), float(error))
-            return (max(blame, key=lambda channel: blame[channel]),)
-
-        return channels
+    def _all_tails(self) -> dict[str, Tail]:
+        return self._tails | self._ensemble.tails
 
     def save(self, directory: Path) -> None:
         """Write detector.json and detector.npz into a directory. Raises ModelError when not fitted."""
@@ -215,14 +245,13 @@ class AnomalyDetector:
             "price_per_kwh": self.price_per_kwh,
             "meter": asdict(self._meter),
             "limits": self._limits,
-            "names": self._names,
             "thresholds": self._thresholds,
-            "tails": {name: {"shape": t.shape, "scale": t.scale} for name, t in self._tails.items()},
+            "tails": {name: {"shape": t.shape, "scale": t.scale} for name, t in self._all_tails().items()},
         }
         (directory / "detector.json").write_text(json.dumps(state, indent=1, sort_keys=True))
-        arrays: dict[str, Any] = {"scaler/middle": self._scaler.middle, "scaler/width": self._scaler.width}
-        arrays |= {f"tail/{name}": tail.grid for name, tail in self._tails.items()}
-        arrays |= {f"{m}/{name}": a for m, parts in self._members.items() for name, a in parts.items()}
+        arrays = self._ensemble.to_arrays()
+        arrays |= {f"tail/{name}": tail.grid for name, tail in self._all_tails().items()}
+        arrays |= {f"learned/{name}": values for name, values in self._learned.items()}
         np.savez_compressed(directory / "detector.npz", **arrays)
 
     @classmethod
@@ -242,21 +271,18 @@ class AnomalyDetector:
         detector = cls(state["budget_per_month"], state["seed"], state["price_per_kwh"])
         meter = state["meter"]
         detector._meter = Meter(**(meter | {"channels": tuple(meter["channels"])}))
-        detector._limits, detector._names = state["limits"], tuple(state["names"])
+        detector._limits = state["limits"]
         detector._thresholds = state["thresholds"]
-        detector._tails = {
+        tails = {
             name: Tail(arrays[f"tail/{name}"], tail["shape"], tail["scale"])
             for name, tail in state["tails"].items()
         }
-        detector._scaler = ensemble.Scaler(arrays["scaler/middle"], arrays["scaler/width"])
-        detector._members = {
-            member: {name.split("/")[1]: a for name, a in arrays.items() if name.startswith(f"{member}/")}
-            for member in ensemble.MEMBERS
-        }
+        detector._tails = {name: tail for name, tail in tails.items() if name not in MEMBERS}
+        detector._ensemble = ensemble.Ensemble.from_arrays(arrays, {name: tails[name] for name in MEMBERS})
+        detector._learned = {n.split("/")[1]: a for n, a in arrays.items() if n.startswith("learned/")}
         return detector
 
 
-def _away_from(flags: Flags, rows: int) -> Flags:
-    """Rows that are neither flagged nor within ``rows`` after or before a flagged one."""
-    near = np.convolve(flags.astype(float), np.ones(2 * rows + 1), "same") > 0.5
-    return ~near
+def near(flags: Flags, rows: int) -> Flags:
+    """Rows that are flagged or within ``rows`` after or before a flagged one."""
+    return np.convolve(flags.astype(float), np.ones(2 * rows + 1), "same") > 0.5

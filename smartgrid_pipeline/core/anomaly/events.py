@@ -1,12 +1,14 @@
 """Events people can act on: what began when, which channels say so, how bad it is and what is at stake."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.anomaly import inputs, rules
+from smartgrid_pipeline.core.anomaly.ensemble import Ensemble
 from smartgrid_pipeline.core.anomaly.fusion import MERGE_HOURS, Voice, merged
+from smartgrid_pipeline.core.anomaly.hours import Hours
 from smartgrid_pipeline.core.anomaly.rules import Hit
 from smartgrid_pipeline.core.anomaly.stream import Array, Flags, Stream
 from smartgrid_pipeline.core.schema import ACTIVE_POWER
@@ -31,28 +33,35 @@ EVENT_COLUMNS = (
 known; ``kinds`` names every voice heard, first one first; ``energy_kwh`` is the energy in doubt.
 """
 
-LAYERS = ("rules", "physics", "ensemble")
-"""Whom to believe first when several layers speak of one event: the most specific."""
 
-Attribution = Callable[[int], tuple[str, ...]]
+@dataclass(frozen=True)
+class Prepared:
+    """What the layers look at: readings, rule hits, intervals that rules took readings from, the ensemble's
+    inputs, and the hourly sums behind the physics.
+    """
+
+    stream: Stream
+    hits: list[Hit]
+    taken: Flags
+    inputs: dict[str, Array]
+    hours: Hours
 
 
 def describe(
-    stream: Stream, hits: list[Hit], voices: list[Voice], attribute: Attribution, price_per_kwh: float
+    prepared: Prepared, voices: list[Voice], first: int, ensemble: Ensemble, price_per_kwh: float
 ) -> pd.DataFrame:
-    """One row per merged event. ``attribute`` names the channels of an interval no rule explains."""
-    gap = stream.per_hours(MERGE_HOURS)
+    """One row per merged event raised in interval ``first`` or later, where the voices begin."""
+    stream = prepared.stream
     raised = [voice.alarms() for voice in voices]
-    by_rule = raised_by_rules(stream, hits)
-    union = np.any([by_rule, *raised], axis=0)
+    union = np.any([rules.raised(stream, prepared.hits)[first:], *raised], axis=0)
     power = stream.mean(stream.values[ACTIVE_POWER])
     usual = inputs.expected_power(stream, power)
     rows = []
-    for start, end in merged(union, gap):
-        said = [hit for hit in hits if start <= hit.raised // stream.per < end]
+    for start, end in merged(union, stream.per_hours(MERGE_HOURS)):
+        said = [hit for hit in prepared.hits if start <= hit.raised // stream.per - first < end]
         heard = [v for v, flags in zip(voices, raised, strict=True) if flags[start:end].any()]
-        row = _event(stream, start, end, said, heard, attribute)
-        at = slice(max(0, min([start, *(hit.start // stream.per for hit in said)])), end)
+        row = _event(prepared, first, start, end, said, heard, ensemble)
+        at = slice(max(0, min([start + first, *(hit.start // stream.per for hit in said)])), end + first)
         energy_kwh = _energy_in_doubt(stream, power[at], usual[at], row["alarm_class"])
         rows.append(row | {"energy_kwh": energy_kwh, "money": energy_kwh * price_per_kwh})
     return pd.DataFrame(rows, columns=list(EVENT_COLUMNS)).astype(
@@ -60,43 +69,44 @@ def describe(
     )
 
 
-def raised_by_rules(stream: Stream, hits: list[Hit]) -> Flags:
-    """Working intervals in which some rule's alarm is on: from the reading that raised it on."""
-    flags = np.zeros(len(stream.times), bool)
-    for hit in hits:
-        flags[hit.raised : max(hit.end, hit.raised + 1)] = True
-    return stream.any(flags)
-
-
 def _event(
-    stream: Stream, start: int, end: int, said: list[Hit], heard: list[Voice], attribute: Attribution
+    prepared: Prepared,
+    first: int,
+    start: int,
+    end: int,
+    said: list[Hit],
+    heard: list[Voice],
+    ensemble: Ensemble,
 ) -> dict[str, object]:
-    """The words of one event, from its rules where there are any, else from its rarest voice."""
+    """The words of one event, from its rules where there are any, else from its most specific voice."""
+    stream = prepared.stream
     width = np.timedelta64(stream.meter.working_minutes, "m")
     kinds = list(dict.fromkeys([hit.rule.name for hit in said] + [voice.name for voice in heard]))
     rarity = max([float(np.nanmax(voice.rarity[start:end])) for voice in heard], default=0.0)
     common: dict[str, object] = {
-        "start": stream.intervals[start],
-        "end": stream.intervals[end - 1] + width,
-        "raised": stream.intervals[start] + width,
+        "start": stream.intervals[start + first],
+        "end": stream.intervals[end - 1 + first] + width,
+        "raised": stream.intervals[start + first] + width,
         "kinds": ",".join(kinds),
         "rarity": rarity,
     }
     if said:
         longest = min(said, key=lambda hit: (rules.rank(hit.rule), hit.start - hit.end, hit.start))
         rule = longest.rule
-        channels = rule.channels or tuple(stream.values)
         minutes = (longest.end - longest.start) * stream.meter.step_minutes
-        words = f"{rule.text} ({minutes} min)"
         common["start"] = stream.times[min(hit.start for hit in said if hit.rule == rule)]
+        words = f"{rule.text} ({minutes} min)"
+        channels = rule.channels or tuple(stream.values)
         return common | _words(
             rule.name, rule.alarm_class, "rules", rule.fault_class, channels, words, "high"
         )
-    voice = min(heard, key=lambda v: (LAYERS.index(v.layer), -float(np.nanmax(v.rarity[start:end]))))
-    peak = start + int(np.nanargmax(voice.rarity[start:end]))
-    channels = voice.channels or attribute(peak)
-    odds = f"as rare as 1 in {10 ** min(rarity, 9.0):,.0f} intervals"
-    words = f"{voice.text} in {', '.join(channels)}: {odds}"
+    voice = max(
+        heard, key=lambda v: (v.layer != "ensemble", float(np.nanmax(v.rarity[start:end] - v.threshold)))
+    )
+    peak = start + first + int(np.nanargmax(voice.rarity[start:end]))
+    at_peak = {name: values[peak : peak + 1] for name, values in prepared.inputs.items()}
+    channels = voice.channels or (ensemble.blame(at_peak),)
+    words = f"{voice.text} ({', '.join(channels)}); as rare as 1 in {10 ** min(rarity, 9.0):,.0f} intervals"
     severity = "high" if rarity >= 8 else "medium" if rarity >= 5 else "low"
     return common | _words(
         voice.name, voice.alarm_class, voice.layer, voice.fault_class, channels, words, severity

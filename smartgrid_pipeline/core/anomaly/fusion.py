@@ -7,7 +7,6 @@ is not a contamination guess but the price of a promise: so many false alarms a 
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from smartgrid_pipeline.core.anomaly.stream import Array, Flags, runs
 
@@ -16,6 +15,9 @@ MERGE_HOURS = 6
 
 HYSTERESIS = 0.8
 """An alarm that is on goes off only below this share of its threshold."""
+
+MOST_PEAKS = 400
+"""Peaks of one score that are told apart; a budget is far below this many events."""
 
 MONTH_DAYS = 365.25 / 12
 
@@ -73,24 +75,25 @@ def peaks(rarity: Array, gap_rows: int) -> Array:
     for row in order:
         if not taken[row]:
             heights.append(known[row])
+            if len(heights) == MOST_PEAKS:
+                break
             taken[max(0, row - gap_rows) : row + gap_rows + 1] = True
     return np.array(heights)
 
 
-def threshold_for(rarity: Array, events: float, gap_rows: int) -> float:
-    """The threshold that a calibration period's score passes in about ``events`` separate events.
+def threshold_for(heights: Array, events: float) -> float:
+    """The threshold that a score with these peaks passes in about ``events`` separate events.
 
-    Between two whole numbers the threshold is interpolated; below one event it lies above the highest peak.
+    Between two whole numbers the threshold is interpolated; below one event it lies above the highest peak,
+    by a share of the spacing of the highest ones.
     """
-    heights = peaks(rarity, gap_rows)
     heights = heights[np.isfinite(heights)]
     if len(heights) == 0:
         return float("inf")
     if events < 1:
-        spacing = heights[0] - heights[min(len(heights) - 1, 5)]
-        return float(heights[0] + max(0.05, spacing / 5) * -np.log2(max(events, 1e-3)))
-    ranks = np.arange(1, len(heights) + 1) - 0.5
-    return float(np.interp(events, ranks + 0.5, heights)) + 1e-9
+        spacing = heights[0] - heights[min(len(heights) - 1, 4)]
+        return float(heights[0] + max(0.1, spacing / 4) * -np.log2(max(events, 1e-3)))
+    return float(np.interp(events, np.arange(1, len(heights) + 1), heights)) + 1e-9
 
 
 def count(flags: Flags, gap_rows: int) -> int:
@@ -111,19 +114,18 @@ def calibrate(
     Each voice gets its share; because events of several voices merge, all are scaled by one factor until the
     union meets the wanted number as closely as whole events allow.
     """
-    heights: dict[str, float] = {}
-    low, high = 0.1, 4.0
-    for _ in range(18):
+    heights = {name: peaks(rarity, gap_rows) for name, rarity in rarities.items()}
+    whole = sum(shares[name] for name in rarities)
+    thresholds: dict[str, float] = {}
+    low, high = 0.1, 10.0
+    for _ in range(14):
         factor = (low * high) ** 0.5
-        heights = {
-            name: threshold_for(rarity, factor * shares[name] * wanted, gap_rows)
-            for name, rarity in rarities.items()
+        thresholds = {
+            name: threshold_for(heights[name], factor * shares[name] / whole * wanted) for name in rarities
         }
-        union: npt.NDArray[np.bool_] = np.any(
-            [hysteresis(rarities[name], heights[name]) for name in rarities], axis=0
-        )
+        union: Flags = np.any([hysteresis(rarities[name], thresholds[name]) for name in rarities], axis=0)
         if count(union, gap_rows) > wanted:
             high = factor
         else:
             low = factor
-    return heights
+    return thresholds

@@ -321,6 +321,14 @@ def hits(stream: Stream, limits: Limits) -> list[Hit]:
     return sorted(found, key=lambda hit: (hit.raised, hit.start, hit.rule.name))
 
 
+def raised(stream: Stream, found: list[Hit]) -> Flags:
+    """Working intervals in which some rule's alarm is on: from the reading that raised it on."""
+    flags = np.zeros(len(stream.times), bool)
+    for hit in found:
+        flags[hit.raised : max(hit.end, hit.raised + 1)] = True
+    return stream.any(flags)
+
+
 def _dated(hit: Hit, stream: Stream) -> Hit:
     """Date a hit to the readings that are wrong, where those are not the ones that betrayed it."""
     if hit.rule.name == "copied_reading":

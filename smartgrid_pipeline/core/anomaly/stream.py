@@ -1,6 +1,6 @@
 """Recorded readings as contiguous arrays, cut into working intervals: the common ground of all layers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -98,6 +98,10 @@ class Stream:
     def per_hours(self, hours: float) -> int:
         """Working intervals in so many hours."""
         return round(hours * 60 / self.meter.working_minutes)
+
+    def keeping(self, flags: Flags) -> "Stream":
+        """This stream with every reading that is not flagged made NaN."""
+        return replace(self, values={c: np.where(flags, v, np.nan) for c, v in self.values.items()})
 
     @property
     def apparent_kva(self) -> Array:
