@@ -41,6 +41,9 @@ class Budget:
     threads: int = 1
 
 
+FULL = Budget()
+"""As much work as a model finds worth doing."""
+
 TINY = Budget(max_steps=2, max_trees=4, max_rows=1_000)
 """Enough to run every line of a model in a test, not enough to learn."""
 
@@ -149,6 +152,15 @@ class History:
     def rows(self, origins: Times) -> npt.NDArray[np.int64]:
         """Row available exactly at each origin (−1 and below, or n and above: outside the history)."""
         return ((origins.astype("datetime64[m]") - self.starts[0]) // self.step).astype(np.int64) - 1
+
+    @cached_property
+    def derived(self) -> dict[str, Any]:
+        """Views that models make of this history and share: a cache that lives as long as the history."""
+        return {}
+
+    def column(self, feature: str) -> int:
+        """Position of a feature in ``features``."""
+        return feature_names(self.meter).index(feature)
 
     @cached_property
     def _sums(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
