@@ -1,6 +1,6 @@
 """Is one forecast better than another? Paired tests on the same rows that respect dependence in time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from smartgrid_pipeline.core.evaluation.metrics import ANALOGUE, align, row_loss, table
+from smartgrid_pipeline.core.evaluation.metrics import ANALOGUE, Aligned, align, row_loss, table_of
 from smartgrid_pipeline.core.schema import CARDS, DataError
 
 Doubles = npt.NDArray[np.float64]
@@ -67,14 +67,25 @@ class Evaluation:
     ``metrics.table``, ``tests`` with one row per card, model ``a`` and rival ``b``.
     """
 
-    forecasts: Mapping[str, pd.DataFrame]
+    aligned: Aligned
     metrics: pd.DataFrame
     tests: pd.DataFrame
 
     @property
     def cards(self) -> tuple[str, ...]:
         """The cards scored, in their order."""
-        return tuple(self.metrics["card"].unique())
+        return tuple(self.aligned)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models scored on any card, in their order."""
+        return tuple(dict.fromkeys(model for frames in self.aligned.values() for model in frames))
+
+    @property
+    def months(self) -> tuple[str, ...]:
+        """The civil months of the scored origins, in order."""
+        firsts = [next(iter(frames.values()))["origin"] for frames in self.aligned.values()]
+        return tuple(sorted({month for origins in firsts for month in origins.dt.strftime("%Y-%m").unique()}))
 
     def value(self, card: str, model: str, metric: str) -> float:
         """One number of the metrics table; NaN when that model has no row on that card."""
@@ -97,24 +108,18 @@ def evaluate(
     forecasts_by_model: Mapping[str, pd.DataFrame], mase_scales_kw: Mapping[str, float] | None = None
 ) -> Evaluation:
     """Score every model on the rows all share, and test each against each of RIVALS on CRPS, card by card."""
-    rows = [
-        {"a": model, "b": rival, **_test(losses[model], losses[rival], card, "crps").to_dict()}
-        for card, losses in _losses_by_card(forecasts_by_model).items()
-        for rival in RIVALS
-        for model in losses
-        if rival in losses and model != rival
-    ]
+    aligned = align(forecasts_by_model)
+    rows = []
+    for card, frames in aligned.items():
+        losses = {model: _daily_loss(frame, "crps") for model, frame in frames.items() if len(frame)}
+        rows += [
+            {"a": model, "b": rival, **_test(losses[model], losses[rival], card, "crps").to_dict()}
+            for rival in RIVALS
+            for model in losses
+            if rival in losses and model != rival
+        ]
     columns = ["a", "b", *PairedTest.__dataclass_fields__]
-    return Evaluation(
-        forecasts_by_model, table(forecasts_by_model, mase_scales_kw), pd.DataFrame(rows, columns=columns)
-    )
-
-
-def _losses_by_card(forecasts_by_model: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, Doubles]]:
-    return {
-        card: {model: _daily_loss(frame, "crps") for model, frame in frames.items() if len(frame)}
-        for card, frames in align(forecasts_by_model).items()
-    }
+    return Evaluation(aligned, table_of(aligned, mase_scales_kw), pd.DataFrame(rows, columns=columns))
 
 
 def paired(a: pd.DataFrame, b: pd.DataFrame, card: str, loss: str = "crps") -> PairedTest:
@@ -139,20 +144,23 @@ def composite_loss(forecasts_by_model: Mapping[str, pd.DataFrame], analogue: pd.
 
     For every card of COMPOSITE_CARDS present: the day's mean CRPS divided by the 28-day analogue's mean CRPS
     on the card; then the mean over the cards. Only days with a scored row on every card count. Raises
-    DataError when there is none.
+    DataError when there is none, or when a model lacks a card.
     """
-    reference = "analogue"
-    while reference in forecasts_by_model:
-        reference += "_"
-    parts: dict[str, list[pd.Series]] = {model: [] for model in forecasts_by_model}
-    aligned = align({**forecasts_by_model, reference: analogue})
+    models = tuple(forecasts_by_model)
+    aligned = align({**forecasts_by_model, ANALOGUE: analogue})
+    return composite_loss_of(aligned, models)
+
+
+def composite_loss_of(aligned: Aligned, models: Sequence[str]) -> pd.DataFrame:
+    """``composite_loss`` of forecasts that are aligned already, the 28-day analogue among them."""
+    parts: dict[str, list[pd.Series]] = {model: [] for model in models}
     cards = [card for card in COMPOSITE_CARDS if card in aligned]
     for card in cards:
         frames = aligned[card]
-        if absent := sorted({*forecasts_by_model, reference} - set(frames)):
+        if absent := sorted({*models, ANALOGUE} - set(frames)):
             raise DataError(f"No forecast on {card} from {absent}; every model must forecast every card.")
-        scale = float(row_loss(frames[reference], "crps").mean()) if len(frames[reference]) else np.nan
-        for model in parts:
+        scale = float(row_loss(frames[ANALOGUE], "crps").mean()) if len(frames[ANALOGUE]) else np.nan
+        for model in models:
             loss = pd.Series(row_loss(frames[model], "crps") / scale)
             parts[model].append(loss.groupby(frames[model]["origin"].dt.normalize()).mean())
     joined = {

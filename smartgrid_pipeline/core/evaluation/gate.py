@@ -1,11 +1,10 @@
 """Is the mixture a mixture? Alarms on the gate's shares and on forecasts that equal one expert's."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core.evaluation.metrics import align
+from smartgrid_pipeline.core.evaluation.metrics import Aligned
+from smartgrid_pipeline.core.evaluation.style import label
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, Finding
 
 SHARE_COLUMNS = ("hour", "lead_minutes", "expert", "share")
@@ -20,7 +19,7 @@ def share_findings(shares: pd.DataFrame) -> tuple[Finding, ...]:
     mean = shares.groupby("expert")["share"].mean()
     return tuple(
         Finding(
-            f"gate share of {expert}",
+            f"gate share of {label(str(expert))}",
             bool(LEAST_SHARE <= share <= MOST_SHARE),
             f"{100 * share:.1f} %",
             f"{100 * LEAST_SHARE:.0f} … {100 * MOST_SHARE:.0f} %",
@@ -29,10 +28,10 @@ def share_findings(shares: pd.DataFrame) -> tuple[Finding, ...]:
     )
 
 
-def collapse_finding(forecasts_by_model: Mapping[str, pd.DataFrame]) -> Finding:
+def collapse_finding(aligned: Aligned) -> Finding:
     """The mixture's forecasts are those of no single expert: closest expert and how far it is, RMS in kW."""
     distances: dict[str, list[float]] = {}
-    for frames in align(forecasts_by_model).values():
+    for frames in aligned.values():
         for expert in EXPERT_NAMES:
             if expert in frames and MIXTURE in frames and len(frames[MIXTURE]):
                 apart = frames[MIXTURE]["mean_kw"].to_numpy(float) - frames[expert]["mean_kw"].to_numpy(float)
@@ -45,14 +44,14 @@ def collapse_finding(forecasts_by_model: Mapping[str, pd.DataFrame]) -> Finding:
     return Finding(
         "the mixture equals no single expert",
         apart > 1e-3,
-        f"{1e3 * apart:.1f} W from {closest}",
+        f"{1e3 * apart:.1f} W from {label(closest)}",
         "RMS > 1 W",
     )
 
 
-def error_correlation(forecasts_by_model: Mapping[str, pd.DataFrame], card: str) -> pd.DataFrame:
+def error_correlation(aligned: Aligned, card: str) -> pd.DataFrame:
     """Correlation of the experts' errors on a card, (experts, experts); mixing feeds on low values."""
-    frames = align(forecasts_by_model).get(card, {})
+    frames = aligned.get(card, {})
     errors = {
         expert: frames[expert]["mean_kw"].to_numpy(float) - frames[expert]["observed_kw"].to_numpy(float)
         for expert in EXPERT_NAMES

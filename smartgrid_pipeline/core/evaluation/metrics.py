@@ -23,6 +23,9 @@ from smartgrid_pipeline.core.schema import (
 
 Doubles = npt.NDArray[np.float64]
 
+Aligned = dict[str, dict[str, pd.DataFrame]]
+"""Card → model → forecasts, the rows of a card the same for all its models and in the same order."""
+
 KEY = ["origin", "interval_start", "interval_end"]
 """What identifies a forecast on a card."""
 
@@ -119,8 +122,13 @@ def table(
     Raises DataError when the models were given different truths or a sanity check fails, ModelError when a
     model has no finite forecast for a row that is to be scored.
     """
+    return table_of(align(forecasts_by_model), mase_scales_kw)
+
+
+def table_of(aligned: Aligned, mase_scales_kw: Mapping[str, float] | None = None) -> pd.DataFrame:
+    """``table`` of forecasts that are aligned already."""
     rows = []
-    for card, frames in align(forecasts_by_model).items():
+    for card, frames in aligned.items():
         scores = {model: score(frame, (mase_scales_kw or {}).get(card)) for model, frame in frames.items()}
         for model, metrics in scores.items():
             metrics["skill_persistence"] = _skill(metrics, scores.get(PERSISTENCE), "rmse_kw")
@@ -150,7 +158,7 @@ def verify(metrics_table: pd.DataFrame) -> None:
         )
 
 
-def align(forecasts_by_model: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, pd.DataFrame]]:
+def align(forecasts_by_model: Mapping[str, pd.DataFrame]) -> Aligned:
     """Per card (in the order of CARDS), each model's rows cut to the observed rows that all models have.
 
     A model without a single row of a card is left out of that card. Raises as ``table`` does.
@@ -180,28 +188,34 @@ def _rows_of(frame: pd.DataFrame, card: str, model: str) -> pd.DataFrame:
             f"{model} has no finite forecast for {int(bad.sum())} of {len(rows)} observed rows of {card}, "
             f"the first at origin {rows['origin'].iloc[int(np.argmax(bad))]}. None may be left out."
         )
-    if (repeated := rows.duplicated(KEY)).any():
-        raise DataError(f"{model} forecasts {int(repeated.sum())} rows of {card} more than once.")
-    return rows.set_index(pd.MultiIndex.from_frame(rows[KEY], names=["o", "s", "e"])).sort_index()
+    if (repeated := int(rows.duplicated(KEY).sum())) > 0:
+        raise DataError(f"{model} forecasts {repeated} rows of {card} more than once.")
+    keys = [rows[name].to_numpy() for name in reversed(KEY)]
+    return rows.iloc[np.lexsort(keys)].reset_index(drop=True)
 
 
 def _same_rows(frames: dict[str, pd.DataFrame], card: str) -> dict[str, pd.DataFrame]:
     first = next(iter(frames.values()))
-    shared = first.index
-    for frame in frames.values():
-        if not frame.index.equals(shared):
-            shared = shared.intersection(frame.index, sort=True)
-    cut = {
-        model: (frame if frame.index.equals(shared) else frame.loc[shared]).reset_index(drop=True)
-        for model, frame in frames.items()
-    }
-    truth = next(iter(cut.values()))["observed_kw"].to_numpy(np.float64)
-    for model, frame in cut.items():
+    if not all(len(frame) == len(first) and _keys(frame).equals(_keys(first)) for frame in frames.values()):
+        shared = pd.MultiIndex.from_frame(_keys(first))
+        for frame in frames.values():
+            shared = shared.intersection(pd.MultiIndex.from_frame(_keys(frame)), sort=True)
+        frames = {
+            model: frame[pd.MultiIndex.from_frame(_keys(frame)).isin(shared)].reset_index(drop=True)
+            for model, frame in frames.items()
+        }
+    truth = next(iter(frames.values()))["observed_kw"].to_numpy(np.float64)
+    for model, frame in frames.items():
         if not np.allclose(frame["observed_kw"].to_numpy(np.float64), truth, rtol=1e-5, atol=1e-6):
             raise DataError(
                 f"{model} was given another truth than the other models on {card}; score it again."
             )
-    return cut
+    return frames
+
+
+def _keys(frame: pd.DataFrame) -> pd.DataFrame:
+    """The key columns at one resolution: files and memory may differ in theirs."""
+    return frame[KEY].astype("datetime64[s]")
 
 
 def reliability(frame: pd.DataFrame) -> Doubles:

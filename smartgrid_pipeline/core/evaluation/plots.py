@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+WORST_SHOWN_PERCENT = 15.0
+
 LEAD_EDGES_MINUTES = (0, 15, 60, 180, 360, 720, 1440, 10_080)
 
 
@@ -102,42 +104,43 @@ def _duration(minutes: int) -> str:
 def deployment(costs: pd.DataFrame, composite: pd.Series) -> "Figure | None":
     """Accuracy against the latency of one forecast, the area of a dot growing with its size on disk.
 
-    ``costs`` as of deployment.COST_COLUMNS; ``composite`` as of Evaluation. None when they share no model.
+    ``costs`` as of deployment.COST_COLUMNS; ``composite`` as of Evaluation. Models more than
+    WORST_SHOWN_PERCENT worse than the analogue are left out. None when nothing is left.
     """
-    shown = costs[costs["model"].isin(composite.index) & costs["latency_ms"].notna()]
+    costs = costs.assign(gain=100 * (costs["model"].map(composite).astype(float) - 1))
+    shown = costs[(costs["gain"] <= WORST_SHOWN_PERCENT) & costs["latency_ms"].notna()].sort_values("gain")
     if shown.empty:
         return None
-    figure, (axes,) = canvas(1, 1, 10.2, 4.2)
-    gain = 100 * (composite[shown["model"]].to_numpy() - 1)
-    inside = gain <= 15
-    size = shown["size_mb"].fillna(0).to_numpy()
-    shades = [colour(model) for model in shown["model"][inside]]
-    axes.scatter(
-        shown["latency_ms"][inside],
-        gain[inside],
-        s=40 + 90 * size[inside],
-        c=shades,
-        alpha=0.75,
-        edgecolors="white",
-    )
-    for latency, y, model, mb in zip(shown["latency_ms"], gain, shown["model"], size, strict=True):
-        if y <= 15:
-            text = f"{label(model)} · {mb:.2f} MB" if mb else label(model)
-            axes.annotate(
-                text, (latency, y), xytext=(7, 6), textcoords="offset points", fontsize=8, color=INK
-            )
+    figure, (axes,) = canvas(1, 1, 10.2, max(3.6, 0.3 * len(shown)))
+    area = 40 + 70 * shown["size_mb"].fillna(0)
+    shades = [colour(model) for model in shown["model"]]
+    axes.scatter(shown["latency_ms"], shown["gain"], s=area, c=shades, alpha=0.8, edgecolors="white")
     axes.axhline(0, color=MUTED, linewidth=0.8)
     axes.set_xscale("log")
-    axes.margins(x=0.16, y=0.14)
+    axes.margins(x=0.06, y=0.1)
     axes.invert_yaxis()
-    axis_labels(axes, "latency of one forecast, all leads, one thread: ms (log scale)",
-                "composite CRPS against the 28-day analogue, % (up is better)")  # fmt: skip
+    _name_at_the_side(axes, shown)
+    axis_labels(axes, "latency of one forecast, all leads: ms (log scale)",
+                "composite CRPS against the analogue, % (up is better)")  # fmt: skip
     return figure
+
+
+def _name_at_the_side(axes: "Axes", shown: pd.DataFrame) -> None:
+    """Names in a column right of the panel, evenly spaced in order of the dots, a thin line to each dot."""
+    places = np.linspace(0.97, 0.03, len(shown)) if len(shown) > 1 else np.array([0.5])
+    for place, (_, row) in zip(places, shown.iterrows(), strict=True):
+        size = f" · {row['size_mb']:.2f} MB" if np.isfinite(row["size_mb"]) else ""
+        axes.annotate(
+            f"{label(row['model'])} · {row['latency_ms']:.1f} ms{size}",
+            (row["latency_ms"], row["gain"]), xytext=(1.02, place), textcoords="axes fraction",
+            va="center", fontsize=8.5, color=INK, annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour(row["model"]), "linewidth": 0.7, "alpha": 0.6},
+        )  # fmt: skip
 
 
 def what_mape(forensics: Forensics, honest: Mapping[str, tuple[str, float]]) -> "Figure":
     """MAPE of the replaced task and of physics beside honest forecasts (card → model, MAPE in per cent)."""
-    bars = [("Claimed, as printed", 100 * CLAIMED_FRACTION, "claim")]
+    bars = [("Claim of the replaced project", 100 * CLAIMED_FRACTION, "claim")]
     bars += [(f"{row.inputs}", row.mape_percent, row.study) for row in forensics.rows]
     bars += [(f"{card}: {label(model)}", value, "forecast") for card, (model, value) in honest.items()]
     shades = {"claim": REFERENCE, "replaced task": BASELINE, "physics oracle": BASELINE, "forecast": MIXTURE}

@@ -1,20 +1,20 @@
 """Figures of forecasts: ranking, reliability, coverage, days of a month."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core.evaluation.comparison import COMPOSITE_CARDS, Evaluation
-from smartgrid_pipeline.core.evaluation.metrics import ANALOGUE, align, reliability, row_loss
+from smartgrid_pipeline.core.evaluation.comparison import COMPOSITE_CARDS, Evaluation, composite_loss_of
+from smartgrid_pipeline.core.evaluation.metrics import ANALOGUE, reliability, row_loss
 from smartgrid_pipeline.core.evaluation.style import (
     GOOD,
     GRID,
     INK,
     MUTED,
     OBSERVED,
-    SEQUENCE,
+    REFERENCE,
     axis_labels,
     canvas,
     colour,
@@ -31,18 +31,21 @@ if TYPE_CHECKING:
 WORST_SHOWN_PERCENT = 30.0
 """Models worse than the analogue by more are drawn at the edge with their figure beside them."""
 
+FEWEST_INTERVALS = 100
+"""A reliability diagram of fewer intervals shows chance."""
+
 TITLES = {card.name: card.title for card in CARDS}
 
 
 def ranking(scores: Evaluation) -> "Figure | None":
-    """CRPS of each model against the 28-day analogue with 95 % intervals, by card; None without the analogue."""
-    tests = scores.tests[(scores.tests["b"] == ANALOGUE) & (scores.tests["n_blocks"] >= 1)]
+    """CRPS of each model against the 28-day analogue (95 % intervals), a panel per card; None without it."""
+    tests = scores.tests[scores.tests["b"] == ANALOGUE]
     cards = [card for card in scores.cards if (tests["card"] == card).any()]
     if not cards:
         return None
     n = int(tests.groupby("card").size().max())
     rows = -(-len(cards) // 2)
-    figure, panels = canvas(rows, 2, 10.2, rows * (1.1 + 0.215 * n))
+    figure, panels = canvas(rows, 2, 10.2, rows * (0.9 + 0.19 * n))
     for axes, card in zip(panels, cards, strict=False):
         shown = tests[tests["card"] == card].sort_values("mean_difference_percent", ascending=False)
         _ranking_panel(axes, shown)
@@ -53,13 +56,14 @@ def ranking(scores: Evaluation) -> "Figure | None":
 
 
 def _ranking_panel(axes: "Axes", shown: pd.DataFrame) -> None:
-    middle = shown["mean_difference_percent"].to_numpy()
-    low, high = shown["low_percent"].to_numpy(), shown["high_percent"].to_numpy()
-    left = min(-4.0, float(low.min()) * 1.08)
-    right = float(np.clip(high.max() * 1.1, -left * 0.35, WORST_SHOWN_PERCENT))
+    middle, low, high = (
+        shown[name].to_numpy() for name in ("mean_difference_percent", "low_percent", "high_percent")
+    )
+    left = min(-4.0, 1.08 * float(low.min()))
+    right = min(max(6.0, -left), WORST_SHOWN_PERCENT)
     axes.axvline(0, color=INK, linewidth=1)
     for y, (model, m, a, b) in enumerate(zip(shown["a"], middle, low, high, strict=True)):
-        if m > right * 0.92:
+        if m > right:
             axes.text(right, y, f"+{m:.0f} % ▸", ha="right", va="center", fontsize=8, color=MUTED)
             continue
         axes.plot([a, min(b, right)], [y, y], color=colour(model), linewidth=2.2, alpha=0.45)
@@ -72,24 +76,42 @@ def _ranking_panel(axes: "Axes", shown: pd.DataFrame) -> None:
     axes.grid(False, axis="y")
 
 
-def reliability_diagram(scores: Evaluation, models: Sequence[str]) -> "Figure":
-    """Share of observations below each quantile against its level, by card; the diagonal is perfect."""
-    aligned = align(scores.forecasts)
-    columns = min(3, len(aligned))
-    rows = -(-len(aligned) // columns)
-    figure, panels = canvas(rows, columns, 3.35 * columns, 3.3 * rows)
-    for axes, (card, frames) in zip(panels, aligned.items(), strict=False):
+def reliability_diagram(scores: Evaluation, models: Sequence[str]) -> "Figure | None":
+    """Share of observations below each quantile against its level, by card; the diagonal is perfect.
+
+    Cards with fewer than FEWEST_INTERVALS scored intervals are left out; None when that leaves nothing.
+    """
+    shown = {
+        card: frames
+        for card, frames in scores.aligned.items()
+        if len(next(iter(frames.values()))) >= FEWEST_INTERVALS
+    }
+    if not shown:
+        return None
+    columns = max(2, len(shown))
+    figure, panels = canvas(1, columns, min(10.2, 3.4 * columns), 3.1)
+    for axes, (card, frames) in zip(panels, shown.items(), strict=False):
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
-        for model, line in zip([m for m in models if m in frames], SEQUENCE, strict=False):
-            if len(frames[model]):
-                axes.plot(QUANTILES, reliability(frames[model]), "o-", color=line, markersize=3.5,
-                          linewidth=1.4, label=label(model))  # fmt: skip
+        for model in [model for model in models if model in frames]:
+            axes.plot(QUANTILES, reliability(frames[model]), label=label(model), **_line(model))
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
         title(axes, f"{card} · {len(next(iter(frames.values()))):,} intervals")
-        axis_labels(axes, "quantile level", "share of observations at or below")
-    panels[0].legend(fontsize=8, frameon=False, loc="upper left")
-    hide_rest(panels, len(aligned))
+        axis_labels(axes, "quantile level", "observations at or below" if axes is panels[0] else "")
+    _legend_below(figure, panels[0])
+    hide_rest(panels, len(shown))
     return figure
+
+
+def _line(model: str) -> dict[str, Any]:
+    """Look of a model's line: its family colour, dashed for references."""
+    dashed = colour(model) == REFERENCE
+    return {"color": colour(model), "linewidth": 1.5, "marker": "o", "markersize": 3.2,
+            "linestyle": (0, (4, 2)) if dashed else "-"}  # fmt: skip
+
+
+def _legend_below(figure: "Figure", axes: "Axes") -> None:
+    handles = axes.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=5, fontsize=8.5, frameon=False)
 
 
 def coverage(month: Evaluation, span: Evaluation, models: Sequence[str], card: str) -> "Figure":
@@ -98,11 +120,11 @@ def coverage(month: Evaluation, span: Evaluation, models: Sequence[str], card: s
     for axes, scores, group in ((by_hour, month, _hour), (by_month, span, _month)):
         axes.axhspan(0.78, 0.82, color=GOOD, alpha=0.13, linewidth=0)
         axes.axhline(0.8, color=GOOD, linewidth=1)
-        frames = align(scores.forecasts).get(card, {})
-        for model, line in zip([m for m in models if m in frames], SEQUENCE, strict=False):
+        frames = scores.aligned.get(card, {})
+        for model in [model for model in models if model in frames]:
             share = _covered(frames[model]).groupby(group(frames[model])).mean()
-            axes.plot(range(len(share)) if axes is by_month else share.index, share, "o-", color=line,
-                      markersize=3.5, linewidth=1.4, label=label(model))  # fmt: skip
+            places = range(len(share)) if axes is by_month else share.index
+            axes.plot(places, share, label=label(model), **_line(model))
         axes.set_ylim(0.4, 1.0)
     months = _months(span, card)
     every = max(1, len(months) // 8)
@@ -113,7 +135,7 @@ def coverage(month: Evaluation, span: Evaluation, models: Sequence[str], card: s
     title(by_month, f"{card}, by month")
     axis_labels(by_hour, "hour the interval begins (civil clock)", "share within the 80 % interval")
     axis_labels(by_month, "month")
-    by_hour.legend(fontsize=8, frameon=False, loc="lower left", ncols=2)
+    _legend_below(figure, by_hour)
     return figure
 
 
@@ -126,7 +148,7 @@ def _month(frame: pd.DataFrame) -> pd.Series:
 
 
 def _months(scores: Evaluation, card: str) -> list[str]:
-    frames = align(scores.forecasts).get(card, {})
+    frames = scores.aligned.get(card, {})
     return sorted(_month(next(iter(frames.values()))).unique()) if frames else []
 
 
@@ -137,10 +159,10 @@ def _covered(frame: pd.DataFrame) -> pd.Series:
 
 
 def fan_chart(scores: Evaluation, model: str, card: str) -> "Figure | None":
-    """Three whole days of a day-ahead card, one easy, one typical, one hard: the 10th, 50th and 90th percentile
+    """An easy, a typical and a hard day of a day-ahead card: the 10th, 50th and 90th percentile
     of the model's daily CRPS, so that nobody picked the pretty one. None when no day was scored.
     """
-    frame = align(scores.forecasts).get(card, {}).get(model, pd.DataFrame())
+    frame = scores.aligned.get(card, {}).get(model, pd.DataFrame())
     if frame.empty:
         return None
     daily = pd.Series(row_loss(frame, "crps")).groupby(frame["origin"].to_numpy()).agg(["mean", "size"])
@@ -178,18 +200,14 @@ def _fan(axes: "Axes", day: pd.DataFrame, shade: str) -> None:
 
 def daily_loss(scores: Evaluation, models: Sequence[str]) -> "Figure | None":
     """Composite loss of each day of the month: the analogue's mean is 1. None without the analogue."""
-    from smartgrid_pipeline.core.evaluation.comparison import composite_loss
-
-    if ANALOGUE not in scores.forecasts:
+    if ANALOGUE not in scores.models:
         return None
-    analogue = scores.forecasts[ANALOGUE]
-    wanted = {model: scores.forecasts[model] for model in models if model in scores.forecasts}
-    losses = composite_loss(wanted, analogue)
+    losses = composite_loss_of(scores.aligned, [model for model in models if model in scores.models])
     figure, (axes,) = canvas(1, 1, 10.2, 2.9)
     axes.axhline(1, color=GRID, linewidth=1.2)
-    for model, line in zip(losses, SEQUENCE, strict=False):
-        axes.plot(losses.index, losses[model], "o-", color=line, linewidth=1.3, markersize=3,
-                  label=f"{label(model)} (mean {losses[model].mean():.2f})")  # fmt: skip
+    for model in losses:
+        name = f"{label(model)} (mean {losses[model].mean():.2f})"
+        axes.plot(losses.index, losses[model], label=name, **_line(model))
     for day in losses.index[losses.index.dayofweek >= 5]:
         axes.axvspan(
             day - pd.Timedelta("12h"), day + pd.Timedelta("12h"), color="#f3f5f8", linewidth=0, zorder=0
@@ -198,7 +216,8 @@ def daily_loss(scores: Evaluation, models: Sequence[str]) -> "Figure | None":
     axis_labels(axes, "day of origin (weekends shaded)", "composite CRPS")
     title(axes, f"Day by day: mean over {cards} of CRPS, as a multiple of the 28-day analogue's mean")
     axes.set_ylim(0, None)
-    axes.legend(fontsize=8, frameon=False, ncols=4, loc="upper left")
+    axes.margins(x=0.01)
+    _legend_below(figure, axes)
     _day_ticks(axes, losses.index)
     return figure
 
