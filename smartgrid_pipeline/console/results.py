@@ -9,7 +9,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from smartgrid_pipeline.core.schema import DataError, RegistryError, Verdict
+from smartgrid_pipeline.core.schema import CARDS, MODEL_NAMES, DataError, RegistryError, Verdict
 
 if TYPE_CHECKING:
     from smartgrid_pipeline.orchestration.resources import Workbench
@@ -25,29 +25,39 @@ def report(settings: "Settings", month: str | None) -> Document:
     if not months:
         raise DataError(f"No month has been run yet: {folder} holds no report. Start with `smartgrid run`.")
     if month is not None and month not in months:
-        raise DataError(f"{month} has no report; found {', '.join(months)}. `smartgrid run --month {month}` makes it.")
+        raise DataError(
+            f"{month} has no report; found {', '.join(months)}. `smartgrid run --month {month}` makes it."
+        )
     chosen = month or months[-1]
     document = json.loads((folder / chosen / "summary.json").read_text())
-    return document | {"report": str(folder / chosen / "report.html")}
+    now = _workbench(settings).registry.champion()
+    return document | {
+        "champion": None if now is None else champion_dict(now),
+        "report": str(folder / chosen / "report.html"),
+    }
 
 
 def print_report(document: Document, out: Console) -> None:
     """Ranking per card, best model first, and the decision."""
+    titles = {card.name: card.title for card in CARDS}
     for card, content in document["cards"].items():
-        table = Table(title=f"{card}: {content['title']} ({content['n_scored']} scored)", title_justify="left")
+        title = f"{card}: {titles[card]} ({content['n_scored']} intervals scored)"
+        table = Table(title=title, title_justify="left")
         table.add_column("model")
         for head in ("RMSE kW", "MAE kW", "MAPE %", "WAPE %", "CRPS kW", "80 % covers", "R²"):
             table.add_column(head, justify="right")
-        ranked = sorted(content["models"].items(), key=lambda item: item[1]["crps_kw"])
-        for place, (name, row) in enumerate(ranked):
-            mark = "[bold]" if place == 0 else ("[dim]" if row.get("reference") else "")
-            table.add_row(
-                f"{mark}{name}", f"{row['rmse_kw']:.3f}", f"{row['mae_kw']:.3f}", f"{row['mape_percent']:.1f}",
-                f"{row['wape_percent']:.1f}", f"{row['crps_kw']:.4f}", f"{100 * row['coverage_80']:.1f} %",
-                f"{row['r2']:.3f}",
-            )  # fmt: skip
+        scored = {name: row for name, row in content["models"].items() if row["crps_kw"] is not None}
+        for place, (name, row) in enumerate(sorted(scored.items(), key=lambda item: item[1]["crps_kw"])):
+            mark = "[bold]" if place == 0 else ("" if name in MODEL_NAMES else "[dim]")
+            formats = {"rmse_kw": ".3f", "mae_kw": ".3f", "mape_percent": ".1f", "wape_percent": ".1f",
+                       "crps_kw": ".4f", "coverage_80": ".1%", "r2": ".3f"}  # fmt: skip
+            table.add_row(f"{mark}{name}", *(_cell(row[key], spec) for key, spec in formats.items()))
         out.print(table)
-    out.print(f"challenger [bold]{document['challenger']}[/]: {document['decision']}", highlight=False)
+    verdict = Verdict.from_dict(document["verdict"])
+    said = "passed the gate" if verdict.passed else "did not pass the gate"
+    out.print(f"challenger [bold]{document['challenger']}[/] {said}", highlight=False)
+    for finding in verdict.failures:
+        out.print(f"  ✗ {finding.rule}: found {finding.found}, demanded {finding.demanded}", markup=False)
     champion_now = document["champion"]
     if champion_now:
         out.print(
@@ -57,6 +67,10 @@ def print_report(document: Document, out: Console) -> None:
         )
     else:
         out.print("champion   none yet")
+
+
+def _cell(value: float | None, spec: str) -> str:
+    return "–" if value is None else format(value, spec)
 
 
 def print_where_to_look(settings: "Settings", document: Document, out: Console) -> None:
@@ -211,7 +225,7 @@ def forecast(settings: "Settings", file: str | None) -> Document:
     if now is None:
         raise RegistryError("There is no champion to forecast with: run `smartgrid run` first.")
     readings = workbench.readings if file is None else read(_spec(settings, file, SourceSpec))
-    origin, frame = release.forecast_newest(workbench, now, readings)
+    origin, frame = release.forecast_newest(workbench, now, readings.frame)
     return {
         "meter": readings.meter.meter_id,
         "origin": str(origin),

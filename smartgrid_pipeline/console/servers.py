@@ -42,7 +42,9 @@ def serve(settings: Settings, dagster_port: int, mlflow_port: int, err: Console)
         name: subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603 - fixed commands
         for name, command in commands.items()
     }
-    err.print(f"Dagster: http://127.0.0.1:{dagster_port}    MLflow: http://127.0.0.1:{mlflow_port}    Ctrl-C stops.")
+    err.print(
+        f"Dagster: http://127.0.0.1:{dagster_port}    MLflow: http://127.0.0.1:{mlflow_port}    Ctrl-C stops."
+    )
     try:
         while all(process.poll() is None for process in running.values()):
             time.sleep(0.5)

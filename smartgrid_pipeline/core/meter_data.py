@@ -255,9 +255,9 @@ def resample(readings: pd.DataFrame, meter: Meter) -> pd.DataFrame:
     starts = first + np.arange(n) * width
     out: dict[str, npt.NDArray[np.generic]] = {}
     for channel in [c for c in CHANNELS if c in readings]:
-        block = np.full(n * per, np.nan)
-        block[lead : lead + len(index)] = readings[channel].to_numpy(np.float64)
-        block = block.reshape(n, per)
+        padded = np.full(n * per, np.nan)
+        padded[lead : lead + len(index)] = readings[channel].to_numpy(np.float64)
+        block = padded.reshape(n, per)
         seen = ~np.isnan(block)
         with np.errstate(invalid="ignore"):
             out[channel] = (np.where(seen, block, 0).sum(1) / seen.sum(1)).astype(np.float32)

@@ -98,7 +98,9 @@ def detect_month(workbench: Workbench, watch: Watch) -> Detection:
     return detector.detect(near, np.datetime64(start, "m"))
 
 
-def figures(workbench: Workbench, watch: Watch, detection: Detection, most_events: int = 6) -> "dict[str, Figure]":
+def figures(
+    workbench: Workbench, watch: Watch, detection: Detection, most_events: int = 6
+) -> "dict[str, Figure]":
     """The month's alarms against the budget, and its gravest events beside what is normal."""
     from smartgrid_pipeline.core.anomaly import plots
 
@@ -109,7 +111,9 @@ def figures(workbench: Workbench, watch: Watch, detection: Detection, most_event
     return drawn
 
 
-def write_report(workbench: Workbench, watch: Watch, detection: Detection, drawn: "dict[str, Figure]") -> Path:
+def write_report(
+    workbench: Workbench, watch: Watch, detection: Detection, drawn: "dict[str, Figure]"
+) -> Path:
     """The month's anomalies as a self-contained HTML page; returns its path."""
     from smartgrid_pipeline.core.anomaly import page
     from smartgrid_pipeline.orchestration.resources import write_atomically

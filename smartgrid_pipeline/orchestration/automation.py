@@ -53,7 +53,9 @@ def monthly_schedule(
         """Ask for the newest complete month, or say why there is nothing to do."""
         identity = workbench.readings.identity
         step = pd.Timedelta(minutes=workbench.readings.meter.step_minutes)
-        month = newest_complete_month(pd.Timestamp(identity.last) + step, pd.Timestamp(context.scheduled_execution_time))
+        month = newest_complete_month(
+            pd.Timestamp(identity.last) + step, pd.Timestamp(context.scheduled_execution_time)
+        )
         judged = context.instance.get_materialized_partitions(dg.AssetKey("champion"))
         if key_of(month) in judged:
             return dg.SkipReason(

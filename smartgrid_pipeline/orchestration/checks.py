@@ -4,7 +4,7 @@ A blocking check stops its own run only. A later run that selects just the downs
 around it, so those assets call ``require_passed`` and the registry asks for the verdicts again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 import pandas as pd
@@ -15,7 +15,6 @@ from smartgrid_pipeline.core.schema import Verdict
 from smartgrid_pipeline.orchestration.partitions import month_of
 from smartgrid_pipeline.orchestration.present import Metadata, as_markdown
 from smartgrid_pipeline.orchestration.resources import Workbench
-
 
 CHECKED = {
     "readings_pass_audit": ("validated_readings", "Readings are complete, possible and in order."),
@@ -40,7 +39,7 @@ def specs(months: dg.PartitionsDefinition) -> dict[str, dg.AssetCheckSpec]:
 def publish_if_passed(
     context: dg.AssetExecutionContext,
     workbench: Workbench,
-    audits: dict[str, Sequence[Verdict]],
+    audits: Mapping[str, Sequence[Verdict]],
     value: pd.DataFrame,
     metadata: Metadata,
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[pd.DataFrame]]:
@@ -66,9 +65,7 @@ def publish_if_passed(
     yield dg.MaterializeResult(value=value, check_results=results, metadata=metadata)
 
 
-def _result(
-    context: dg.AssetExecutionContext, name: str, verdicts: Sequence[Verdict]
-) -> dg.AssetCheckResult:
+def _result(context: dg.AssetExecutionContext, name: str, verdicts: Sequence[Verdict]) -> dg.AssetCheckResult:
     failed = [verdict for verdict in verdicts if not verdict.passed]
     return dg.AssetCheckResult(
         check_name=name,
@@ -82,9 +79,7 @@ def _result(
     )
 
 
-def _record_each_month(
-    context: dg.AssetExecutionContext, audits: dict[str, Sequence[Verdict]]
-) -> None:
+def _record_each_month(context: dg.AssetExecutionContext, audits: Mapping[str, Sequence[Verdict]]) -> None:
     """In a run over many months Dagster records one status for all; give every month its own."""
     months = {month_of(key): key for key in context.partition_keys}
     for name, verdicts in audits.items():
@@ -112,8 +107,8 @@ def require_passed(context: dg.AssetExecutionContext, *names: str) -> None:
         refused = _not_passed(context.instance, keys, partition)
         if refused:
             raise dg.Failure(
-                description=f"Refused for {month_of(partition)}: checks have not passed ({'; '.join(refused)}). "
-                "Correct the readings and materialise the checked assets again.",
+                description=f"Refused for {month_of(partition)}: checks have not passed "
+                f"({'; '.join(refused)}). Correct the readings and materialise the checked assets again.",
                 allow_retries=False,
             )
 

@@ -99,9 +99,7 @@ def take_in_history(
 
 def missing_months(instance: dg.DagsterInstance, workbench: Workbench, month: str) -> list[str]:
     """Months of the source before ``month`` whose features are not published, or came from other readings."""
-    published = {
-        month_of(key) for key in instance.get_materialized_partitions(dg.AssetKey("feature_table"))
-    }
+    published = {month_of(key) for key in instance.get_materialized_partitions(dg.AssetKey("feature_table"))}
     refused = {verdict.subject for verdict in failed_verdicts(workbench.verdicts, source_months(workbench))}
     current = stored_source(instance) == workbench.readings.identity.sha256
     done = (published | refused) if current else set()

@@ -78,7 +78,9 @@ def defects(found: pd.DataFrame) -> Metadata:
 
 def run(tracked: "TrackedRun") -> Metadata:
     """A tracking run: its id and page, and its metrics as numbers that Dagster plots over the months."""
-    numbers: Metadata = {key: float(value) for key, value in sorted(tracked.metrics.items()) if "/" not in key}
+    numbers: Metadata = {
+        key: float(value) for key, value in sorted(tracked.metrics.items()) if "/" not in key
+    }
     return {
         "mlflow_run_id": tracked.run_id,
         "mlflow_run": dg.MetadataValue.url(tracked.link()),
@@ -145,7 +147,9 @@ def parameters(tracked: "TrackedRun") -> pd.DataFrame:
 
 def events(found: pd.DataFrame, drawn: "Mapping[str, Figure]", path: Path) -> Metadata:
     """Events of a month: how many, of what class, with pictures of the gravest."""
-    shown = found[["start", "end", "kind", "alarm_class", "channels", "severity", "energy_kwh", "explanation"]]
+    shown = found[
+        ["start", "end", "kind", "alarm_class", "channels", "severity", "energy_kwh", "explanation"]
+    ]
     return {
         "dagster/row_count": len(found),
         "energy_in_doubt_kwh": float(found["energy_kwh"].sum()) if len(found) else 0.0,
@@ -183,8 +187,19 @@ def _is_headline(key: str) -> bool:
 
 
 def _metrics_by_card(tracked: "TrackedRun") -> dg.MarkdownMetadataValue:
-    columns = ("rmse_kw", "mae_kw", "mape_percent", "wape_percent", "crps_kw", "coverage_80", "r2", "n_scored")
-    cards = sorted({key.split(".")[0] for key in tracked.metrics if key.endswith(".crps_kw")} - {"validation"})
+    columns = (
+        "rmse_kw",
+        "mae_kw",
+        "mape_percent",
+        "wape_percent",
+        "crps_kw",
+        "coverage_80",
+        "r2",
+        "n_scored",
+    )
+    cards = sorted(
+        {key.split(".")[0] for key in tracked.metrics if key.endswith(".crps_kw")} - {"validation"}
+    )
     rows = [
         {"card": card, **{name: tracked.metrics.get(f"{card}.{name}", float("nan")) for name in columns}}
         for card in cards
@@ -201,7 +216,9 @@ def _fan(forecasts: pd.DataFrame) -> "Figure":
     figure = Figure(figsize=(8, 2.6), layout="constrained")
     axes = figure.subplots()
     times = week["interval_start"]
-    axes.fill_between(times, week["q10_kw"], week["q90_kw"], color="#56B4E9", alpha=0.4, label="80 % interval")
+    axes.fill_between(
+        times, week["q10_kw"], week["q90_kw"], color="#56B4E9", alpha=0.4, label="80 % interval"
+    )
     axes.plot(times, week["mean_kw"], color="#0072B2", linewidth=1, label="forecast")
     axes.plot(times, week["observed_kw"], color="#222222", linewidth=0.8, label="observed")
     axes.set_ylabel("mean power (kW)")

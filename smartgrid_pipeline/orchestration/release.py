@@ -1,4 +1,4 @@
-"""From a month's candidates to a decision: score them together, gather evidence, ask the rule, tell the world."""
+"""From a month's candidates to a decision: score them together, gather evidence, ask the rule."""
 
 import json
 from collections.abc import Mapping
@@ -89,15 +89,11 @@ def compare(workbench: Workbench, occasion: Occasion, forecasts: Forecasts) -> C
     challenger = promotion.choose_challenger(validation_losses(runs))
     champion = registry.champion()
     verdicts = gather(workbench, occasion, runs)
-    decision = promotion.decide(
-        _evidence(workbench, occasion, now, runs, challenger, champion, verdicts)
-    )
+    decision = promotion.decide(_evidence(workbench, occasion, now, runs, challenger, champion, verdicts))
     about = tuple(v for name, run in runs.items() for v in _about(verdicts, name, run))
     data = tuple(v for v in verdicts if v.suite in promotion.DATA_SUITES)
     stamped = about_run(decision, runs[challenger].run_id)
-    return Comparison(
-        month, scores, span, runs, (*data, *about, stamped), challenger, decision, champion
-    )
+    return Comparison(month, scores, span, runs, (*data, *about, stamped), challenger, decision, champion)
 
 
 def validation_losses(runs: Mapping[str, "TrackedRun"]) -> dict[str, float]:
@@ -106,7 +102,12 @@ def validation_losses(runs: Mapping[str, "TrackedRun"]) -> dict[str, float]:
     cards = [card for card in comparison.COMPOSITE_CARDS if f"validation.{card}.crps_kw" in base]
     return {
         name: float(
-            np.mean([run.metrics.get(key, np.nan) / base[key] for key in (f"validation.{c}.crps_kw" for c in cards)])
+            np.mean(
+                [
+                    run.metrics.get(key, np.nan) / base[key]
+                    for key in (f"validation.{c}.crps_kw" for c in cards)
+                ]
+            )
         )
         for name, run in runs.items()
     }
@@ -179,7 +180,9 @@ def _scores_by_card(
     forecasts: pd.DataFrame, cards: tuple[Card, ...]
 ) -> tuple[dict[str, dict[str, float]], dict[str, int]]:
     scored = forecasts[forecasts["observed_kw"].notna()]
-    metrics = {card.name: score(scored[scored["card"] == card.name]) for card in promotion.deciding_cards(cards)}
+    metrics = {
+        card.name: score(scored[scored["card"] == card.name]) for card in promotion.deciding_cards(cards)
+    }
     return metrics, {name: int(values["n_origins"]) for name, values in metrics.items()}
 
 
@@ -261,5 +264,3 @@ def forecast_newest(
     forecaster = workbench.registry.load(champion.run_id)
     frame = workbench.registry.forecast_latest(forecaster, clean, meter)
     return pd.Timestamp(frame["origin"].iloc[0]), frame.drop(columns="origin")
-
-

@@ -1,4 +1,4 @@
-"""One candidate of one month: find its tracked training or fit it, judge it on the month, audit it, log it."""
+"""One candidate of one month: find its tracked training or fit it, judge, audit and log it."""
 
 import hashlib
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
@@ -172,7 +172,7 @@ def with_fixed_weights(workbench: Workbench, occasion: Occasion, judged: Judged)
     assert isinstance(mixture, MixtureOfExperts)
     when = month_times(occasion.month)
     tables = {judged.name: judged.forecasts} | {
-        name: backtest.forecast_cards(variant, occasion.history, *when)
+        name: backtest.forecast_cards(cast(Forecaster, variant), occasion.history, *when)
         for name, variant in mixture.alternatives().items()
     }
     return pd.concat([table.assign(model=name) for name, table in tables.items()], ignore_index=True)
@@ -267,7 +267,9 @@ def _recent_readings(workbench: Workbench, occasion: Occasion) -> pd.DataFrame:
     if frame is None:
         raise DataError(f"validated_readings of {occasion.month} are missing; materialise them first.")
     start, _ = bounds(occasion.month)
-    return frame[frame.index < start + pd.Timedelta(days=1)].tail(9 * 1440 // occasion.history.meter.step_minutes)
+    return frame[frame.index < start + pd.Timedelta(days=1)].tail(
+        9 * 1440 // occasion.history.meter.step_minutes
+    )
 
 
 def _figures(forecaster: Forecaster) -> "dict[str, Figure]":

@@ -10,7 +10,10 @@ from smartgrid_pipeline.orchestration.resources import Workbench
 
 POOL = "retrain"
 ALONE = {
-    "lightgbm": ("Gradient-boosted quantiles on the same inputs as the experts: the strong reference.", "lightgbm"),
+    "lightgbm": (
+        "Gradient-boosted quantiles on the same inputs as the experts: the strong reference.",
+        "lightgbm",
+    ),
     "ridge": ("Ridge regression with calibrated residual quantiles.", "scikitlearn"),
     "random_forest": ("Random forest with calibrated residual quantiles.", "scikitlearn"),
     "extra_trees": ("Extremely randomised trees with calibrated residual quantiles.", "scikitlearn"),
@@ -28,9 +31,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
     return [_references(months), *alone, _mixture(months)]
 
 
-def _alone(
-    months: dg.MonthlyPartitionsDefinition, name: str, text: str, kind: str
-) -> dg.AssetsDefinition:
+def _alone(months: dg.MonthlyPartitionsDefinition, name: str, text: str, kind: str) -> dg.AssetsDefinition:
     @dg.asset(
         name=name,
         description=text,

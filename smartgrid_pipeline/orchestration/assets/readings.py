@@ -15,7 +15,7 @@ Published = Iterator[dg.AssetCheckResult | dg.MaterializeResult[pd.DataFrame]]
 def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
     """The data assets over the months given."""
     specs = checks.specs(months)
-    with_context = {"partition_mapping": WITH_MONTH_BEFORE}
+    with_context = dg.AssetIn(partition_mapping=WITH_MONTH_BEFORE)
 
     @dg.asset(
         partitions_def=months,
@@ -37,7 +37,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         partitions_def=months,
-        ins={"raw_readings": dg.AssetIn(**with_context)},
+        ins={"raw_readings": with_context},
         check_specs=[specs["readings_pass_audit"]],
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name="readings",
@@ -70,7 +70,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         partitions_def=months,
-        ins={"validated_readings": dg.AssetIn(**with_context)},
+        ins={"validated_readings": with_context},
         check_specs=[specs["features_pass_audit"], specs["features_never_see_the_future"]],
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name="readings",

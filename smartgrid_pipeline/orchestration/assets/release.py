@@ -21,7 +21,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         partitions_def=months,
-        ins={name: until for name in ("feature_table", *CANDIDATES)},
+        ins=dict.fromkeys(("feature_table", *CANDIDATES), until),
         deps=["defects"],
         check_specs=[check],
         group_name="release",
