@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WORST_SHOWN_PERCENT = 15.0
+LATENCY_TICKS_MS = [digit * 10.0**power for power in range(-2, 5) for digit in (1, 2, 5)]
 
 LEAD_EDGES_MINUTES = (0, 15, 60, 180, 360, 720, 1440, 10_080)
 
@@ -118,10 +119,14 @@ def deployment(costs: pd.DataFrame, composite: pd.Series) -> "Figure | None":
     axes.axhline(0, color=MUTED, linewidth=0.8)
     axes.set_xscale("log")
     axes.margins(x=0.06, y=0.1)
+    fastest, slowest = axes.get_xlim()
+    ticks = [tick for tick in LATENCY_TICKS_MS if fastest <= tick <= slowest]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
     axes.invert_yaxis()
     _name_at_the_side(axes, shown)
     axis_labels(axes, "latency of one forecast, all leads: ms (log scale)",
-                "composite CRPS against the analogue, % (up is better)")  # fmt: skip
+                "composite CRPS against the analogue, %")  # fmt: skip
     return figure
 
 
@@ -134,7 +139,8 @@ def _name_at_the_side(axes: "Axes", shown: pd.DataFrame) -> None:
             f"{label(row['model'])} · {row['latency_ms']:.1f} ms{size}",
             (row["latency_ms"], row["gain"]), xytext=(1.02, place), textcoords="axes fraction",
             va="center", fontsize=8.5, color=INK, annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour(row["model"]), "linewidth": 0.7, "alpha": 0.6},
+            arrowprops={"arrowstyle": "-", "color": colour(row["model"]), "linewidth": 0.7, "alpha": 0.6,
+                        "relpos": (0, 0.5)},
         )  # fmt: skip
 
 

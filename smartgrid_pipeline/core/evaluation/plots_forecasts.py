@@ -46,11 +46,13 @@ def ranking(scores: Evaluation) -> "Figure | None":
     n = int(tests.groupby("card").size().max())
     rows = -(-len(cards) // 2)
     figure, panels = canvas(rows, 2, 10.2, rows * (0.9 + 0.19 * n))
-    for axes, card in zip(panels, cards, strict=False):
+    figure.set_layout_engine("constrained", h_pad=0.09)
+    for i, (axes, card) in enumerate(zip(panels, cards, strict=False)):
         shown = tests[tests["card"] == card].sort_values("mean_difference_percent", ascending=False)
         _ranking_panel(axes, shown)
         title(axes, f"{card} · {TITLES[card].split(',')[0]}")
-        axis_labels(axes, "CRPS against the 28-day analogue, % (left is better)")
+        last = i + 2 >= len(cards)
+        axis_labels(axes, "CRPS against the 28-day analogue, % (left is better)" if last else "")
     hide_rest(panels, len(cards))
     return figure
 

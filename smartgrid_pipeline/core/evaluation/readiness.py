@@ -7,6 +7,7 @@ import pandas as pd
 
 from smartgrid_pipeline.core.evaluation.comparison import Evaluation
 from smartgrid_pipeline.core.evaluation.gate import MIXTURE
+from smartgrid_pipeline.core.evaluation.style import label
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, MODEL_NAMES, Finding, Verdict
 
 LATENCY_MS, MEMORY_MB = 45.0, 500.0
@@ -59,7 +60,7 @@ def gain_percent(scores: Evaluation, card: str, reference: str, metric: str) -> 
 def _complete(scores: Evaluation) -> Finding:
     wanted = [(card, model) for card in scores.cards for model in MODEL_NAMES]
     lacking = [
-        f"{model} on {card}"
+        f"{label(model)} on {card}"
         for card, model in wanted
         if not np.isfinite(scores.value(card, model, "crps_kw"))
     ]
@@ -74,7 +75,7 @@ def _complete(scores: Evaluation) -> Finding:
 def _tracked(runs: Mapping[str, str]) -> Finding:
     lacking = [model for model in MODEL_NAMES if not runs.get(model)]
     found = f"{len(MODEL_NAMES) - len(lacking)} of {len(MODEL_NAMES)}" + (
-        f"; not {', '.join(lacking)}" if lacking else ""
+        f"; not {', '.join(map(label, lacking))}" if lacking else ""
     )
     return Finding("a tracking run behind each model", not lacking, found, "all eight")
 
@@ -98,8 +99,8 @@ def _margins(scores: Evaluation) -> tuple[Finding, ...]:
     for card, reference, metric, least in MARGINS:
         if card in scores.cards:
             gain = gain_percent(scores, card, reference, metric)
-            found = f"{gain[0]}, {gain[1]:.1f} % lower" if gain else "not scored"
-            rule = f"RMSE of the best of the eight against {reference} on {card}"
+            found = f"{label(gain[0])}, {gain[1]:.1f} % lower" if gain else "not scored"
+            rule = f"RMSE of the best of the eight against {label(reference).lower()} on {card}"
             findings.append(
                 Finding(rule, bool(gain and gain[1] >= least), found, f"at least {least:.0f} % lower")
             )
@@ -117,7 +118,7 @@ def _mixture(scores: Evaluation) -> Finding:
     if MIXTURE not in composite or not rivals:
         return Finding(rule, False, "not scored", demanded, "warning")
     rival = min(rivals, key=lambda name: composite[name])
-    found = f"{composite[MIXTURE]:.4f} against {composite[rival]:.4f} of {rival}"
+    found = f"{composite[MIXTURE]:.4f} against {composite[rival]:.4f} of {label(rival)}"
     return Finding(rule, bool(composite[MIXTURE] < composite[rival]), found, demanded, "warning")
 
 
@@ -134,29 +135,22 @@ def _coverage(scores: Evaluation, challenger: str | None) -> tuple[Finding, ...]
 
 
 def _costs(costs: pd.DataFrame | None) -> tuple[Finding, ...]:
-    limits = {"latency_ms": LATENCY_MS, "memory_mb": MEMORY_MB}
-    words = {
-        "latency_ms": "ms for one forecast of all leads",
-        "memory_mb": "MB of memory",
-        "size_mb": "MB on disk",
-    }
-    ours = costs[costs["model"].isin(MODEL_NAMES)] if costs is not None else pd.DataFrame(columns=["model"])
+    """Latency, memory and size: the model nearest to (or furthest over) its limit, and all that are over."""
+    words = {"latency_ms": "latency of one forecast", "memory_mb": "memory", "size_mb": "size on disk"}
+    measured = pd.DataFrame(index=list(MODEL_NAMES), columns=list(words), dtype=float)
+    if costs is not None:
+        measured.update(costs.set_index("model")[list(words)])
+    limits = pd.DataFrame({"latency_ms": LATENCY_MS, "memory_mb": MEMORY_MB, "size_mb": pd.Series(SIZE_MB)})
     findings = []
-    for column, unit in words.items():
-        over, worst = [], ("none", float("nan"), float("nan"))
-        for model in MODEL_NAMES:
-            rows = ours[ours["model"] == model]
-            value = float(rows[column].iloc[0]) if len(rows) else float("nan")
-            limit = limits.get(column, SIZE_MB[model])
-            if not value <= limit:
-                over.append(model)
-            if np.isfinite(value) and not value / limit <= worst[1] / worst[2]:
-                worst = (model, value, limit)
-        found = (
-            f"nearest to its limit: {worst[0]}, {worst[1]:.2f} of {worst[2]:g}"
-            if worst[0] != "none"
-            else "not measured"
-        )
-        found += f"; over or not measured: {', '.join(over)}" if over and worst[0] != "none" else ""
-        findings.append(Finding(f"each of the eight: {unit}", not over, found, "within the limit, all eight"))
+    for column, what in words.items():
+        share = (measured[column] / limits[column]).reindex(MODEL_NAMES)
+        found = "not measured"
+        if share.notna().any():
+            worst, unit = str(share.idxmax()), column.rsplit("_", 1)[1].replace("mb", "MB")
+            value, limit = measured.loc[worst, column], limits.loc[worst, column]
+            found = f"nearest to its limit: {label(worst)}, {value:.2f} of {limit:g} {unit}"
+            bad = [label(model) for model in MODEL_NAMES if not share[model] <= 1]
+            found += f"; over it or not measured: {', '.join(bad)}" if bad else ""
+        good = bool((share <= 1).all())
+        findings.append(Finding(f"{what}, each of the eight", good, found, "within its limit"))
     return tuple(findings)

@@ -78,8 +78,11 @@ def figures(inputs: ReportInputs) -> "dict[str, Figure]":
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
-def render(inputs: ReportInputs) -> str:
-    """The report as one self-contained HTML page. Raises DataError when a metrics table fails its checks."""
+def render(inputs: ReportInputs, drawn: "Mapping[str, Figure] | None" = None) -> str:
+    """The report as one self-contained HTML page; ``drawn`` are its figures when they are made already.
+
+    Raises DataError when a metrics table fails its checks.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     for scores in filter(None, (inputs.scores, inputs.span)):
@@ -90,7 +93,7 @@ def render(inputs: ReportInputs) -> str:
     )
     images = {
         name: "data:image/svg+xml;base64," + base64.b64encode(svg(figure).encode()).decode()
-        for name, figure in figures(inputs).items()
+        for name, figure in (figures(inputs) if drawn is None else drawn).items()
     }
     return environment.get_template("report.html.j2").render(_view(inputs), images=images)
 

@@ -43,12 +43,12 @@ COLUMNS = (
     Column("wape_percent", "WAPE", "%", 1, "low"),
     Column("mape_percent", "MAPE", "%", 1, "low"),
     Column("mase", "MASE", "", 2, "low"),
-    Column("skill_persistence", "Skill", "% of persist.", 1, "high", 100),
+    Column("skill_persistence", "Skill", "% vs persist.", 1, "high", 100),
     Column("coverage_80", "In 80 %", "%", 1, "near 80", 100),
     Column("width_80_kw", "Width", "80 %, kW", 2, ""),
     Column("calibration_error", "Calibr.", "points off", 1, "low", 100),
     Column("cvrmse_percent", "CVRMSE", "%", 1, "low", cards=("T4",)),
-    Column("peak_hour_hit_rate", "Peak hour", "% hit", 0, "high", 100, ("T3", "T4")),
+    Column("peak_hour_hit_rate", "Peak h", "% hit", 0, "high", 100, ("T3", "T4")),
 )
 FIRST_COLUMNS = 1
 """Columns before the two comparisons with the rivals."""
@@ -72,7 +72,8 @@ def number(value: float, digits: int, sign: bool = False) -> str:
     """A number for readers; a dash when there is none."""
     if not np.isfinite(value):
         return NOTHING
-    return f"{value:{'+' if sign else ''},.{digits}f}".replace("-", "−")
+    rounded = round(float(value), digits) + 0.0  # no negative zero
+    return f"{rounded:{'+' if sign else ''},.{digits}f}".replace("-", "−")
 
 
 def cards(scores: Evaluation) -> list[dict[str, Any]]:
@@ -96,7 +97,7 @@ def _card(scores: Evaluation, card: str) -> dict[str, Any]:
         cells[FIRST_COLUMNS:FIRST_COLUMNS] = [_against(scores, card, row["model"], rival) for rival in RIVALS]
         body.append(_line(row["model"], ranks.get(row["model"]), cells))
     headings = [(column.heading, column.unit) for column in shown]
-    rivals = [(f"vs {SHORT[rival]}", "% CRPS") for rival in RIVALS]
+    rivals = [("CRPS", f"% vs {SHORT[rival]}") for rival in RIVALS]
     known = next(each for each in CARDS if each.name == card)
     return {
         "name": card,
