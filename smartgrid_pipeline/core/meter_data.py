@@ -35,8 +35,15 @@ DAY = 1440
 CHANCE_SHARE = 2e-5
 """Exact repeats of the day before may be chance in at most this share of rows; shorter runs stay."""
 
+FINE_MINUTES = 5
+"""With voltage and steps up to this, even a single row that equals another exactly is suspect."""
+
 FREEZE_MINUTES = 30
-"""All channels of a fine meter identical for this long: frozen. Coarse meters learn a longer limit."""
+"""All channels identical for this long, voltage among them (and at least six rows): frozen."""
+
+FREEZE_HOURS = 18.0
+"""A power-only meter at one value other than zero for this long is frozen, unless it is used to standing
+still. The longest natural standstill of 80 half-hourly homes is 15.5 h."""
 
 WITHIN_CHANNELS = (ACTIVE_POWER, REACTIVE_POWER, *SUB_METERS)
 """Channels whose single readings inside a working interval are kept beside the mean."""
@@ -53,10 +60,12 @@ def _runs(flags: Flags) -> list[_Run]:
     return [_Run(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _keep_long(flags: Flags, shortest: int) -> Flags:
+def _keep_long(flags: Flags, shortest: int, moving: Flags | None = None) -> Flags:
+    """Only the runs with so many rows, or so many moving rows: those that stand still prove nothing."""
     kept = np.zeros_like(flags)
     for run in _runs(flags):
-        if run.end - run.start >= shortest:
+        rows = run.end - run.start if moving is None else int(moving[run.start : run.end].sum())
+        if rows >= shortest:
             kept[run.start : run.end] = True
     return kept
 
@@ -91,13 +100,16 @@ def _constant(values: npt.NDArray[np.float64]) -> Flags:
     return np.concatenate([[False], same]) | np.concatenate([same, [False]])
 
 
-def _shortest_copy(values: npt.NDArray[np.float64], moving: Flags, day: int) -> int:
-    """Shortest run of day-old repeats that chance does not explain, from repeats at nearby control lags."""
+def _shortest_copy(values: npt.NDArray[np.float64], frozen: Flags, moving: Flags, day: int) -> int:
+    """Fewest moving rows in a run of day-old repeats that chance does not explain, from repeats at control
+    lags near a day.
+    """
     if len(values) <= day:
         return 1
     controls = [day + shift for shift in (-7, -3, 3, 7)]
     lengths = [
-        [run.end - run.start for run in _runs(_equal_to_lag(values, lag) & moving)] for lag in controls
+        [int(moving[run.start : run.end].sum()) for run in _runs(_equal_to_lag(values, lag) & ~frozen)]
+        for lag in controls
     ]
     allowed = CHANCE_SHARE * len(values)
     for shortest in range(max(1, 3 * day // 24), day):  # a coarse meter's short repeats are chance or habit
@@ -121,25 +133,45 @@ def _in_keeping(values: npt.NDArray[np.float64], rows: npt.NDArray[np.int64], co
     )
 
 
-def _frozen(values: npt.NDArray[np.float64], step: int, fine: bool) -> Flags:
+def standstills(
+    values: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """First row and length of every run of at least two equal rows (a vector, or rows × channels)."""
+    rows = values.reshape(len(values), values.shape[1] if values.ndim > 1 else 1)
+    runs = _runs(np.concatenate([[False], (rows[1:] == rows[:-1]).all(axis=1)])[: len(rows)])
+    firsts = np.array([run.start - 1 for run in runs], np.int64)
+    return firsts, np.array([run.end for run in runs], np.int64) - firsts
+
+
+def standstill_limit(
+    lengths: npt.NDArray[np.int64], shortest: float, natural: npt.NDArray[np.int64] | None = None
+) -> float:
+    """Rows at one value from which a standstill is a freeze: ``shortest``, or four times the run that one in
+    twenty exceeds where the meter is used to standing still. The longest run does not vouch for itself;
+    ``natural`` are lengths known to be genuine.
+    """
+    others = np.sort(lengths)[:-1]
+    others = others if natural is None else np.concatenate([others, natural])
+    return max(shortest, 4 * float(np.quantile(others, 0.95)) if len(others) else 0.0)
+
+
+def _frozen(values: npt.NDArray[np.float64], step: int, columns: list[str]) -> Flags:
     """Rows in runs of identical readings too long to be real.
 
-    With voltage beside power nothing real stands still for FREEZE_MINUTES. A power-only meter often does
-    (an empty home), so its limit is learned: three times the longest run but for the longest one in a
-    thousand, and at least a day.
+    With voltage beside power nothing real stands still for FREEZE_MINUTES. A power-only meter may (an empty
+    home), so its limit is learned; and zero is no standstill, since a home without load stays there.
     """
-    same = np.concatenate([[False], (values[1:] == values[:-1]).all(axis=1)])
-    runs = [_Run(run.start - 1, run.end) for run in _runs(same)]
-    if not runs:
-        return np.zeros(len(values), bool)
-    limit = FREEZE_MINUTES / step
-    if not fine:
-        lengths = np.array([run.end - run.start for run in runs])
-        limit = max(3 * np.quantile(lengths, 0.999), DAY / step)
+    firsts, lengths = standstills(values)
+    if VOLTAGE in columns:
+        limit = max(FREEZE_MINUTES / step, 6.0)
+    else:
+        loaded = (values[firsts] != 0).any(axis=1)
+        firsts, lengths = firsts[loaded], lengths[loaded]
+        limit = standstill_limit(lengths, 60 * FREEZE_HOURS / step)
     flags = np.zeros(len(values), bool)
-    for run in runs:
-        if run.end - run.start >= limit:
-            flags[run.start + 1 : run.end] = True  # the first of them was still read
+    for first, length in zip(firsts, lengths, strict=True):
+        if length >= limit:
+            flags[first + 1 : first + length] = True  # the first of them was still read
     return flags
 
 
@@ -170,15 +202,15 @@ def _kinds(readings: pd.DataFrame) -> pd.Series:
     step = step_minutes(readings)
     columns = [channel for channel in CHANNELS if channel in readings]
     values = readings[columns].to_numpy(np.float64)
-    fine = VOLTAGE in columns
+    fine = VOLTAGE in columns and step <= FINE_MINUTES
     kinds = np.full(len(values), "", dtype=object)
     moving = ~_constant(values)
-    frozen = _frozen(values, step, fine)
+    frozen = _frozen(values, step, columns)
     day = DAY // step
-    copies = _equal_to_lag(values, day) & moving
-    # A copied gap may hold natural two-row standstills: bridge them where both rows equal the day before.
-    copies |= _equal_to_lag(values, day) & ~frozen & fine
-    copies = _keep_long(copies, 1 if fine else _shortest_copy(values, moving, day))
+    # A copied gap may hold natural standstills of two rows: they are bridged, but do not count as evidence.
+    copies = _equal_to_lag(values, day) & ~frozen
+    if not fine:
+        copies = _keep_long(copies, _shortest_copy(values, frozen, moving, day), moving)
     kinds[copies] = "gap"
     if fine:
         singles = np.array([run.start for run in _runs(copies) if run.end - run.start == 1], np.int64)
@@ -280,7 +312,7 @@ def to_grid(readings: pd.DataFrame, meter: Meter) -> pd.DataFrame:
         raise DataError("No readings to put on a grid: the frame is empty.")
     ordered = readings[~readings.index.duplicated(keep="first")].sort_index()
     step = pd.Timedelta(minutes=meter.step_minutes)
-    grid = pd.date_range(ordered.index[0], ordered.index[-1], freq=step, name=INTERVAL_START)
+    grid = pd.date_range(ordered.index[0].floor(step), ordered.index[-1], freq=step, name=INTERVAL_START)
     channels = [channel for channel in CHANNELS if channel in ordered]
     complete = ordered[channels].reindex(grid)
     complete.insert(0, INTERVAL_START_UTC, civil_to_utc(grid, meter.timezone))
