@@ -127,6 +127,11 @@ class ConformalShift:
                 shift[group] = _own_quantiles(excess[mine])
         return cls(shift.astype(np.float32))
 
+    @classmethod
+    def none(cls) -> Self:
+        """No correction."""
+        return cls(np.zeros((GROUP_COUNT, len(QUANTILES)), np.float32))
+
     def apply(self, quantiles_kw: Floats, groups: Groups) -> Floats:
         """Corrected quantiles, the same shape (…, 9), not yet sorted or cut at zero."""
         groups = np.broadcast_to(groups, quantiles_kw.shape[:-1])

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartgrid_pipeline.core import features
+from smartgrid_pipeline.core.models import switching
 from smartgrid_pipeline.core.models.forecaster import Floats, History, Times
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, REACTIVE_POWER, SUB_METERS, LeadInterval, Meter
 
@@ -38,17 +39,19 @@ _BLOCK = 32_768  # origins at a time, so that memory stays bounded
 # --- the origin -----------------------------------------------------------------------------------
 
 
-def origin_names(meter: Meter) -> tuple[str, ...]:
-    """Names of the columns of ``origin_inputs``: 31 features, recent rows and readings, rolling means."""
-    return tuple(name for names, _ in _origin_parts(meter) for name in names)
+def origin_names(meter: Meter, recent: bool = True) -> tuple[str, ...]:
+    """Names of the columns of ``origin_inputs``."""
+    return tuple(name for names, _ in _origin_parts(meter, recent) for name in names)
 
 
-def origin_inputs(history: History, origins: Times) -> Floats:
-    """The "1-minute inputs" of each origin, (origins, len(origin_names(meter))) float32, NaN if unobserved.
+def origin_inputs(history: History, origins: Times, recent: bool = True) -> Floats:
+    """What is known at each origin, (origins, len(origin_names(meter, recent))) float32, NaN if unobserved.
 
-    An origin later than the history (a late meter) sees the rows there are, at their true age.
+    The features and rolling means; with ``recent`` also the last two hours row by row, the last minutes one
+    by one and how long appliances have been in their state: the "1-minute inputs". An origin later than
+    the history (a late meter) sees the rows there are, at their true age.
     """
-    parts = _origin_parts(history.meter)
+    parts = _origin_parts(history.meter, recent)
     out = np.empty((len(origins), sum(len(names) for names, _ in parts)), np.float32)
     rows = history.rows(origins)
     for begin in range(0, len(rows), _BLOCK):
@@ -62,26 +65,31 @@ def origin_inputs(history: History, origins: Times) -> Floats:
 Part = tuple[tuple[str, ...], Callable[[History, Rows], Floats]]
 
 
-def _origin_parts(meter: Meter) -> list[Part]:
+def _origin_parts(meter: Meter, recent: bool) -> list[Part]:
     """Names and builder of each group of columns, in order; absent channels are absent groups."""
-    recent = RECENT_MINUTES // meter.working_minutes
     rolling = [m for m in ROLLING_MINUTES if m % meter.working_minutes == 0 and m > meter.working_minutes]
     parts: list[Part] = [
         (features.names(meter), lambda history, rows: _take(history.features, rows)),
-        (
-            tuple(f"power_row_{k}_kw" for k in range(recent)),
-            lambda history, rows: _take(history.power_kw, rows[:, None] - np.arange(recent)),
-        ),
         (
             tuple(f"power_mean_{m}min_kw" for m in rolling),
             lambda history, rows: np.stack([_rolling(history, rows, m) for m in rolling], -1),
         ),
     ]
+    return parts + (_recent_parts(meter) if recent else [])
+
+
+def _recent_parts(meter: Meter) -> list[Part]:
+    count = RECENT_MINUTES // meter.working_minutes
+    parts: list[Part] = [
+        (
+            tuple(f"power_row_{k}_kw" for k in range(count)),
+            lambda history, rows: _take(history.power_kw, rows[:, None] - np.arange(count)),
+        ),
+        (switching.names(meter), lambda history, rows: _take(switching.state(history), rows)),
+    ]
     if meter.step_minutes < meter.working_minutes:
-        extremes = tuple(
-            f"power_row_{k}_{w}_kw" for w in ("last", "highest", "lowest") for k in range(recent)
-        )
-        parts.append((extremes, lambda history, rows: _extremes(history, rows, recent)))
+        extremes = tuple(f"power_row_{k}_{w}_kw" for w in ("last", "highest", "lowest") for k in range(count))
+        parts.append((extremes, lambda history, rows: _extremes(history, rows, count)))
         parts += [_readings_part(c, m // meter.step_minutes) for c, m in READING_MINUTES.items()
                   if c in meter.channels]  # fmt: skip
     return parts
@@ -129,6 +137,7 @@ def target_names(meter: Meter) -> tuple[str, ...]:
     """Names of the columns of ``target_inputs`` and ``pair_inputs``."""
     return (
         "lead_minutes",
+        "lead_width_minutes",
         "target_hour",
         "target_weekday",
         *(f"target_{name}" for name in features.calendar(np.empty(0, "datetime64[m]"), meter)),
@@ -203,7 +212,14 @@ def _calendar(meter: Meter, origins: Times, start_minutes: Rows, width_minutes: 
     days = middle.astype("datetime64[D]")
     hour = (middle - days).astype(np.float32) / 60
     weekday = ((days.astype(np.int64) + 3) % 7).astype(np.float32)
-    return [start_minutes.astype(np.float32), hour, weekday, *features.calendar(middle, meter).values()]
+    width = np.full(len(middle), width_minutes, np.float32)
+    return [
+        start_minutes.astype(np.float32),
+        width,
+        hour,
+        weekday,
+        *features.calendar(middle, meter).values(),
+    ]
 
 
 def _analogues(history: History, origins: Times, start_minutes: Rows, width_minutes: int) -> list[Floats]:
