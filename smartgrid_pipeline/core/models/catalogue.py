@@ -1,39 +1,38 @@
 """Every model by its name: what makes it new, and what loads it from a folder."""
 
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
+from smartgrid_pipeline.core.models.baselines import BASELINES
+from smartgrid_pipeline.core.models.experts import EXPERTS, NeuralExpert
 from smartgrid_pipeline.core.models.forecaster import Budget, Forecaster
+from smartgrid_pipeline.core.models.mixture_of_experts import MixtureOfExperts
+from smartgrid_pipeline.core.models.references import REFERENCES
 from smartgrid_pipeline.core.schema import ModelError
 
-FAMILIES = {
-    "references": "REFERENCES",
-    "baselines": "BASELINES",
-    "experts": "EXPERTS",
-    "mixture_of_experts": "MIXTURES",
+MAKERS: dict[str, Callable[[Budget], Forecaster]] = {
+    **REFERENCES,
+    **BASELINES,
+    **EXPERTS,
+    MixtureOfExperts.name: MixtureOfExperts,
 }
-"""Module of this package → its dict of model name → class."""
+"""Model name → what makes it, not fitted, from a budget."""
 
-
-def classes() -> dict[str, Any]:
-    """Model name → its class."""
-    found: dict[str, Any] = {}
-    for module, family in FAMILIES.items():
-        found |= getattr(import_module(f"smartgrid_pipeline.core.models.{module}"), family)
-    return found
+LOADERS: dict[str, Callable[[Path], Forecaster]] = {
+    **{name: kind.load for name, kind in {**REFERENCES, **BASELINES}.items()},
+    **{name: NeuralExpert.load for name in EXPERTS},
+    MixtureOfExperts.name: MixtureOfExperts.load,
+}
+"""Model name → its ``load``."""
 
 
 def loaders() -> dict[str, Callable[[Path], Forecaster]]:
-    """Model name → its ``load``."""
-    return {name: kind.load for name, kind in classes().items()}
+    """How to load every model; a function, so that asking for it is what imports them all."""
+    return LOADERS
 
 
 def create(name: str, budget: Budget) -> Forecaster:
     """A new model, not fitted. Raises ModelError for a name nobody knows."""
-    known = classes()
-    if name not in known:
-        raise ModelError(f"There is no model {name!r}; known are {', '.join(sorted(known))}.")
-    made: Forecaster = known[name](budget)
-    return made
+    if name not in MAKERS:
+        raise ModelError(f"There is no model {name!r}; known are {', '.join(sorted(MAKERS))}.")
+    return MAKERS[name](budget)

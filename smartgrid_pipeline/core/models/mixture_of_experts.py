@@ -292,7 +292,3 @@ def _alone(usable: np.ndarray, at: int) -> Floats:
     weights = _even(usable)
     weights[usable[..., at]] = np.eye(usable.shape[-1], dtype=np.float32)[at]
     return weights
-
-
-MIXTURES: dict[str, type[MixtureOfExperts]] = {MixtureOfExperts.name: MixtureOfExperts}
-"""Mixtures by name, beside EXPERTS."""
