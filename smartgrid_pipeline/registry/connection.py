@@ -8,15 +8,13 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from smartgrid_pipeline.core.schema import RegistryError, SmartgridError
 
-LOCK_PATIENCE_SECONDS = 10.0
-"""How long to wait for another process before saying that it is in the way."""
 MIGRATION_PATIENCE_SECONDS = 120.0
 
 QUIET = {
@@ -44,7 +42,7 @@ def quiet_mlflow() -> ModuleType:
 
 
 @contextmanager
-def exclusive(path: Path, doing: str, patience_seconds: float = LOCK_PATIENCE_SECONDS) -> Iterator[None]:
+def exclusive(path: Path, doing: str, patience_seconds: float) -> Iterator[None]:
     """Hold a file lock; it falls with its process. Raises RegistryError when another holds it too long."""
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + patience_seconds
@@ -66,12 +64,11 @@ def exclusive(path: Path, doing: str, patience_seconds: float = LOCK_PATIENCE_SE
 class Connection:
     """Where runs are tracked and models registered. Nothing is read or written before the first use."""
 
-    def __init__(self, uri: str, artifact_root: Path, experiment: str, client: Any = None) -> None:
+    def __init__(self, uri: str, artifact_root: Path, experiment: str, patience_seconds: float) -> None:
         self.uri = uri
         self.artifact_root = artifact_root.absolute()
         self.experiment = experiment
-        if client is not None:
-            self.client = client
+        self.patience_seconds = patience_seconds
 
     @cached_property
     def client(self) -> Any:
@@ -85,6 +82,11 @@ class Connection:
     def database(self) -> Path | None:
         """The SQLite file, if the database is one."""
         return Path(self.uri.removeprefix("sqlite:///")) if self.uri.startswith("sqlite:///") else None
+
+    @property
+    def is_server(self) -> bool:
+        """Whether a tracking server stands before database and artifacts."""
+        return self.uri.startswith("http")
 
     @cached_property
     def experiment_id(self) -> str:
@@ -106,7 +108,7 @@ class Connection:
                 quiet_mlflow()
                 if self.database is not None and not _has_content(self.database):
                     self._create_database(self.database)
-                elif not self.uri.startswith("http"):
+                elif not self.is_server:
                     with self.guard("migrate the registry"):
                         self._migrate()
                 self._ensure_experiment()
@@ -130,7 +132,7 @@ class Connection:
 
         engine = utils.create_sqlalchemy_engine(self.uri)
         try:
-            found, needed = utils._get_schema_version(engine), utils._get_latest_schema_revision()
+            found, needed = utils._get_schema_version(engine), _newest_schema()
             if found == needed:
                 return
             if self.database is not None:
@@ -151,9 +153,10 @@ class Connection:
         with self.guard("create the experiment") as client:
             found = client.get_experiment_by_name(self.experiment)
             if found is None:
-                client.create_experiment(self.experiment, self.artifact_root.as_uri())
+                location = None if self.is_server else self.artifact_root.as_uri()  # a server has its own
+                client.create_experiment(self.experiment, location)
                 return
-        if not self.uri.startswith("http") and found.artifact_location != self.artifact_root.as_uri():
+        if not self.is_server and found.artifact_location != self.artifact_root.as_uri():
             raise RegistryError(
                 f"The registry {self.uri} keeps its models in {found.artifact_location}, but this "
                 f"configuration expects {self.artifact_root.as_uri()}. Move the folder back, or start "
@@ -164,12 +167,12 @@ class Connection:
     def guard(self, action: str, *, writing: bool = True, probing: bool = True) -> Iterator[Any]:
         """The client, with failures of database, disk and network raised as RegistryError.
 
-        ``action`` completes "Cannot …". A locked database is noticed within LOCK_PATIENCE_SECONDS, not after
+        ``action`` completes "Cannot …". A locked database is noticed within ``patience_seconds``, not after
         MLflow's own retries of minutes.
         """
         try:
             if probing:
-                self._probe(writing, LOCK_PATIENCE_SECONDS)
+                self._probe(writing, self.patience_seconds)
                 yield self.client
             else:
                 yield None
@@ -213,13 +216,23 @@ class Connection:
             advice = f"{holder}. Let it finish or stop it, then try again."
         elif getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in everything:
             advice = f"the disk of {self.artifact_root} is full. Free some space, then try again."
-        elif self.uri.startswith("http") and isinstance(error, Exception) and _is_connection(everything):
+        elif self.is_server and _is_connection(everything):
             advice = (
                 f"the MLflow server {self.uri} does not answer. Start it, or correct SMARTGRID_TRACKING_URI."
             )
-        else:
+        elif isinstance(error, Exception) and _is_of_the_registry(error):
             advice = f"{self.uri} answered: {text}"
+        else:
+            advice = text
         return f"Cannot {action}: {advice} (found: {type(cause).__name__}: {str(cause)[:300]})"
+
+
+@lru_cache(maxsize=1)
+def _newest_schema() -> str:
+    """Schema revision of the installed MLflow."""
+    from mlflow.store.db import utils
+
+    return str(utils._get_latest_schema_revision())
 
 
 def _has_content(path: Path) -> bool:

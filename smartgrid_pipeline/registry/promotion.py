@@ -1,169 +1,150 @@
-"""Who is champion: the evidence a promotion demands, and the ledger of every change.
+"""Who is champion of one registered model: challengers, promotions, rollbacks; one at a time."""
 
-The ledger is kept as tags of the registered model (``ledger.000001`` …, one JSON row each), because that is
-where the alias lives: one database, one backup, visible in the MLflow UI, the same over a tracking server.
-MLflow offers no transaction across a tag and an alias, so the two become one act like this: the row is
-written ``pending``, the alias moves (the moment that counts), the row becomes ``done``. Whoever reads a
-pending row asks the alias what happened: it moved there, so the row counts; it did not, so the row is void.
-The next writer makes that permanent. An alias moved by any other hand has no row: readers keep to the ledger
-and the next writer puts the alias back.
-"""
-
-import json
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import Literal
 
-from smartgrid_pipeline.core.schema import Verdict
-from smartgrid_pipeline.registry import models
-from smartgrid_pipeline.registry.connection import Connection
-from smartgrid_pipeline.registry.values import CHALLENGER, CHAMPION, MONTH_SUITES, RUN_SUITES, LedgerRow
+from smartgrid_pipeline.core.schema import PromotionRefused, RegistryError
+from smartgrid_pipeline.registry import evidence, ledger, models
+from smartgrid_pipeline.registry.connection import Connection, exclusive
+from smartgrid_pipeline.registry.values import (
+    CHALLENGER,
+    CHAMPION,
+    JUDGED_AGAINST,
+    Champion,
+    LedgerRow,
+    Promotion,
+    TrackedRun,
+)
 
-PREFIX = "ledger."
-REASON_CHARACTERS = 1_000
-"""A tag of a registered model holds 5,000 characters; a row with a reason this long fits."""
+NOBODY = "nobody"
+"""Value of JUDGED_AGAINST when there was no champion to compare with."""
 
 log = logging.getLogger(__name__)
 
 
-def about_run(verdict: Verdict, run_id: str) -> Verdict:
-    """The same verdict with the run it is about named in its subject, as RUN_SUITES must be."""
-    return replace(verdict, subject=f"{verdict.subject} {run_id}")
+class Succession:
+    """The champion and challenger of one registered model, and how they change."""
 
+    def __init__(self, connection: Connection, model_name: str) -> None:
+        self.connection = connection
+        self.model_name = model_name
 
-def missing_evidence(verdicts: Iterable[Verdict], run_id: str, months: Sequence[str]) -> list[str]:
-    """Why these verdicts do not allow a promotion, one line per missing or failed piece; empty when they do.
+    def state(self) -> ledger.State:
+        """Ledger and aliases as they stand."""
+        return ledger.read(self.connection, self.model_name)
 
-    Demanded: RUN_SUITES whose subject names the run, MONTH_SUITES of each month, all passed; and no failed
-    verdict of any other suite about the run or these months.
-    """
-    about: dict[tuple[str, str], list[Verdict]] = {}
-    for verdict in verdicts:
-        subject = run_id if run_id in verdict.subject.split() else verdict.subject
-        about.setdefault((verdict.suite, subject), []).append(verdict)
-    problems = []
-    for suite in MONTH_SUITES:
-        absent = [month for month in months if (suite, month) not in about]
-        if absent:
-            listed = ", ".join(absent[:6]) + (f" … {absent[-1]}" if len(absent) > 6 else "")
-            problems.append(f"no verdict of suite {suite!r} for {len(absent)} months: {listed}")
-    for suite in RUN_SUITES:
-        if (suite, run_id) not in about:
-            others = sorted(subject for other, subject in about if other == suite)[:3]
-            found = f"; found one about {', '.join(others)}" if others else ""
-            problems.append(f"no verdict of suite {suite!r} about this run{found}")
-    subjects = {run_id, *months}
-    failed = [
-        verdict
-        for (_, subject), found in about.items()
-        if subject in subjects
-        for verdict in found
-        if not verdict.passed
-    ]
-    return problems + [verdict.summary() for verdict in failed]
+    def champion(self) -> Champion | None:
+        """Who is champion by the ledger. Raises RegistryError when that version was deleted."""
+        state = self.state()
+        row = state.last
+        if row is None:
+            return None
+        if state.aliases.get(CHAMPION) != row.to_version:
+            if not models.exists(self.connection, self.model_name, row.to_version):
+                raise RegistryError(
+                    f"The champion of {self.model_name}, version {row.to_version}, was deleted from the "
+                    "registry. `smartgrid rollback` brings the previous one back."
+                )
+            log.warning("The alias champion does not agree with the ledger; the ledger is followed.")
+        return Champion(row.to_version, row.run_id, row.model, row.month, row.when)
 
+    def challenge(self, run: TrackedRun) -> int:
+        """Give a run a version (once) and the alias ``challenger``."""
+        with self._lock("register the challenger"):
+            version = models.register(self.connection, self.model_name, run)
+            if self.state().aliases.get(CHALLENGER) != version:
+                with self.connection.guard("name the challenger") as client:
+                    client.set_registered_model_alias(self.model_name, CHALLENGER, str(version))
+        return version
 
-@dataclass(frozen=True)
-class State:
-    """The registered model as it stands: ledger rows in order, and the version under each alias."""
+    def promote(
+        self, run: TrackedRun, report: TrackedRun | None, reason: str, despite_rollback: bool
+    ) -> Promotion:
+        """Make a run champion whose evidence was found sufficient; ``report`` is where that is kept.
 
-    rows: tuple[LedgerRow, ...]
-    aliases: dict[str, int]
+        Raises PromotionRefused when the run was rolled back, or was compared with somebody who is not
+        champion any more.
+        """
+        with self._lock("promote"):
+            state = ledger.repair(self.connection, self.model_name)
+            if state.last is not None and state.last.run_id == run.run_id:
+                return Promotion(state.last, changed=False)
+            problems = _objections(state, run, report, despite_rollback)
+            if problems:
+                raise evidence.refusal(run, problems)
+            version = models.register(self.connection, self.model_name, run)
+            row = _row(state, "promote", version, run, reason, (report or run).run_id)
+            done = ledger.move(self.connection, self.model_name, row)
+            if state.aliases.get(CHALLENGER) == version:
+                with self.connection.guard("clear the challenger") as client:
+                    client.delete_registered_model_alias(self.model_name, CHALLENGER)
+        return Promotion(done, changed=True)
 
-    @property
-    def settled(self) -> tuple[LedgerRow, ...]:
-        """The rows with every pending one decided by the alias: done when it moved there, else void."""
-        moved_to = self.aliases.get(CHAMPION)
-        return tuple(
-            row
-            if row.status != "pending"
-            else replace(
-                row, status="done" if row is self.rows[-1] and row.to_version == moved_to else "void"
-            )
-            for row in self.rows
+    def predecessor(self) -> LedgerRow:
+        """The promotion a rollback goes back to. Raises PromotionRefused when there is none."""
+        reigns = self.state().reigns
+        for row in reversed(reigns[:-1]):
+            if row.to_version != reigns[-1].to_version and models.exists(
+                self.connection, self.model_name, row.to_version
+            ):
+                return row
+        raise PromotionRefused(
+            f"{self.model_name} has no earlier champion to go back to: the ledger holds {len(reigns)} "
+            "standing promotion(s). Promote another run instead."
         )
 
-    @property
-    def reigns(self) -> list[LedgerRow]:
-        """The promotions still standing, the last one being that of the champion; a rollback removes some."""
-        stack: list[LedgerRow] = []
-        for row in self.settled:
-            if row.status != "done":
-                continue
-            if row.action == "promote":
-                stack.append(row)
-            else:
-                while stack and stack[-1].to_version != row.to_version:
-                    stack.pop()
-        return stack
+    def rollback(self, run: TrackedRun, back_to: LedgerRow, reason: str) -> Promotion:
+        """Move the champion back to the predecessor given, unless another process changed it meanwhile."""
+        with self._lock("roll back"):
+            state = ledger.repair(self.connection, self.model_name)
+            if self.predecessor() != back_to:
+                raise PromotionRefused("The champion changed while rolling back; look again, then decide.")
+            row = _row(state, "rollback", back_to.to_version, run, reason, back_to.evidence_run)
+            return Promotion(ledger.move(self.connection, self.model_name, row), changed=True)
 
-    @property
-    def last(self) -> LedgerRow | None:
-        """The row that made the champion, promotion or rollback; None when there is no champion."""
-        return next((row for row in reversed(self.settled) if row.status == "done"), None)
-
-    def rolled_back(self, run_id: str) -> LedgerRow | None:
-        """The rollback that removed this run, unless it was promoted again after it."""
-        versions = {row.to_version for row in self.rows if row.run_id == run_id}
-        for row in reversed(self.settled):
-            if row.status == "done" and row.action == "promote" and row.run_id == run_id:
-                return None
-            if row.status == "done" and row.action == "rollback" and row.from_version in versions:
-                return row
-        return None
+    def _lock(self, doing: str) -> AbstractContextManager[None]:
+        path = self.connection.artifact_root / f".{self.model_name}.lock"
+        return exclusive(path, doing, self.connection.patience_seconds)
 
 
-def read(connection: Connection, model_name: str) -> State:
-    """The state of a registered model; empty when nothing was registered yet."""
-    with connection.guard("read the ledger", writing=False) as client:
-        found = client.search_registered_models(f"name = '{model_name}'")
-    if not found:
-        return State((), {})
-    tags, aliases = found[0].tags, found[0].aliases
-    rows = [LedgerRow.from_dict(json.loads(tags[key])) for key in sorted(tags) if key.startswith(PREFIX)]
-    return State(tuple(rows), {alias: int(version) for alias, version in aliases.items()})
+def _objections(
+    state: ledger.State, run: TrackedRun, report: TrackedRun | None, despite_rollback: bool
+) -> list[str]:
+    problems = []
+    undone = state.rolled_back(run.run_id)
+    if undone is not None and not despite_rollback:
+        problems.append(
+            f"rolled back on {undone.when:%Y-%m-%d} ({undone.reason}); only a person overrules that"
+        )
+    current = state.last.run_id if state.last else NOBODY
+    judged_against = current if report is None else report.tags.get(JUDGED_AGAINST, current)
+    if judged_against != current:
+        problems.append(
+            f"it was compared with {judged_against}, but champion is {current}: make the report again"
+        )
+    return problems
 
 
-def repair(connection: Connection, model_name: str) -> State:
-    """Make pending rows permanent and put a champion alias moved by another hand back; under the lock."""
-    state = read(connection, model_name)
-    with connection.guard("repair the ledger") as client:
-        for before, after in zip(state.rows, state.settled, strict=True):
-            if before.status != after.status:
-                log.warning("Ledger row %d was interrupted: now %s.", after.number, after.status)
-                _write(client, model_name, after)
-        last, alias = state.last, state.aliases.get(CHAMPION)
-        if last is not None and alias != last.to_version:
-            if models.exists(connection, model_name, last.to_version):
-                log.warning("Alias champion was on %s, the ledger says %d.", alias, last.to_version)
-                client.set_registered_model_alias(model_name, CHAMPION, str(last.to_version))
-        elif last is None and alias is not None:
-            log.warning("Alias champion was on version %d without any promotion: removed.", alias)
-            client.delete_registered_model_alias(model_name, CHAMPION)
-    return read(connection, model_name)
-
-
-def move(connection: Connection, model_name: str, row: LedgerRow) -> LedgerRow:
-    """Move the champion alias and write its row in one act; call it under the lock, after ``repair``.
-
-    A failure or a kill at any point leaves the old champion and a void row, or the new one and its row.
-    """
-    row = replace(row, reason=row.reason[:REASON_CHARACTERS], status="pending")
-    with connection.guard(f"move the champion to version {row.to_version}") as client:
-        _write(client, model_name, row)
-        client.set_registered_model_alias(model_name, CHAMPION, str(row.to_version))
-        done = replace(row, status="done")
-        _write(client, model_name, done)
-    return done
-
-
-def clear_challenger(connection: Connection, model_name: str, version: int) -> None:
-    """A challenger that became champion is no challenger any more."""
-    if read(connection, model_name).aliases.get(CHALLENGER) == version:
-        with connection.guard("clear the challenger") as client:
-            client.delete_registered_model_alias(model_name, CHALLENGER)
-
-
-def _write(client: Any, model_name: str, row: LedgerRow) -> None:
-    client.set_registered_model_tag(model_name, f"{PREFIX}{row.number:06d}", json.dumps(row.to_dict()))
+def _row(
+    state: ledger.State,
+    action: Literal["promote", "rollback"],
+    version: int,
+    run: TrackedRun,
+    reason: str,
+    evidence_run: str,
+) -> LedgerRow:
+    return LedgerRow(
+        number=len(state.rows) + 1,
+        when=datetime.now(UTC),
+        action=action,
+        from_version=state.last.to_version if state.last else None,
+        to_version=version,
+        run_id=run.run_id,
+        model=run.model,
+        month=run.month,
+        reason=reason,
+        evidence_run=evidence_run,
+        status="pending",
+    )

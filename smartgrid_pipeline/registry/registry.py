@@ -1,16 +1,16 @@
 """The registry of one meter's models: track, find, load, promote, roll back."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from smartgrid_pipeline.core.models.forecaster import Forecaster
-from smartgrid_pipeline.core.schema import PromotionRefused, RegistryError, Verdict
-from smartgrid_pipeline.registry import lookup, models, promotion, tracking, upkeep, values
-from smartgrid_pipeline.registry.connection import Connection, exclusive
+from smartgrid_pipeline.core.schema import RegistryError, Verdict
+from smartgrid_pipeline.registry import evidence, lookup, models, tracking, upkeep, values
+from smartgrid_pipeline.registry.connection import Connection
+from smartgrid_pipeline.registry.promotion import NOBODY, Succession
 from smartgrid_pipeline.registry.values import (
     Champion,
     DataIdentity,
@@ -28,8 +28,9 @@ class Registry:
     """Tracking and registry of one meter's models. Nothing is read or written before the first call.
 
     ``loaders`` maps a model's name to what loads it from a folder; without it the project's own models are
-    known. Every method raises RegistryError when database, disk or server fail, and then leaves the champion
-    as it was. ``client`` and ``model_code`` are for tests.
+    known (``model_code`` is the script their logged models carry). Every method raises RegistryError when
+    database, disk or server fail, and then leaves the champion as it was; another process in the way is
+    waited for ``patience_seconds``.
     """
 
     def __init__(
@@ -40,10 +41,11 @@ class Registry:
         experiment: str = "smartgrid",
         loaders: Mapping[str, Callable[[Path], Forecaster]] | None = None,
         model_code: Path = models.DEFAULT_CODE,
-        client: Any = None,
+        patience_seconds: float = 10.0,
     ) -> None:
         self.model_name = model_name
-        self.connection = Connection(tracking_uri, artifact_root, experiment, client)
+        self.connection = Connection(tracking_uri, artifact_root, experiment, patience_seconds)
+        self._succession = Succession(self.connection, model_name)
         self._loaders = loaders
         self._model_code = model_code
 
@@ -122,8 +124,10 @@ class Registry:
     ) -> str:
         """Track the month's comparison with the verdicts that ``evidence`` finds; returns its run id.
 
-        ``judged`` are the training runs that were compared.
+        ``judged`` are the training runs that were compared; the champion of this moment is remembered as the
+        one they were compared with.
         """
+        champion = self.champion()
         contents = tracking.Contents(
             metrics=metrics, figures=figures or {}, tables=tables or {}, verdicts=verdicts, html=html
         )
@@ -131,6 +135,7 @@ class Registry:
             values.KIND: values.REPORT,
             values.MONTH: month,
             values.JUDGED: " ".join(judged),
+            values.JUDGED_AGAINST: champion.run_id if champion else NOBODY,
             values.REGISTERED_MODEL: self.model_name,
         }
         with tracking.open_run(self.connection, f"report {month}", {**(tags or {}), **about}) as run_id:
@@ -183,13 +188,7 @@ class Registry:
 
     def register_challenger(self, run_id: str) -> int:
         """Give a training run a version (once) and the alias ``challenger``; returns the version."""
-        run = self._training(run_id)
-        with self._lock("register the challenger"):
-            version = models.register(self.connection, self.model_name, run)
-            if promotion.read(self.connection, self.model_name).aliases.get(values.CHALLENGER) != version:
-                with self.connection.guard("name the challenger") as client:
-                    client.set_registered_model_alias(self.model_name, values.CHALLENGER, str(version))
-        return version
+        return self._succession.challenge(self._training(run_id))
 
     def evidence(self, run_id: str) -> list[Verdict]:
         """The verdicts kept with a run and with the newest report that judged it; maybe none."""
@@ -212,78 +211,32 @@ class Registry:
 
         Raises PromotionRefused, naming every missing or failed piece, unless "forecasts", "leakage" and
         "promotion" of this run and "readings" and "features" of its month and of every month it was trained
-        on (as given, and as the run itself recorded) passed, and its model loads. A run that was rolled back
-        needs ``despite_rollback``. Promoting the champion again changes nothing.
+        on (as given, and as the run itself recorded) passed, its model loads, and whoever it was compared
+        with is still champion. A run that was rolled back needs ``despite_rollback``. Promoting the champion
+        again changes nothing.
         """
         run = self._training(run_id)
-        months = sorted({*training_months, *run.data.months, run.month})
-        problems = promotion.missing_evidence(verdicts, run_id, months)
-        if month is not None and month != run.month:
-            problems.insert(0, f"the run is of month {run.month}, the evidence of {month}")
-        if run.status != "FINISHED":
-            problems.insert(0, f"the run is {run.status}, not FINISHED")
-        if problems:
-            raise PromotionRefused(_refusal(run, problems))
+        evidence.demand(run, verdicts, training_months, month)
         self.load(run_id)
-        report = self._report_of(run)
-        with self._lock("promote"):
-            state = promotion.repair(self.connection, self.model_name)
-            undone = state.rolled_back(run_id)
-            if undone is not None and not despite_rollback:
-                why = f"rolled back on {undone.when:%Y-%m-%d} ({undone.reason}); only a person overrules that"
-                raise PromotionRefused(_refusal(run, [why]))
-            version = models.register(self.connection, self.model_name, run)
-            if state.last is not None and state.last.to_version == version:
-                return Promotion(state.last, changed=False)
-            row = self._row(state, "promote", version, run, reason, (report or run).run_id)
-            done = promotion.move(self.connection, self.model_name, row)
-            promotion.clear_challenger(self.connection, self.model_name, version)
-        return Promotion(done, changed=True)
+        return self._succession.promote(run, self._report_of(run), reason, despite_rollback)
 
     def rollback(self, reason: str) -> Promotion:
-        """Bring the previous champion back. Raises RegistryError when there is none left."""
-        with self._lock("roll back"):
-            state = promotion.repair(self.connection, self.model_name)
-            reigns = state.reigns
-            before = [
-                row
-                for row in reigns[:-1]
-                if row.to_version != reigns[-1].to_version
-                and models.exists(self.connection, self.model_name, row.to_version)
-            ]
-            if not before:
-                raise RegistryError(
-                    f"{self.model_name} has no earlier champion to go back to: the ledger holds "
-                    f"{len(reigns)} standing promotion(s). Promote another run instead."
-                )
-            run = self._training(before[-1].run_id)
-            self.load(run.run_id)
-            row = self._row(state, "rollback", before[-1].to_version, run, reason, before[-1].evidence_run)
-            return Promotion(promotion.move(self.connection, self.model_name, row), changed=True)
+        """Bring the previous champion back. Raises PromotionRefused when there is none left."""
+        back_to = self._succession.predecessor()
+        self.load(back_to.run_id)
+        return self._succession.rollback(self._training(back_to.run_id), back_to, reason)
 
     def champion(self) -> Champion | None:
         """Who is champion by the ledger; None before the first promotion.
 
         Raises RegistryError when the champion's version was deleted.
         """
-        state = promotion.read(self.connection, self.model_name)
-        row = state.last
-        if row is None:
-            return None
-        if state.aliases.get(values.CHAMPION) != row.to_version:
-            if not models.exists(self.connection, self.model_name, row.to_version):
-                raise RegistryError(
-                    f"The champion of {self.model_name}, version {row.to_version}, was deleted from the "
-                    "registry. `smartgrid rollback` brings the previous one back."
-                )
-            promotion.log.warning(
-                "The alias champion does not agree with the ledger; the ledger is followed."
-            )
-        return Champion(row.to_version, row.run_id, row.model, row.month, row.when)
+        return self._succession.champion()
 
-    def ledger(self) -> list[LedgerRow]:
-        """Every change of champion, oldest first; attempts that never took effect have status "void"."""
-        return list(promotion.read(self.connection, self.model_name).settled)
+    def ledger(self, *, attempts: bool = False) -> list[LedgerRow]:
+        """Every change of champion, oldest first; with ``attempts`` also those that never took effect."""
+        rows = self._succession.state().settled
+        return [row for row in rows if attempts or row.status == "done"]
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -323,7 +276,11 @@ class Registry:
 
     def _report_of(self, run: TrackedRun) -> TrackedRun | None:
         reports = lookup.find(
-            self.connection, {values.KIND: values.REPORT}, status="FINISHED", judged=run.run_id, limit=1
+            self.connection,
+            {values.KIND: values.REPORT, values.REGISTERED_MODEL: self.model_name},
+            status="FINISHED",
+            judged=run.run_id,
+            limit=1,
         )
         return next(iter(reports), None)
 
@@ -333,30 +290,3 @@ class Registry:
         from smartgrid_pipeline.core.models.catalogue import loaders
 
         return loaders()
-
-    def _lock(self, doing: str) -> Any:
-        return exclusive(self.connection.artifact_root / f".{self.model_name}.lock", doing)
-
-    def _row(
-        self, state: promotion.State, action: Any, version: int, run: TrackedRun, reason: str, evidence: str
-    ) -> LedgerRow:
-        return LedgerRow(
-            number=len(state.rows) + 1,
-            when=datetime.now(UTC),
-            action=action,
-            from_version=state.last.to_version if state.last else None,
-            to_version=version,
-            run_id=run.run_id,
-            model=run.model,
-            month=run.month,
-            reason=reason,
-            evidence_run=evidence,
-            status="pending",
-        )
-
-
-def _refusal(run: TrackedRun, problems: list[str]) -> str:
-    lines = "\n".join(f"- {problem}" for problem in problems)
-    return (
-        f"{run.model} of {run.month} (run {run.run_id}) is not promoted; the champion stays. Found:\n{lines}"
-    )

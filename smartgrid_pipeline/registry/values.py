@@ -21,6 +21,8 @@ MONTH = "month"
 FINGERPRINT = "fingerprint"
 REGISTERED_MODEL = "registered_model"
 JUDGED = "judged_runs"
+JUDGED_AGAINST = "judged_against"
+"""Report tags: the runs compared, and the run that was champion then."""
 DAGSTER_RUN = "dagster.run_id"
 DATA_TAGS = ("data.sha256", "data.rows", "data.start", "data.end", "data.left_out")
 

@@ -2,6 +2,8 @@
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from smartgrid_pipeline.core.schema import Finding, Verdict
 from smartgrid_pipeline.registry import DataIdentity, Example, Registry, TrackedRun, about_run
-from smartgrid_pipeline_tests.conftest import HOUSE, make_readings
+from smartgrid_pipeline_tests.conftest import HOME, make_readings
 from smartgrid_pipeline_tests.registry.tiny import LOADERS, TinyForecaster
 
 MONTH = "2010-03"
@@ -19,27 +21,40 @@ CODE = Path(__file__).with_name("tiny_code.py")
 
 
 @pytest.fixture(scope="session")
-def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database as MLflow migrates it: slow to make, quick to copy."""
+def migrated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose database two registries prepared at once: slow to make, quick to copy."""
     root = tmp_path_factory.mktemp("migrated")
-    Registry(f"sqlite:///{root / 'mlflow.db'}", root / "artifacts", "template", "template").prepare()
-    return root / "mlflow.db"
+    both = [
+        Registry(f"sqlite:///{root / 'mlflow.db'}", root / "artifacts", "template", "template")
+        for _ in range(2)
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(registry.prepare) for registry in both]:
+            done.result()
+    return root
 
 
 @pytest.fixture(scope="session")
 def example() -> Example:
-    return Example(HOUSE, make_readings(9))
+    return Example(HOME, make_readings(9, meter=HOME))
 
 
-def open_registry(root: Path, model_name: str = "smartgrid-test", client: Any = None) -> Registry:
+def open_registry(root: Path, model_name: str = "smartgrid-test", artifacts: Path | None = None) -> Registry:
     """The registry kept in a folder, as any process would open it."""
-    uri = f"sqlite:///{root / 'mlflow.db'}"
-    return Registry(uri, root / "artifacts", model_name, loaders=LOADERS, model_code=CODE, client=client)
+    return Registry(
+        f"sqlite:///{root / 'mlflow.db'}",
+        artifacts or root / "artifacts",
+        model_name,
+        loaders=LOADERS,
+        model_code=CODE,
+        patience_seconds=0.2,
+    )
 
 
 @pytest.fixture
-def registry(tmp_path: Path, migrated_database: Path) -> Registry:
-    shutil.copy(migrated_database, tmp_path / "mlflow.db")
+def registry(tmp_path: Path, migrated_folder: Path) -> Registry:
+    """An empty registry."""
+    shutil.copy(migrated_folder / "mlflow.db", tmp_path)
     registry = open_registry(tmp_path)
     registry.prepare()
     return registry
@@ -48,9 +63,8 @@ def registry(tmp_path: Path, migrated_database: Path) -> Registry:
 Train = Callable[..., TrackedRun]
 
 
-@pytest.fixture
-def train(registry: Registry, example: Example) -> Train:
-    """Track a training of the tiny forecaster; anything may be given differently."""
+def trainer(registry: Registry, example: Example) -> Train:
+    """Tracks a training of the tiny forecaster; anything may be given differently."""
 
     def log(forecaster: TinyForecaster | None = None, **changes: Any) -> TrackedRun:
         wanted: dict[str, Any] = {
@@ -64,6 +78,44 @@ def train(registry: Registry, example: Example) -> Train:
         return registry.log_training(forecaster or TinyForecaster(), **(wanted | changes))
 
     return log
+
+
+@pytest.fixture
+def train(registry: Registry, example: Example) -> Train:
+    return trainer(registry, example)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """A registry with four trainings and no champion, and how another process opens it."""
+
+    registry: Registry
+    runs: list[TrackedRun]
+    reopen: Callable[[], Registry]
+
+
+@pytest.fixture(scope="session")
+def trained_folder(tmp_path_factory: pytest.TempPathFactory, migrated_folder: Path, example: Example) -> Path:
+    """A folder with four trainings; tests copy its database and share its artifacts."""
+    root = tmp_path_factory.mktemp("trained")
+    shutil.copy(migrated_folder / "mlflow.db", root)
+    registry = open_registry(root)
+    registry.prepare()
+    train = trainer(registry, example)
+    for _ in range(4):
+        train()
+    return root
+
+
+@pytest.fixture
+def candidates(tmp_path: Path, trained_folder: Path) -> Candidates:
+    shutil.copy(trained_folder / "mlflow.db", tmp_path)
+
+    def reopen() -> Registry:
+        return open_registry(tmp_path, artifacts=trained_folder / "artifacts")
+
+    registry = reopen()
+    return Candidates(registry, registry.runs()[::-1], reopen)
 
 
 def verdict(suite: str, subject: str, passed: bool = True) -> Verdict:

@@ -11,7 +11,7 @@ import pytest
 from smartgrid_pipeline.core.schema import RegistryError
 from smartgrid_pipeline.registry import Registry
 from smartgrid_pipeline_tests.registry.conftest import DATA, MONTH, Train, open_registry, verdict
-from smartgrid_pipeline_tests.registry.tiny import TinyForecaster
+from smartgrid_pipeline_tests.registry.tiny import TinyForecaster, WordyForecaster
 
 
 def figure() -> matplotlib.figure.Figure:
@@ -22,7 +22,12 @@ def figure() -> matplotlib.figure.Figure:
 
 def test_training__keeps_everything_and_is_found_by_its_tags(registry: Registry, train: Train) -> None:
     forecasts = pd.DataFrame({"origin": pd.date_range("2010-03-01", periods=3), "mean_kw": [0.1, 0.2, 0.3]})
-    run = train(figures={"loss": figure()}, tables={"forecasts": forecasts}, tags={"dagster.run_id": "d1"})
+    run = train(
+        WordyForecaster(),
+        figures={"loss": figure()},
+        tables={"forecasts": forecasts},
+        tags={"dagster.run_id": "d1"},
+    )
     found = registry.find_training(model="tiny", month=MONTH, fingerprint="f1")
     assert found == run
     assert run.status == "FINISHED" and run.metrics["T1/rmse_kw"] == 0.25
@@ -40,7 +45,7 @@ def test_training__keeps_everything_and_is_found_by_its_tags(registry: Registry,
 
 
 def test_curves__are_metric_histories_without_their_gaps(registry: Registry, train: Train) -> None:
-    run = train()
+    run = train(WordyForecaster())
     history = registry.connection.client.get_metric_history(run.run_id, "curve/validation")
     assert 5 < len(history) <= 200
     assert all(np.isfinite(point.value) and point.step % 10 == 0 for point in history)
