@@ -165,7 +165,8 @@ def _spoiled_histories(history: History, origin: np.datetime64) -> Iterator[tupl
     n = int(history.rows(np.array([origin]))[0]) + 1
     for poison in POISONS:
         share = history.observed_share.copy()
-        share[n:] = {"missing": 0, "1e9": 1, "noise": 1}[poison]
+        known = {"missing": 0.0, "1e9": 1.0}.get(poison)
+        share[n:] = np.random.default_rng(0).random(len(share) - n) if known is None else known
         yield (
             poison,
             replace(

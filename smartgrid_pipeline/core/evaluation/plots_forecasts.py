@@ -210,7 +210,7 @@ def daily_loss(scores: Evaluation, models: Sequence[str]) -> "Figure | None":
     for model in losses:
         name = f"{label(model)} (mean {losses[model].mean():.2f})"
         axes.plot(losses.index, losses[model], label=name, **_line(model))
-    for day in losses.index[losses.index.dayofweek >= 5]:
+    for day in losses.index[losses.index.day_of_week >= 5]:
         axes.axvspan(
             day - pd.Timedelta("12h"), day + pd.Timedelta("12h"), color="#f3f5f8", linewidth=0, zorder=0
         )

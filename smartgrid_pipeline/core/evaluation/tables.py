@@ -18,6 +18,9 @@ from smartgrid_pipeline.core.evaluation.metrics import ANALOGUE
 from smartgrid_pipeline.core.evaluation.style import colour, label
 from smartgrid_pipeline.core.schema import CARDS, EXPERT_NAMES, MODEL_NAMES
 
+Tests = dict[tuple[str, str, str], dict[str, Any]]
+"""(card, model, rival) → its paired test."""
+
 NOTHING = "–"
 SHORT = {"lightgbm": "LightGBM", ANALOGUE: "analogue"}
 
@@ -78,23 +81,26 @@ def number(value: float, digits: int, sign: bool = False) -> str:
 
 def cards(scores: Evaluation) -> list[dict[str, Any]]:
     """One ranking per card, models in order of CRPS."""
-    return [_card(scores, card) for card in scores.cards]
+    tests = {(test["card"], test["a"], test["b"]): test for test in scores.tests.to_dict("records")}
+    return [_card(scores, card, tests) for card in scores.cards]
 
 
-def _card(scores: Evaluation, card: str) -> dict[str, Any]:
+def _card(scores: Evaluation, card: str, tests: Tests) -> dict[str, Any]:
     rows = scores.metrics[scores.metrics["card"] == card].sort_values("crps_kw", kind="stable")
     shown = [column for column in COLUMNS if not column.cards or card in column.cards]
     best = {column.metric: _best(rows[column.metric] * column.scale, column) for column in shown}
     ranks = {model: i + 1 for i, model in enumerate(model for model in rows["model"] if model in MODEL_NAMES)}
     body = []
-    for _, row in rows.iterrows():
+    for row in rows.to_dict("records"):
         cells = [
             Cell(
                 text := number(row[column.metric] * column.scale, column.digits), text == best[column.metric]
             )
             for column in shown
         ]
-        cells[FIRST_COLUMNS:FIRST_COLUMNS] = [_against(scores, card, row["model"], rival) for rival in RIVALS]
+        cells[FIRST_COLUMNS:FIRST_COLUMNS] = [
+            _against(tests.get((card, row["model"], rival))) for rival in RIVALS
+        ]
         body.append(_line(row["model"], ranks.get(row["model"]), cells))
     headings = [(column.heading, column.unit) for column in shown]
     rivals = [("CRPS", f"% vs {SHORT[rival]}") for rival in RIVALS]
@@ -120,13 +126,10 @@ def _best(values: pd.Series, column: Column) -> str:
     return best if equal <= MOST_BOLD else ""
 
 
-def _against(scores: Evaluation, card: str, model: str, rival: str) -> Cell:
+def _against(test: dict[str, Any] | None) -> Cell:
     """Difference to a rival in per cent of its CRPS, marked when chance does not explain it."""
-    tests = scores.tests
-    found = tests[(tests["card"] == card) & (tests["a"] == model) & (tests["b"] == rival)]
-    if found.empty:
+    if test is None:
         return Cell(NOTHING)
-    test = found.iloc[0]
     text = number(test["mean_difference_percent"], 1, sign=True)
     hint = (
         f"95 %: {test['low_percent']:+.1f} … {test['high_percent']:+.1f} %, p = {test['p']:.4f}, "
@@ -257,7 +260,7 @@ def costs(frame: pd.DataFrame | None, composite: pd.Series) -> list[dict[str, An
             Cell(text := number(float(row[column]), n), column in best and text == lowest[column])
             for column, n in digits.items()
         ])
-        for _, row in order.iterrows()
+        for row in order.to_dict("records")
     ]  # fmt: skip
 
 
@@ -266,12 +269,9 @@ def defects(frame: pd.DataFrame | None) -> dict[str, Any] | None:
     if frame is None:
         return None
     longest = frame.sort_values("minutes", ascending=False, kind="stable").head(12)
-    by_kind = frame.groupby("kind")["minutes"].agg(["size", "sum"])
+    by_kind = frame.groupby("kind")["minutes"]
     return {
-        "kinds": [
-            (str(kind).replace("_", " "), int(row["size"]), f"{int(row['sum']):,}")
-            for kind, row in by_kind.iterrows()
-        ],
+        "kinds": [(str(kind).replace("_", " "), len(m), f"{int(m.sum()):,}") for kind, m in by_kind],
         "rows": [
             (
                 f"{row['start']:%d %b %H:%M}",
@@ -279,7 +279,7 @@ def defects(frame: pd.DataFrame | None) -> dict[str, Any] | None:
                 str(row["kind"]).replace("_", " "),
                 f"{row['minutes']:,}",
             )
-            for _, row in longest.iterrows()
+            for row in longest.to_dict("records")
         ],
         "more": max(0, len(frame) - len(longest)),
     }
