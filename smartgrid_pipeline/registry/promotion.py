@@ -51,10 +51,12 @@ class Succession:
         return Champion(row.to_version, row.run_id, row.model, row.month, row.when)
 
     def challenge(self, run: TrackedRun) -> int:
-        """Give a run a version (once) and the alias ``challenger``."""
+        """Give a run a version (once) and, unless it is champion, the alias ``challenger``."""
         with self._lock("register the challenger"):
             version = models.register(self.connection, self.model_name, run)
-            if self.state().aliases.get(CHALLENGER) != version:
+            state = self.state()
+            reigning = state.last is not None and state.last.to_version == version
+            if not reigning and state.aliases.get(CHALLENGER) != version:
                 with self.connection.guard("name the challenger") as client:
                     client.set_registered_model_alias(self.model_name, CHALLENGER, str(version))
         return version

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from smartgrid_pipeline.core.models.forecaster import Forecaster
-from smartgrid_pipeline.core.schema import RegistryError, Verdict
-from smartgrid_pipeline.registry import evidence, lookup, models, tracking, upkeep, values
+from smartgrid_pipeline.core.schema import Meter, RegistryError, Verdict
+from smartgrid_pipeline.registry import evidence, latest, lookup, models, tracking, upkeep, values
 from smartgrid_pipeline.registry.connection import Connection
 from smartgrid_pipeline.registry.promotion import NOBODY, Succession
 from smartgrid_pipeline.registry.values import (
@@ -176,6 +176,11 @@ class Registry:
         """The files the forecaster of a training run was saved to."""
         return models.directory(self.connection, self._training(run_id))
 
+    @staticmethod
+    def forecast_latest(forecaster: Forecaster, readings: pd.DataFrame, meter: Meter) -> pd.DataFrame:
+        """The newest forecast, as a logged model gives it: a frame of latest.OUTPUT_COLUMNS."""
+        return latest.to_frame(latest.forecast_latest(forecaster, readings, meter))
+
     def detector_directory(self, run_id: str) -> Path:
         """The files the anomaly detector of a run was saved to."""
         return models.directory(self.connection, self._owned(run_id, values.DETECTOR))
@@ -187,7 +192,7 @@ class Registry:
     # --- champion and challenger ------------------------------------------------------------------
 
     def register_challenger(self, run_id: str) -> int:
-        """Give a training run a version (once) and the alias ``challenger``; returns the version."""
+        """Give a training run a version (once) and, unless it is champion, the alias ``challenger``."""
         return self._succession.challenge(self._training(run_id))
 
     def evidence(self, run_id: str) -> list[Verdict]:

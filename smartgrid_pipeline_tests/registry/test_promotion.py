@@ -106,6 +106,7 @@ def test_challenger__has_one_version_and_stops_being_one_when_promoted(candidate
     assert alias(registry, "challenger") == 1
     registry.promote(run.run_id, evidence_for(run), reason="first")
     assert alias(registry, "challenger") is None and alias(registry) == 1
+    assert registry.register_challenger(run.run_id) == 1 and alias(registry, "challenger") is None
 
 
 def test_evidence_of_the_report__is_enough_for_a_promotion(candidates: Candidates) -> None:

@@ -67,7 +67,7 @@ def test_logged_model__holds_no_pickle(registry: Registry, train: Train) -> None
 
 def test_forecast_latest__uses_complete_intervals_only() -> None:
     """A reading of 10:03 does not make the interval to 10:05 known."""
-    from smartgrid_pipeline.registry.pyfunc import forecast_latest
+    from smartgrid_pipeline.registry.latest import forecast_latest
 
     readings = make_readings(8)
     whole = forecast_latest(TinyForecaster(), readings.iloc[:-5], HOUSE)
