@@ -1,7 +1,7 @@
 """The anomaly detector of one meter: rules, physics and ensemble, fused under a budget of false alarms."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,13 +26,17 @@ CONTEXT_DAYS = hours.REFERENCE_DAYS + hours.LAG_DAYS + 9
 """Days before the first judged one that make every score what it is in the whole."""
 
 SHARES = {
-    "ensemble": 0.40,
+    "ensemble": 0.50,
     "base_load_high": 0.08,
-    "base_load_low": 0.08,
-    "sub_silence": 0.08,
+    "base_load_low": 0.06,
+    "sub_silence": 0.06,
     "never_off": 0.06,
+    "sub_exchange": 0.05,
+    "loop_impedance": 0.03,
+    "voltage_clock": 0.02,
+    "gain": 0.02,
 }
-SMALL_SHARE = 0.03
+SMALL_SHARE = 0.005
 """How the budget is split: physics that separates well needs little of it, behaviour takes the most."""
 
 
@@ -98,11 +102,11 @@ class AnomalyDetector:
         """
         return self.judge(self.prepare(Stream.from_readings(readings, self.meter)), since)
 
-    def prepare(self, stream: Stream, earlier: Hours | None = None) -> Prepared:
+    def prepare(self, stream: Stream, earlier: Hours | None = None, with_rules: bool = True) -> Prepared:
         """What the layers look at. With ``earlier`` hours (of a ``Prepared`` before it) the stream itself
         need only reach SHORT_CONTEXT_DAYS back: together they are the detector's whole state.
         """
-        hits = rules.hits(stream, self._limits)
+        hits = rules.hits(stream, self._limits) if with_rules else []
         taken = np.zeros(len(stream.times), bool)
         for hit in hits:
             if hit.rule.alarm_class != "grid":  # known only once raised: earlier intervals cannot know
@@ -113,32 +117,43 @@ class AnomalyDetector:
             stream, hits, stream.any(taken), inputs.build(kept), recent.after(earlier) if earlier else recent
         )
 
+    def listen(self, prepared: Prepared, first: int = 0) -> dict[str, Array]:
+        """Rarity of every voice and every member in each interval from row ``first`` on."""
+        members = self._ensemble.rarities({k: v[first:] for k, v in prepared.inputs.items()})
+        rarities = self._physics(prepared.hours, prepared.stream.intervals[first:])
+        rarities["ensemble"] = np.mean(list(members.values()), axis=0)
+        return rarities | members
+
     def judge(self, prepared: Prepared, since: np.datetime64 | None = None) -> Detection:
         """Scores and events of what was prepared, from ``since`` on."""
         first = 0 if since is None else int(np.searchsorted(prepared.stream.intervals, since))
-        intervals = prepared.stream.intervals[first:]
-        members = self._ensemble.rarities({k: v[first:] for k, v in prepared.inputs.items()})
-        rarities = self._physics(prepared.hours, intervals)
-        rarities["ensemble"] = np.mean(list(members.values()), axis=0)
-        voices = [self._voice(name, rarity) for name, rarity in rarities.items()]
-        votes = np.sum([members[name] >= self._thresholds[name] for name in members], axis=0)
+        return self.report(prepared, first, self.listen(prepared, first))
+
+    def report(self, prepared: Prepared, first: int, rarities: dict[str, Array]) -> Detection:
+        """What ``listen`` heard from row ``first`` on, as scores and events."""
+        voices = [self._voice(name, values) for name, values in rarities.items() if name not in MEMBERS]
+        votes = np.sum([rarities[name] >= self._thresholds[name] for name in MEMBERS], axis=0)
         by_rule = rules.raised(prepared.stream, prepared.hits)[first:]
-        columns: dict[str, Any] = {f"{name}_rarity": rarity for name, rarity in members.items()}
-        columns |= {"votes": votes, "vote_2_of_3": votes >= 2, "ensemble_rarity": rarities["ensemble"]}
-        physical = [rarity for name, rarity in rarities.items() if name != "ensemble"]
-        columns["physics_rarity"] = np.fmax.reduce(physical) if physical else np.full(len(by_rule), np.nan)
+        columns: dict[str, Any] = {
+            f"{name}_rarity": values.astype(np.float32) for name, values in rarities.items()
+        }
+        columns |= {"votes": votes, "vote_2_of_3": votes >= 2, "rules_alarm": by_rule}
         for layer in ("physics", "ensemble"):
             on = [voice.alarms() for voice in voices if voice.layer == layer]
             columns[f"{layer}_alarm"] = np.any(on, axis=0) if on else np.zeros(len(by_rule), bool)
-        columns["rules_alarm"] = by_rule
-        columns["alarm"] = by_rule | np.any([voice.alarms() for voice in voices], axis=0)
-        index = pd.DatetimeIndex(intervals.astype("datetime64[s]"), name=INTERVAL_START)
+        columns["score"] = fused_score(rarities, self._thresholds, by_rule)
+        columns["alarm"] = by_rule | columns["physics_alarm"] | columns["ensemble_alarm"]
+        index = pd.DatetimeIndex(
+            prepared.stream.intervals[first:].astype("datetime64[s]"), name=INTERVAL_START
+        )
         events = describe(prepared, voices, first, self._ensemble, self.price_per_kwh)
         return Detection(pd.DataFrame(columns, index=index), events, self.monitors_off)
 
     def _physics(self, known: Hours, intervals: Times) -> dict[str, Array]:
         """Each physical monitor's rarity per interval: the rarest of its windows."""
         found = {}
+        hour = (intervals[0] - known.first_hour.astype("datetime64[m]")) // np.timedelta64(60, "m") - 1
+        known = replace(known, from_row=max(0, int(hour)))
         for monitor in physics.active(self.meter.channels):
             windows = monitor.statistics(known)
             rarest = np.fmax.reduce(
@@ -204,6 +219,11 @@ class AnomalyDetector:
         return self._meter
 
     @property
+    def thresholds(self) -> dict[str, float]:
+        """Rarity at which each voice raises an alarm, and each member casts its vote."""
+        return dict(self._thresholds)
+
+    @property
     def context_days(self) -> int:
         """Days of readings before the first judged one that make every score what it is in the whole."""
         return CONTEXT_DAYS
@@ -250,7 +270,9 @@ class AnomalyDetector:
         }
         (directory / "detector.json").write_text(json.dumps(state, indent=1, sort_keys=True))
         arrays = self._ensemble.to_arrays()
-        arrays |= {f"tail/{name}": tail.grid for name, tail in self._all_tails().items()}
+        arrays |= {
+            f"tail/{name}": np.stack([tail.grid, tail.levels]) for name, tail in self._all_tails().items()
+        }
         arrays |= {f"learned/{name}": values for name, values in self._learned.items()}
         np.savez_compressed(directory / "detector.npz", **arrays)
 
@@ -274,13 +296,22 @@ class AnomalyDetector:
         detector._limits = state["limits"]
         detector._thresholds = state["thresholds"]
         tails = {
-            name: Tail(arrays[f"tail/{name}"], tail["shape"], tail["scale"])
+            name: Tail(*arrays[f"tail/{name}"], tail["shape"], tail["scale"])
             for name, tail in state["tails"].items()
         }
         detector._tails = {name: tail for name, tail in tails.items() if name not in MEMBERS}
         detector._ensemble = ensemble.Ensemble.from_arrays(arrays, {name: tails[name] for name in MEMBERS})
         detector._learned = {n.split("/")[1]: a for n, a in arrays.items() if n.startswith("learned/")}
         return detector
+
+
+RULE_SCORE = 10.0
+
+
+def fused_score(rarities: dict[str, Array], thresholds: dict[str, float], by_rule: Flags) -> Array:
+    """One score per interval: the rarest voice over its own threshold, RULE_SCORE where a rule is raised."""
+    shares = [rarities[name] / thresholds[name] for name in rarities if name not in MEMBERS]
+    return np.where(by_rule, RULE_SCORE, np.fmin(np.fmax.reduce(shares), RULE_SCORE)).astype(np.float32)
 
 
 def near(flags: Flags, rows: int) -> Flags:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.anomaly import inputs, rules
+from smartgrid_pipeline.core.anomaly.diagnosis import Evidence, diagnose
 from smartgrid_pipeline.core.anomaly.ensemble import Ensemble
 from smartgrid_pipeline.core.anomaly.fusion import MERGE_HOURS, Voice, merged
 from smartgrid_pipeline.core.anomaly.hours import Hours
@@ -34,6 +35,23 @@ known; ``kinds`` names every voice heard, first one first; ``energy_kwh`` is the
 """
 
 
+ALARM_CLASS = {
+    "copied": "data_quality",
+    "missing": "data_quality",
+    "frozen": "data_quality",
+    "sign": "meter",
+    "unit": "meter",
+    "inconsistent": "meter",
+    "bypass": "meter",
+    "clock": "meter",
+    "phase": "meter",
+    "sub_meter": "meter",
+    "voltage": "grid",
+    "load": "behaviour",
+}
+"""Who should look at it: the data office, the meter workshop, the customer's adviser or the grid operator."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """What the layers look at: readings, rule hits, intervals that rules took readings from, the ensemble's
@@ -58,15 +76,29 @@ def describe(
     usual = inputs.expected_power(stream, power)
     rows = []
     for start, end in merged(union, stream.per_hours(MERGE_HOURS)):
-        said = [hit for hit in prepared.hits if start <= hit.raised // stream.per - first < end]
+        said = [
+            h
+            for h in prepared.hits
+            if _first_on(h, stream) - first < end and _last_on(h, stream) - first >= start
+        ]
         heard = [v for v, flags in zip(voices, raised, strict=True) if flags[start:end].any()]
         row = _event(prepared, first, start, end, said, heard, ensemble)
         at = slice(max(0, min([start + first, *(hit.start // stream.per for hit in said)])), end + first)
+        lost = row.pop("lost_kwh", None)
         energy_kwh = _energy_in_doubt(stream, power[at], usual[at], row["alarm_class"])
+        energy_kwh = float(lost) if isinstance(lost, float) else energy_kwh
         rows.append(row | {"energy_kwh": energy_kwh, "money": energy_kwh * price_per_kwh})
     return pd.DataFrame(rows, columns=list(EVENT_COLUMNS)).astype(
         {"start": "datetime64[s]", "end": "datetime64[s]", "raised": "datetime64[s]"}
     )
+
+
+def _first_on(hit: Hit, stream: Stream) -> int:
+    return hit.raised // stream.per
+
+
+def _last_on(hit: Hit, stream: Stream) -> int:
+    return max(hit.end - 1, hit.raised) // stream.per
 
 
 def _event(
@@ -91,26 +123,37 @@ def _event(
         "rarity": rarity,
     }
     if said:
-        longest = min(said, key=lambda hit: (rules.rank(hit.rule), hit.start - hit.end, hit.start))
-        rule = longest.rule
-        minutes = (longest.end - longest.start) * stream.meter.step_minutes
+        rule = min(said, key=lambda hit: (rules.rank(hit.rule), hit.start)).rule
         common["start"] = stream.times[min(hit.start for hit in said if hit.rule == rule)]
-        words = f"{rule.text} ({minutes} min)"
+        minutes = sum(hit.end - hit.start for hit in said if hit.rule == rule) * stream.meter.step_minutes
         channels = rule.channels or tuple(stream.values)
-        return common | _words(
-            rule.name, rule.alarm_class, "rules", rule.fault_class, channels, words, "high"
-        )
-    voice = max(
-        heard, key=lambda v: (v.layer != "ensemble", float(np.nanmax(v.rarity[start:end] - v.threshold)))
-    )
-    peak = start + first + int(np.nanargmax(voice.rarity[start:end]))
-    at_peak = {name: values[peak : peak + 1] for name, values in prepared.inputs.items()}
-    channels = voice.channels or (ensemble.blame(at_peak),)
-    words = f"{voice.text} ({', '.join(channels)}); as rare as 1 in {10 ** min(rarity, 9.0):,.0f} intervals"
-    severity = "high" if rarity >= 8 else "medium" if rarity >= 5 else "low"
-    return common | _words(
-        voice.name, voice.alarm_class, voice.layer, voice.fault_class, channels, words, severity
-    )
+        words = _words(rule.name, rule.alarm_class, "rules", rule.fault_class, channels,
+                       f"{rule.text} ({minutes} min)", "high")  # fmt: skip
+    else:
+        voice = max(heard, key=lambda v: (v.layer != "ensemble", _most(v.rarity[start:end]) - v.threshold))
+        peak = start + first + int(np.nanargmax(voice.rarity[start:end]))
+        at_peak = {name: values[peak : peak + 1] for name, values in prepared.inputs.items()}
+        channels = voice.channels or (ensemble.blame(at_peak),)
+        severity = "high" if rarity >= 8 else "medium" if rarity >= 5 else "low"
+        odds = f"as rare as 1 in {10 ** min(rarity, 9.0):,.0f} intervals"
+        words = _words(voice.name, voice.alarm_class, voice.layer, voice.fault_class, channels,
+                       f"{voice.text}; {odds}", severity)  # fmt: skip
+    rows = slice(int(np.searchsorted(stream.times, common["start"])), (end + first) * stream.per)
+    found = diagnose(Evidence(stream, prepared.hours, rows, frozenset(kinds)))
+    if found is not None:
+        words |= {
+            "fault_class": found.fault_class,
+            "alarm_class": ALARM_CLASS[found.fault_class],
+            "channels": ",".join(found.channels),
+            "lost_kwh": found.lost_kwh,
+        }
+        if found.size:
+            words["explanation"] = f"{words['explanation']}; {found.size}"
+    return common | words
+
+
+def _most(rarity: Array) -> float:
+    return float(np.nanmax(rarity))
 
 
 def _words(

@@ -69,20 +69,37 @@ class Window:
             if channel in self.values:
                 self.values[channel] = self.values[channel] * factor
 
+    def excess_kva(self) -> Array:
+        """V·I − √(P² + Q²) before the fault, its rounding taken back to half: rounding anew adds the rest."""
+        values = self.values
+        excess = values[VOLTAGE] * values[CURRENT] / 1000 - np.hypot(
+            values[ACTIVE_POWER], values[REACTIVE_POWER]
+        )
+        half = RESOLUTION[CURRENT] / 2 * 0.22
+        return np.where(np.abs(excess) < 3 * half, np.clip(excess, -half, half), excess)
+
+    def follow_with_current(self, excess_kva: Array) -> None:
+        """Set the current so that it explains the power, up to an excess and its rounding."""
+        apparent = np.hypot(self.values[ACTIVE_POWER], self.values[REACTIVE_POWER])
+        self.values[CURRENT] = np.maximum(1000 * (apparent + excess_kva) / self.values[VOLTAGE], 0.0)
+
     def add_load(self, active_kw: Array, power_factor: float = 1.0) -> None:
         """Add an appliance (kW per reading, negative takes one away) as the supply would show it."""
         before = self.values[ACTIVE_POWER]
-        self.values[ACTIVE_POWER] = np.maximum(before + active_kw, 0.01)
+        after = np.maximum(before + active_kw, 0.01)
         if not {REACTIVE_POWER, VOLTAGE, CURRENT} <= set(self.values):
+            self.values[ACTIVE_POWER] = after
             return
-        reactive, volt = self.values[REACTIVE_POWER], self.values[VOLTAGE]
-        unexplained = self.values[CURRENT] - 1000 * np.hypot(before, reactive) / volt
-        added = (self.values[ACTIVE_POWER] - before) * np.tan(np.arccos(power_factor))
+        reactive, volt, excess = self.values[REACTIVE_POWER], self.values[VOLTAGE], self.excess_kva()
+        added = (after - before) * np.tan(np.arccos(power_factor))
+        self.values[ACTIVE_POWER] = after
         self.values[REACTIVE_POWER] = np.maximum(reactive + added, 0.0)
-        apparent = np.hypot(self.values[ACTIVE_POWER], self.values[REACTIVE_POWER])
-        change = 1000 * (apparent - np.hypot(before, reactive)) / volt
-        self.values[VOLTAGE] = volt - LOOP_OHM * change
-        self.values[CURRENT] = np.maximum(1000 * apparent / self.values[VOLTAGE] + unexplained, 0.0)
+        apparent = np.hypot(after, self.values[REACTIVE_POWER])
+        self.values[VOLTAGE] = volt - LOOP_OHM * 1000 * (apparent - np.hypot(before, reactive)) / volt
+        unchanged = active_kw == 0
+        current = self.values[CURRENT]
+        self.follow_with_current(excess)
+        self.values[CURRENT] = np.where(unchanged, current, self.values[CURRENT])
 
 
 Fault = Callable[[Window], None]
@@ -202,7 +219,11 @@ def _theft_h6(w: Window) -> None:
 
 
 def _bypass(w: Window) -> None:
+    consistent = {REACTIVE_POWER, VOLTAGE, CURRENT} <= set(w.values)
+    excess = w.excess_kva() if consistent else np.zeros(w.n)
     w.scale(LOAD, w.magnitude)
+    if consistent:
+        w.follow_with_current(w.magnitude * excess)
 
 
 def _reverse_ct(w: Window) -> None:
@@ -261,8 +282,9 @@ def _sub_gt_total(w: Window) -> None:
 def _vacation(w: Window) -> None:
     """Nobody at home: only what runs by itself, the kitchen and laundry silent but for the fridge."""
     ceiling = {ALL_SUBS[0]: 0.0, ALL_SUBS[1]: 0.12, ALL_SUBS[2]: 0.06}
-    base = float(np.quantile(w.values[ACTIVE_POWER], 0.1))
-    active = np.minimum(w.values[ACTIVE_POWER], base + 0.1)
+    base = float(np.nanquantile(w.values[ACTIVE_POWER], 0.1))
+    above = np.maximum(w.values[ACTIVE_POWER] - base, 0.0)
+    active = np.minimum(w.values[ACTIVE_POWER], base + 0.06 * np.log1p(above / 0.06))
     for sub, limit in ceiling.items():
         if sub in w.values:
             w.values[sub] = np.minimum(w.values[sub], limit)

@@ -45,6 +45,8 @@ class Hours:
     sums: dict[str, Array]
     slots: Array
     learned: Learned
+    from_row: int = 0
+    """Costly monitors may leave out the hours before this one: nobody asks for them."""
 
     @property
     def n(self) -> int:

@@ -195,7 +195,7 @@ def shift_scores(hours: Hours, days: int) -> tuple[Array, Array]:
     shifts = np.arange(-most, most + 1)
     out = np.zeros((hours.n, len(shifts)))
     back = np.arange(slots)
-    for first in range(0, hours.n, 4096):  # bounded memory
+    for first in range(hours.from_row, hours.n, 4096):  # bounded memory
         end = ends[first : first + 4096, None]
         newest = end + days * slots - 1 - back
         recent = np.sum([flat[newest - k * slots] for k in range(days)], axis=0)

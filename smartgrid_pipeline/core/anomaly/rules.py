@@ -176,6 +176,10 @@ def _too_much_current(stream: Stream, limits: Limits) -> Flags:
     return stream.excess_kva > np.maximum(limits["excess_high_kva"], 0.1 * stream.apparent_kva)
 
 
+def _far_too_little_current(stream: Stream, limits: Limits) -> Flags:
+    return stream.excess_kva < 3 * limits["excess_low_kva"]
+
+
 def _power_unlike_current(stream: Stream, limits: Limits) -> Flags:
     """Current that explains the recorded power badly, whichever way, for many readings on end."""
     high = np.maximum(limits["excess_usual_kva"], 0.01 * stream.apparent_kva)
@@ -194,14 +198,19 @@ QUALITY, METER, GRID = "data_quality", "meter", "grid"
 
 RULES = (
     Rule("gap", QUALITY, "missing", (), _always(1), _missing, "no reading was recorded"),
+    Rule("negative", METER, "sign", (), _always(1), _negative, "a reading is negative"),
     Rule("copied_day", QUALITY, "copied", (), _limit("copied_readings"), _copied_day,
          "readings repeat those of the day before"),
     Rule("copied_reading", QUALITY, "copied", (VOLTAGE,), _always(1), _copied_reading,
          "a reading repeats the one a day before and does not fit its neighbours"),
     Rule("near_copy", QUALITY, "copied", (VOLTAGE,), _always(4), _near_copy,
          "readings repeat those of the day before but for the last digit"),
-    Rule("repeated_hour", QUALITY, "repeated_hour", (VOLTAGE,), _always(5), _repeated_hour,
+    Rule("repeated_hour", QUALITY, "copied", (VOLTAGE,), _always(5), _repeated_hour,
          "readings repeat those of the hour before"),
+    Rule("straight_line", QUALITY, "copied", (VOLTAGE,), _always(10), _straight_line,
+         "readings lie on a straight line: filled in, not measured"),
+    Rule("no_power", METER, "missing", (), _limit("zero_readings"), _no_power,
+         "no power at all where there always was some"),
     Rule("freeze", QUALITY, "frozen", (), _limit("frozen_readings"), _frozen,
          "all channels stand still"),
     *(
@@ -209,28 +218,25 @@ RULES = (
              f"{channel} stands still while it never did for so long")
         for channel in ELECTRICAL
     ),
-    Rule("straight_line", QUALITY, "interpolated", (VOLTAGE,), _always(10), _straight_line,
-         "readings lie on a straight line: filled in, not measured"),
     Rule("voltage_band", GRID, "voltage", (VOLTAGE,), _always(1), _voltage_band,
          "voltage leaves its band or jumps"),
-    Rule("negative", METER, "sign", (), _always(1), _negative, "a reading is negative"),
-    Rule("no_power", METER, "zero", (), _limit("zero_readings"), _no_power,
-         "no power at all where there always was some"),
     Rule("too_much_power", METER, "unit", (), _always(1), _too_much_power,
          "more power than the supply ever gave"),
-    Rule("subs_above_total", METER, "sub_meter", ALL_SUBS, _always(2), _subs_above_total,
-         "sub-meters add up to more than the total"),
     Rule("too_little_current", METER, "inconsistent", ELECTRICAL, _always(2), _too_little_current,
          "voltage times current is less than the recorded power"),
+    Rule("far_too_little_current", METER, "inconsistent", ELECTRICAL, _always(1), _far_too_little_current,
+         "voltage times current is far less than the recorded power"),
     Rule("too_much_current", METER, "inconsistent", ELECTRICAL, _always(1), _too_much_current,
          "voltage times current is far more than the recorded power"),
     Rule("power_unlike_current", METER, "inconsistent", ELECTRICAL, _limit("unlike_readings"),
          _power_unlike_current, "power and current have told different stories for long"),
+    Rule("subs_above_total", METER, "sub_meter", ALL_SUBS, _always(2), _subs_above_total,
+         "sub-meters add up to more than the total"),
 )  # fmt: skip
 """Every rule; those whose channels a meter lacks are off, the ones without channels run on any meter."""
 
 
-DST_COPY = Rule("dst_copy", QUALITY, "repeated_hour", (VOLTAGE,), _always(5), _repeated_hour,
+DST_COPY = Rule("dst_copy", QUALITY, "copied", (VOLTAGE,), _always(5), _repeated_hour,
                 "an hour the clock skipped was filled with the hour after it")  # fmt: skip
 """What a repeated hour is called when the hour it repeats does not exist on the civil clock."""
 

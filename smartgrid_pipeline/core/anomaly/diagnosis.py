@@ -1,0 +1,182 @@
+"""What a raised event most likely is: a fault class, its size and the energy at stake, from all voices heard."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from smartgrid_pipeline.core.anomaly import physics
+from smartgrid_pipeline.core.anomaly.hours import Hours
+from smartgrid_pipeline.core.anomaly.stream import ALL_SUBS, ELECTRICAL, Array, Stream
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, CURRENT, REACTIVE_POWER, VOLTAGE
+
+COPIES = {"copied_day", "copied_reading", "near_copy", "repeated_hour", "dst_copy", "straight_line"}
+INCONSISTENT = {
+    "too_little_current",
+    "far_too_little_current",
+    "too_much_current",
+    "power_unlike_current",
+    "gain",
+    "excess",
+    "gain_noise",
+}
+UNIT_FACTORS = (60.0, 1 / 60, 1000.0, 1 / 1000, 5.0)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The readings of an event and what was known around it; ``rows`` are single readings."""
+
+    stream: Stream
+    hours: Hours
+    rows: slice
+    kinds: frozenset[str]
+
+    def values(self, channel: str) -> Array:
+        """A channel's readings inside the event."""
+        return self.stream.values[channel][self.rows]
+
+    @property
+    def hour(self) -> int:
+        """Row of the last complete hour of the event."""
+        end = self.stream.times[min(self.rows.stop, len(self.stream.times)) - 1]
+        row = (end - self.hours.first_hour.astype("datetime64[m]")) // np.timedelta64(60, "m")
+        return int(np.clip(row, 0, self.hours.n - 1))
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A fault class, the channels it is about, and words on its size (empty when it has none)."""
+
+    fault_class: str
+    channels: tuple[str, ...]
+    size: str = ""
+    lost_kwh: float | None = None
+
+
+def diagnose(evidence: Evidence) -> Diagnosis | None:
+    """The most specific reading of the voices; None where only the ensemble spoke."""
+    kinds = evidence.kinds
+    if "negative" in kinds:
+        return Diagnosis("sign", _negative_channels(evidence))
+    if kinds & COPIES:
+        return Diagnosis("copied", tuple(evidence.stream.values))
+    if "gap" in kinds:
+        return Diagnosis("missing", tuple(evidence.stream.values))
+    if evidence.stream.has(*ELECTRICAL):
+        found = _electrical(evidence)
+        if found is not None:
+            return found
+    if "no_power" in kinds:
+        return Diagnosis("missing", (ACTIVE_POWER,))
+    if "freeze" in kinds:
+        return Diagnosis("frozen", tuple(evidence.stream.values))
+    if "too_much_power" in kinds:
+        return Diagnosis("unit", (ACTIVE_POWER,))
+    if kinds & {"subs_above_total", "sub_exchange", "sub_silence"}:
+        return Diagnosis("sub_meter", _sub_channels(evidence))
+    if kinds & {"never_off", "base_load_high", "base_load_low"}:
+        return Diagnosis("load", _loaded_channels(evidence))
+    return None
+
+
+def _electrical(evidence: Evidence) -> Diagnosis | None:
+    kinds = evidence.kinds
+    if _swapped(evidence):
+        return Diagnosis("phase", (ACTIVE_POWER, REACTIVE_POWER))
+    if "voltage_band" in kinds:
+        return Diagnosis("voltage", (VOLTAGE,))
+    if "no_power" in kinds:
+        return Diagnosis("missing", (ACTIVE_POWER,))
+    stuck = [channel for channel in ELECTRICAL if f"stuck_{channel}" in kinds]
+    if stuck or "freeze" in kinds:
+        return Diagnosis("frozen", tuple(stuck) if len(stuck) == 1 else tuple(evidence.stream.values))
+    if kinds & INCONSISTENT:
+        return _inconsistent(evidence)
+    if "voltage_level" in kinds:
+        return Diagnosis("voltage", (VOLTAGE,))
+    if "voltage_clock" in kinds:
+        return Diagnosis("clock", (VOLTAGE,), f"by about {_clock_minutes(evidence):+.0f} min")
+    if "loop_impedance" in kinds:
+        return _bypass(evidence)
+    if "phase_angle" in kinds:
+        return Diagnosis("phase", (ACTIVE_POWER, REACTIVE_POWER))
+    return None
+
+
+def _swapped(evidence: Evidence) -> bool:
+    """Reactive above active power while both together still explain the current."""
+    active, reactive = evidence.values(ACTIVE_POWER), evidence.values(REACTIVE_POWER)
+    more = reactive > active
+    if np.nanmean(more) < 0.25:
+        return False
+    return bool(np.nanmedian(np.abs(evidence.stream.excess_kva[evidence.rows][more])) < 0.06)
+
+
+def _inconsistent(evidence: Evidence) -> Diagnosis:
+    """Power and current disagree: by a unit, because the voltage is off, or by a gain or tampering."""
+    apparent = np.hypot(evidence.values(ACTIVE_POWER), evidence.values(REACTIVE_POWER))
+    measured = evidence.values(VOLTAGE) * evidence.values(CURRENT) / 1000
+    high = measured > 0.5
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.nanmedian((apparent / measured)[high]) if high.any() else np.nan
+    if any(abs(np.log(max(ratio, 1e-9) / factor)) < 0.1 for factor in UNIT_FACTORS):
+        return Diagnosis(
+            "unit", (ACTIVE_POWER,), f"recorded power is {ratio:.3g} times what the current says"
+        )
+    if _voltage_moved(evidence, ratio):
+        return Diagnosis("voltage", (VOLTAGE,))
+    lost = float(np.nansum(measured - apparent)) * evidence.stream.meter.step_minutes / 60
+    size = f"recorded power is {ratio:.2f} times what voltage and current say" if np.isfinite(ratio) else ""
+    return Diagnosis("inconsistent", (ACTIVE_POWER,), size, abs(lost))
+
+
+def _voltage_moved(evidence: Evidence, ratio: float) -> bool:
+    """The voltage is off by just what the inconsistency asks for."""
+    usual = float(evidence.hours.learned["volt"])
+    reference = evidence.hours.reference(evidence.hours.mean("volt", "volt_n", 24, 600), usual)[evidence.hour]
+    moved = float(np.nanmean(evidence.values(VOLTAGE))) - reference
+    asked = usual * (1 / max(ratio, 1e-3) - np.exp(float(evidence.hours.learned["gain"])))
+    return 2 < abs(asked) < 11 and abs(moved - asked) < 3
+
+
+def _bypass(evidence: Evidence) -> Diagnosis:
+    ratio = float(physics.loop_ratio(evidence.hours)[evidence.hour])
+    share = 1 / ratio if ratio > 0 else np.nan
+    hours = evidence.stream.meter.step_minutes / 60
+    lost = float(np.nansum(evidence.values(ACTIVE_POWER))) * hours * max(ratio - 1, 0.0)
+    return Diagnosis("bypass", (CURRENT,), f"about {100 * share:.0f} % of the load is measured", lost)
+
+
+def _clock_minutes(evidence: Evidence) -> float:
+    """By how much the clock is off: recorded readings come so much later (+) than they used to."""
+    from dataclasses import replace
+
+    known = replace(evidence.hours, from_row=max(0, evidence.hour - 1))
+    shifts, scores = physics.shift_scores(known, 3)
+    return float(shifts[int(np.argmax(scores[evidence.hour]))])
+
+
+def _negative_channels(evidence: Evidence) -> tuple[str, ...]:
+    negative = [c for c in evidence.stream.values if np.nanmin(evidence.values(c)) < 0]
+    return tuple(negative) or (ACTIVE_POWER,)
+
+
+def _sub_channels(evidence: Evidence) -> tuple[str, ...]:
+    """The sub-meters that stand out most: pairs exchanged, one silent, or one above its share."""
+    if "sub_exchange" in evidence.kinds:
+        gains = {p: evidence.hours.total(f"swap_{p[0]}{p[1]}", 12)[evidence.hour] for p in physics.PAIRS}
+        a, b = max(gains, key=lambda pair: gains[pair])
+        return ALL_SUBS[a], ALL_SUBS[b]
+    if "sub_silence" in evidence.kinds:
+        usual = evidence.hours.learned["silent_kwh"]
+        silence = [physics.silent_energy(evidence.hours, k)[evidence.hour] / usual[k] for k in range(3)]
+        return (ALL_SUBS[int(np.argmax(silence))],)
+    means = [float(np.nanmean(evidence.values(sub))) for sub in ALL_SUBS]
+    return (ALL_SUBS[int(np.argmax(means))],)
+
+
+def _loaded_channels(evidence: Evidence) -> tuple[str, ...]:
+    if "never_off" in evidence.kinds and evidence.stream.has(*ALL_SUBS):
+        lows = [float(np.nanquantile(evidence.values(sub), 0.1)) for sub in ALL_SUBS]
+        return (ALL_SUBS[int(np.argmax(lows))],)
+    return (ACTIVE_POWER,)
