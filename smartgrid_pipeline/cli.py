@@ -22,7 +22,9 @@ app = typer.Typer(
 err = Console(stderr=True)
 out = Console()
 
-Source = Annotated[str | None, typer.Option(help='"uci", a CSV/Parquet file or folder, or an SQLAlchemy URL.')]
+Source = Annotated[
+    str | None, typer.Option(help='"uci", a CSV/Parquet file or folder, or an SQLAlchemy URL.')
+]
 MeterId = Annotated[str | None, typer.Option("--meter", help="Which meter, where the source holds several.")]
 TimeColumn = Annotated[str | None, typer.Option(help="Name of the time column, where it is not recognised.")]
 ValueColumn = Annotated[str | None, typer.Option(help="Name of the power or energy column.")]
@@ -58,7 +60,9 @@ def run(
     timezone: Timezone = None,
     table: TableName = None,
     query: Query = None,
-    force: Annotated[bool, typer.Option(help="Run even when nothing has changed since the last run.")] = False,
+    force: Annotated[
+        bool, typer.Option(help="Run even when nothing has changed since the last run.")
+    ] = False,
 ) -> None:
     """Take a month from raw readings to a gated champion: the job that the monthly schedule starts."""
     from smartgrid_pipeline.console import month_run
@@ -71,7 +75,9 @@ def run(
 
 
 @app.command()
-def report(month: Month = None, source: Source = None, meter: MeterId = None, as_json: AsJson = False) -> None:
+def report(
+    month: Month = None, source: Source = None, meter: MeterId = None, as_json: AsJson = False
+) -> None:
     """The result table of a month that was run, and where its report is."""
     from smartgrid_pipeline.console import results
 

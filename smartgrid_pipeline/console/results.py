@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -39,13 +40,16 @@ def report(settings: "Settings", month: str | None) -> Document:
 
 def print_report(document: Document, out: Console) -> None:
     """Ranking per card, best model first, and the decision."""
+    out.print(
+        "RMSE, MAE and CRPS in kW; covers: share inside the 80 % interval; best CRPS first", style="dim"
+    )
     titles = {card.name: card.title for card in CARDS}
     for card, content in document["cards"].items():
         title = f"{card}: {titles[card]} ({content['n_scored']} intervals scored)"
-        table = Table(title=title, title_justify="left")
-        table.add_column("model")
-        for head in ("RMSE kW", "MAE kW", "MAPE %", "WAPE %", "CRPS kW", "80 % covers", "R²"):
-            table.add_column(head, justify="right")
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+        table.add_column("model", no_wrap=True)
+        for head in ("RMSE", "MAE", "MAPE %", "WAPE %", "CRPS", "covers", "R²"):
+            table.add_column(head, justify="right", no_wrap=True)
         scored = {name: row for name, row in content["models"].items() if row["crps_kw"] is not None}
         for place, (name, row) in enumerate(sorted(scored.items(), key=lambda item: item[1]["crps_kw"])):
             mark = "[bold]" if place == 0 else ("" if name in MODEL_NAMES else "[dim]")

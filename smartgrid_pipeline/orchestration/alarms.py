@@ -1,4 +1,4 @@
-"""One anomaly detector a month: fitted on the past, its thresholds frozen on the last year of it, then used."""
+"""One anomaly detector a month: fitted on the past, thresholds frozen on its last year, then used."""
 
 import hashlib
 from dataclasses import dataclass
@@ -105,8 +105,9 @@ def figures(
     from smartgrid_pipeline.core.anomaly import plots
 
     drawn = {"alarms": plots.alarms_per_month(detection, workbench.settings.alarms_per_month)}
-    gravest = detection.events.nlargest(most_events, "severity")
-    for number, (_, row) in enumerate(gravest.iterrows(), 1):
+    grave = detection.events["severity"].map({"high": 2, "medium": 1, "low": 0})
+    gravest = detection.events.assign(grave=grave).sort_values(["grave", "start"], ascending=[False, True])
+    for number, (_, row) in enumerate(gravest.head(most_events).iterrows(), 1):
         drawn[f"event_{number}"] = plots.event(watch.readings, row)
     return drawn
 

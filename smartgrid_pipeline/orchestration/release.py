@@ -12,7 +12,7 @@ import pandas as pd
 from smartgrid_pipeline.core.evaluation import backtest, comparison, promotion
 from smartgrid_pipeline.core.evaluation.metrics import ANALOGUE, mase_scales_kw, score
 from smartgrid_pipeline.core.features import names as feature_names
-from smartgrid_pipeline.core.schema import Card, Finding, Verdict, cards_for
+from smartgrid_pipeline.core.schema import MODEL_NAMES, Card, Finding, Verdict, cards_for
 from smartgrid_pipeline.orchestration.resources import Workbench, in_months, write_atomically
 from smartgrid_pipeline.orchestration.training import Occasion, find_trained, month_times
 from smartgrid_pipeline.registry import about_run
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 VARIANTS = ("equal_weights", "best_expert")
 """Rows of the comparison that are not candidates: the mixture's experts under fixed weights."""
+
+CONTENDERS = (*MODEL_NAMES, "lightgbm")
+"""Who may become champion; the simple references are what a champion has to beat."""
 
 Forecasts = Mapping[str, pd.DataFrame]
 """Model name → its forecasts of every month judged so far."""
@@ -86,7 +89,8 @@ def compare(workbench: Workbench, occasion: Occasion, forecasts: Forecasts) -> C
     several = len({each for table in forecasts.values() for each in _months(table)}) > 1
     scores = comparison.evaluate(now, scales)
     span = comparison.evaluate(forecasts, scales) if several else None
-    challenger = promotion.choose_challenger(validation_losses(runs))
+    contenders = {name: run for name, run in runs.items() if name in CONTENDERS}
+    challenger = promotion.choose_challenger(validation_losses(contenders, runs[ANALOGUE]))
     champion = registry.champion()
     verdicts = gather(workbench, occasion, runs)
     decision = promotion.decide(_evidence(workbench, occasion, now, runs, challenger, champion, verdicts))
@@ -96,20 +100,13 @@ def compare(workbench: Workbench, occasion: Occasion, forecasts: Forecasts) -> C
     return Comparison(month, scores, span, runs, (*data, *about, stamped), challenger, decision, champion)
 
 
-def validation_losses(runs: Mapping[str, "TrackedRun"]) -> dict[str, float]:
-    """Composite CRPS of each candidate on the block before the month, the 28-day analogue being 1."""
-    base = runs[ANALOGUE].metrics
-    cards = [card for card in comparison.COMPOSITE_CARDS if f"validation.{card}.crps_kw" in base]
+def validation_losses(contenders: Mapping[str, "TrackedRun"], analogue: "TrackedRun") -> dict[str, float]:
+    """Composite CRPS of each contender on the block before the month, the 28-day analogue being 1."""
+    keys = [f"validation.{card}.crps_kw" for card in comparison.COMPOSITE_CARDS]
+    base = {key: analogue.metrics[key] for key in keys if key in analogue.metrics}
     return {
-        name: float(
-            np.mean(
-                [
-                    run.metrics.get(key, np.nan) / base[key]
-                    for key in (f"validation.{c}.crps_kw" for c in cards)
-                ]
-            )
-        )
-        for name, run in runs.items()
+        name: float(np.mean([run.metrics.get(key, np.nan) / value for key, value in base.items()]))
+        for name, run in contenders.items()
     }
 
 
@@ -256,11 +253,11 @@ def forecast_newest(
 ) -> tuple[pd.Timestamp, pd.DataFrame]:
     """The champion's forecast from the newest recorded reading: origin, and a row per lead interval."""
     from smartgrid_pipeline.core import meter_data
+    from smartgrid_pipeline.registry.pyfunc import forecast_latest, to_frame
 
     meter = workbench.meter
     grid = meter_data.to_grid(recorded, meter)
     recent = grid[grid.index >= grid.index[-1] - pd.Timedelta(days=70)]
     clean = meter_data.mask(recent, meter_data.defect_kinds(recent))
-    forecaster = workbench.registry.load(champion.run_id)
-    frame = workbench.registry.forecast_latest(forecaster, clean, meter)
-    return pd.Timestamp(frame["origin"].iloc[0]), frame.drop(columns="origin")
+    forecast = forecast_latest(workbench.registry.load(champion.run_id), clean, meter)
+    return pd.Timestamp(forecast.origins[0]), to_frame(forecast).drop(columns="origin")

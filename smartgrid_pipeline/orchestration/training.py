@@ -246,10 +246,9 @@ def code_sha256() -> str:
 
 def _hash(history: History) -> str:
     digest = hashlib.sha256(repr(history.meter).encode())
-    for array in (history.starts, history.power_kw, history.observed_share, history.features):
-        digest.update(np.ascontiguousarray(array).data)
-    for channel in sorted(history.within):
-        digest.update(np.ascontiguousarray(history.within[channel]).data)
+    arrays = [history.starts, history.power_kw, history.observed_share, history.features]
+    for array in [*arrays, *(history.within[channel] for channel in sorted(history.within))]:
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
     return digest.hexdigest()
 
 
