@@ -210,7 +210,8 @@ def promote(settings: "Settings", run_id: str, reason: str) -> str:
     row = promotion.row
     if not promotion.changed:
         return f"{row.model} of {row.month} is champion already (version {row.to_version}); nothing changed."
-    return f"champion is now {row.model} of {row.month}, version {row.to_version} (was {row.from_version or 'none'})"
+    before = row.from_version or "none"
+    return f"champion is now {row.model} of {row.month}, version {row.to_version} (was {before})"
 
 
 def rollback(settings: "Settings", reason: str) -> str:

@@ -253,11 +253,11 @@ def forecast_newest(
 ) -> tuple[pd.Timestamp, pd.DataFrame]:
     """The champion's forecast from the newest recorded reading: origin, and a row per lead interval."""
     from smartgrid_pipeline.core import meter_data
-    from smartgrid_pipeline.registry.pyfunc import forecast_latest, to_frame
 
     meter = workbench.meter
     grid = meter_data.to_grid(recorded, meter)
     recent = grid[grid.index >= grid.index[-1] - pd.Timedelta(days=70)]
     clean = meter_data.mask(recent, meter_data.defect_kinds(recent))
-    forecast = forecast_latest(workbench.registry.load(champion.run_id), clean, meter)
-    return pd.Timestamp(forecast.origins[0]), to_frame(forecast).drop(columns="origin")
+    registry = workbench.registry
+    frame = registry.forecast_latest(registry.load(champion.run_id), clean, meter)
+    return pd.Timestamp(frame["origin"].iloc[0]), frame.drop(columns="origin")
