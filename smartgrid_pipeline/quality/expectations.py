@@ -138,7 +138,7 @@ def _found(result: Any) -> str:
     if "unexpected_count" in seen:
         examples = ", ".join(dict.fromkeys(_shown(v) for v in seen.get("partial_unexpected_list", [])[:20]))
         count, total = seen["unexpected_count"], seen["element_count"]
-        share = f"{count} of {total} rows against it ({100 * count / max(total, 1):.2g} %)"
+        share = f"{count} of {total} rows against it ({100 * count / max(total, 1):.1f} %)"
         return f"{share}, such as {', '.join(examples.split(', ')[:3])}" if examples else share
     details = seen.get("details") or {}
     missing = (details.get("mismatched") or {}).get("missing")

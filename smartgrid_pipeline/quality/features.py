@@ -6,6 +6,7 @@ import pandas as pd
 from smartgrid_pipeline.core import features
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
+    INTERVAL_START,
     INTERVAL_START_UTC,
     OBSERVED_SHARE,
     SUB_METERS,
@@ -23,7 +24,7 @@ SCARCE = ("power_lag_10080min_kw", "power_lag_1440min_kw", "power_24h_mean_kw", 
 def audit_features(table: pd.DataFrame, meter: Meter, month: str, limit_kw: float = LIMIT_KW) -> Verdict:
     """Whether the feature rows of a civil month may be trained on and served."""
     names = features.names(meter)
-    frame = table.rename_axis("interval_start").reset_index()
+    frame = table.rename_axis(INTERVAL_START).reset_index()
     findings = expectations.check(frame, _suite(meter, names, limit_kw))
     if table.empty or not {INTERVAL_START_UTC, OBSERVED_SHARE, *names} <= set(table.columns):
         return Verdict("features", month, tuple(findings))
@@ -34,7 +35,7 @@ def audit_features(table: pd.DataFrame, meter: Meter, month: str, limit_kw: floa
 
 def _suite(meter: Meter, names: tuple[str, ...], limit_kw: float) -> expectations.Suite:
     suite = expectations.Suite([INTERVAL_START_UTC, OBSERVED_SHARE, *names])
-    column = {"column": "interval_start"}
+    column = {"column": INTERVAL_START}
     suite.add("ExpectColumnValuesToBeUnique", column, "intervals come once", "no interval start twice")
     suite.known(ACTIVE_POWER, KNOWN_SHARE)
     suite.between(OBSERVED_SHARE, 0, 1)
@@ -71,11 +72,13 @@ def _finite(table: pd.DataFrame, names: tuple[str, ...]) -> Finding:
 def _known(table: pd.DataFrame, names: tuple[str, ...]) -> Finding:
     """Where power is known, its features are; the first days of a source lack the long lags."""
     known = table[table[ACTIVE_POWER].notna()]
+    if known.empty:
+        return Finding("features are known where power is", False, "power is nowhere known", "some power")
     shares = known[[name for name in names if name not in SCARCE]].notna().mean()
     worst = str(shares.idxmin())
     return Finding(
         "features are known where power is",
-        bool(len(known) and shares[worst] >= 0.8),
+        bool(shares[worst] >= 0.8),
         f"{100 * shares[worst]:.1f} % of {worst}, the scarcest",
         "at least 80 %",
     )

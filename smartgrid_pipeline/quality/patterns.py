@@ -38,7 +38,7 @@ def defects(month: Month) -> list[Finding]:
             "warning",
         ),
         Finding(
-            "the meter is not frozen",
+            "the channels do not stand still",
             hours["freeze"] <= FROZEN_HOURS or not month.is_fine,
             f"all channels stand still for {hours['freeze']:.1f} h",
             f"at most {FROZEN_HOURS:g} h in a month",

@@ -31,7 +31,8 @@ def load(spec: SourceSpec) -> tuple[pa.Table, Layout]:
                 f"{path.name} has {other.columns}. Load them one by one, or give them the same header."
             )
     try:
-        table = pa.concat_tables([table for table, _ in parts], promote_options="permissive")
+        tables = _with_same_types([table for table, _ in parts])
+        table = pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
         raise SourceError(
             f"The files of {spec.shown} hold different types in one column: {error}. "
@@ -40,6 +41,19 @@ def load(spec: SourceSpec) -> tuple[pa.Table, Layout]:
     if table.num_rows == 0:
         raise SourceError(f"No readings in {spec.shown}: found a header ({layout.columns}) but no rows.")
     return table, layout
+
+
+def _with_same_types(tables: list[pa.Table]) -> list[pa.Table]:
+    """Columns that are text in one file become text in all: times and ids are understood later."""
+    texts = {field.name for table in tables for field in table.schema if _is_text(field.type)}
+    return [
+        table.cast(pa.schema([f.with_type(pa.string()) if f.name in texts else f for f in table.schema]))
+        for table in tables
+    ]
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _paths(location: Path) -> list[Path]:
