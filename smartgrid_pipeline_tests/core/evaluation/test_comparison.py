@@ -53,7 +53,15 @@ def test_paired__weighs_the_dependence_of_days() -> None:
         forecasts(observed, 2.5 + 0.3 * shuffled), forecasts(observed, observed + 0.45), "T2"
     )
     assert wandering.mean_difference_percent == pytest.approx(shaken.mean_difference_percent)
+    assert abs(wandering.dm_statistic) < 0.7 * abs(shaken.dm_statistic)
     assert wandering.high_percent - wandering.low_percent > 2 * (shaken.high_percent - shaken.low_percent)
+
+
+def test_paired__keeps_neighbouring_days_together() -> None:
+    observed = np.full(24 * 32, 2.0)
+    swing = np.repeat(np.where(np.arange(32) % 2, 0.3, -0.3), 24)  # each good day is followed by a bad one
+    test = comparison.paired(forecasts(observed, 2.5 + swing), forecasts(observed, observed + 0.5), "T2")
+    assert test.high_percent - test.low_percent < 1e-6
 
 
 def test_paired__blocks_span_the_lead() -> None:

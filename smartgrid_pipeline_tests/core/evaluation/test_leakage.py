@@ -89,6 +89,10 @@ def _scaled_by_all(history: History, origins: Times, leads: tuple[LeadInterval, 
     return persistence(history, origins, leads) / np.nanmean(history.power_kw)
 
 
+def _knowing_the_end(history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Floats:
+    return persistence(history, origins, leads) + len(history.starts) / 1e6
+
+
 @pytest.mark.parametrize(
     "rule",
     [
@@ -98,8 +102,9 @@ def _scaled_by_all(history: History, origins: Times, leads: tuple[LeadInterval, 
         _next_row(lambda history: history.features[:, 3]),
         _next_row(lambda history: history.within[ACTIVE_POWER][:, 0]),
         _scaled_by_all,
+        _knowing_the_end,
     ],
-    ids=["target", "power", "share", "features", "within", "scale"],
+    ids=["target", "power", "share", "features", "within", "scale", "length"],
 )
 def test_forecasters__that_peek_are_caught(house_history: History, rule: Rule) -> None:
     verdict = leakage.audit_forecaster(RuleForecaster("leaky", rule), house_history, ORIGINS, LEADS)

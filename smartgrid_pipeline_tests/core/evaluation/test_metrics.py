@@ -33,6 +33,7 @@ def test_metrics__pinball_and_crps_equal_hand_computed_values() -> None:
     for column, level in zip(QUANTILE_COLUMNS, QUANTILES, strict=True):
         assert scored[f"pinball_{column}"] == pytest.approx(level)  # 1 kW too low costs its level
     assert scored["crps_kw"] == pytest.approx(1.0)  # a point forecast's CRPS is its absolute error
+    assert metrics.row_loss(frame, "crps") == pytest.approx(metrics.row_loss(frame, "absolute"))
 
 
 def test_metrics__peak_hour_is_hit_on_one_of_two_days() -> None:
