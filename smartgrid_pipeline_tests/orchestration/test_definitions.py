@@ -1,0 +1,140 @@
+"""The asset graph, its checks, its jobs and its schedule are what the README draws."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from smartgrid_pipeline.definitions import create_definitions
+from smartgrid_pipeline.orchestration import automation, checks, launch
+from smartgrid_pipeline.orchestration.partitions import key_of
+from smartgrid_pipeline.settings import Settings
+from smartgrid_pipeline_tests.orchestration.conftest import MONTHS, Place
+
+README = Path(__file__).parents[2] / "README.md"
+MODELS = "references lightgbm ridge random_forest extra_trees gru cnn_lstm transformer attention".split()
+
+GRAPH = {
+    "raw_readings": set(),
+    "validated_readings": {"raw_readings"},
+    "defects": {"validated_readings"},
+    "feature_table": {"validated_readings"},
+    **{name: {"feature_table"} for name in MODELS},
+    "mixture_of_experts": {"feature_table", "gru", "cnn_lstm", "transformer", "attention"},
+    "anomaly_detector": {"raw_readings", "validated_readings"},
+    "anomaly_report": {"raw_readings", "anomaly_detector"},
+    "comparison_report": {"feature_table", "defects", "mixture_of_experts", *MODELS},
+    "champion": {"comparison_report"},
+}
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    return create_definitions(Settings(home=tmp_path_factory.mktemp("home")))
+
+
+def test_graph__is_the_one_drawn(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    found = {
+        key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}
+        for key in graph.get_all_asset_keys()
+    }
+    assert found == GRAPH
+
+
+def test_readme__names_every_asset_of_the_graph_in_its_picture() -> None:
+    picture = README.read_text().split("```mermaid")[1].split("```")[0]
+    drawn: dict[str, set[str]] = {name: set() for name in GRAPH}
+    for line in picture.splitlines():
+        if "-->" in line:
+            left, right = (side.split("&") for side in line.split("-->"))
+            for target in right:
+                drawn[target.strip()] |= {source.strip() for source in left}
+    assert drawn == GRAPH
+
+
+def test_assets__are_described_owned_grouped_and_partitioned(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.description and node.owners and node.kinds and node.group_name != "default", key
+        assert isinstance(node.partitions_def, dg.MonthlyPartitionsDefinition), key
+
+
+def test_checks__block_and_are_partitioned(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    found = {key.name: graph.get(key) for key in graph.asset_check_keys}
+    assert set(found) == set(checks.CHECKED)
+    assert all(node.blocking and node.partitions_def is not None for node in found.values())
+
+
+def test_retraining__waits_for_its_pool(definitions: dg.Definitions) -> None:
+    job = launch.resolve_job(definitions, "monthly_retraining")
+    pools = {node.name: node.definition.pool for node in job.graph.nodes}
+    assert {name for name, pool in pools.items() if pool == "retrain"} == {
+        *MODELS,
+        "mixture_of_experts",
+        "anomaly_detector",
+    }
+
+
+def tick(place: Place, instance: dg.DagsterInstance, when: datetime) -> dg.RunRequest | dg.SkipReason:
+    schedule = place.definitions().resolve_schedule_def("monthly_retraining_schedule")
+    context = dg.build_schedule_context(
+        instance, scheduled_execution_time=when, resources={"workbench": place.workbench}
+    )
+    result = schedule(context)
+    assert isinstance(result, dg.RunRequest | dg.SkipReason)
+    return result
+
+
+def test_schedule__asks_for_the_month_just_closed_on_day_two_at_three(taken_in: Place) -> None:
+    with taken_in.instance() as instance:
+        asked = tick(taken_in, instance, datetime(2010, 4, 2, 3, tzinfo=UTC))
+        assert isinstance(asked, dg.RunRequest)
+        assert asked.partition_key == key_of("2010-03")
+    schedule = taken_in.definitions().resolve_schedule_def("monthly_retraining_schedule")
+    assert schedule.cron_schedule == "0 3 2 * *"
+
+
+def test_schedule__skips_with_a_reason_when_the_month_is_judged(taken_in: Place) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        partition = key_of(MONTHS[-1])
+        instance.report_runless_asset_event(dg.AssetMaterialization("champion", partition=partition))
+        skipped = tick(taken_in, instance, datetime(2026, 1, 2, 3, tzinfo=UTC))
+        assert isinstance(skipped, dg.SkipReason)
+        assert "2010-04 already has its decision" in str(skipped.skip_message)
+
+
+def test_newest_complete_month__has_ended_in_the_source() -> None:
+    import pandas as pd
+
+    now = pd.Timestamp("2026-01-02", tz="UTC")
+    assert automation.newest_complete_month(pd.Timestamp("2010-11-26 21:03"), now) == "2010-10"
+    assert automation.newest_complete_month(pd.Timestamp("2010-11-01 00:00"), now) == "2010-10"
+    assert automation.newest_complete_month(pd.Timestamp("2010-10-31 23:59"), now) == "2010-09"
+
+
+def test_failure_sensor__notes_any_failed_run_and_says_why(place: Place) -> None:
+    @dg.op
+    def breaks() -> None:
+        raise RuntimeError("the disk is on fire")
+
+    @dg.job
+    def elsewhere() -> None:
+        breaks()
+
+    with place.instance() as instance:
+        result = elsewhere.execute_in_process(instance=instance, raise_on_error=False)
+        context = dg.build_run_status_sensor_context(
+            sensor_name="failure_notice",
+            dagster_instance=instance,
+            dagster_run=result.dagster_run,
+            dagster_event=result.get_run_failure_event(),
+            resources={"workbench": place.workbench},
+        ).for_run_failure()
+        automation.failure_notice(context)
+    (notice,) = (place.settings.data_dir / "failures").glob("*.json")
+    assert result.run_id in notice.read_text()
+    assert "elsewhere" in notice.read_text()
