@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
+from smartgrid_pipeline.core.models.far_horizon import FarHorizon
 from smartgrid_pipeline.core.models.forecaster import (
     FULL,
     Budget,
@@ -20,7 +21,8 @@ from smartgrid_pipeline.core.models.forecaster import (
     Times,
     finish,
 )
-from smartgrid_pipeline.core.models.horizons import Blocks, FarHorizon, NearHorizon, View, is_near
+from smartgrid_pipeline.core.models.horizons import Blocks, View, is_near
+from smartgrid_pipeline.core.models.near_horizon import NearHorizon
 from smartgrid_pipeline.core.models.neural_inputs import DAY, MatchView, TokenView
 from smartgrid_pipeline.core.models.past import Past, typical_level
 from smartgrid_pipeline.core.models.training import Curve, Schedule, torch_threads
@@ -37,16 +39,16 @@ class Plan:
     near: View
     far: View
     match_days: int = 0
-    near_steps: int = 800
-    far_steps: int = 600
+    near_steps: int = 1_000
+    far_steps: int = 320
 
 
 PLANS = {
-    "gru": Plan("gru", TokenView(240, 10, 10), TokenView(2 * DAY, 120, 120)),
+    "gru": Plan("gru", TokenView(240, 15, 15), TokenView(2 * DAY, 120, 120)),
     "cnn_lstm": Plan("cnn_lstm", TokenView(120, 1, 1), TokenView(2 * DAY, 15, 15)),
-    "transformer": Plan("transformer", TokenView(240, 15, 1), TokenView(14 * DAY, DAY, 120, daily=True)),
+    "transformer": Plan("transformer", TokenView(240, 20, 1), TokenView(14 * DAY, DAY, 120, daily=True)),
     "attention": Plan(
-        "attention", MatchView(14, 60, 10, (-30, 0, 30)), MatchView(28, DAY, 120), match_days=28
+        "attention", MatchView(10, 60, 10, (-30, 0, 30)), MatchView(28, DAY, 120), match_days=28
     ),
 }
 

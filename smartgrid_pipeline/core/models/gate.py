@@ -64,7 +64,8 @@ class GateData:
     """Pairs of origin and lead of the later block, n of them, all observed.
 
     ``inputs`` (n, features), ``roots`` (n, experts, 9), ``mean`` (n, experts), ``usable`` (n, experts),
-    ``target`` (n,) kW, ``scale`` (n,) spread of the lead's target, ``groups`` (n,), ``weeks`` (n,).
+    ``target`` (n,) kW, ``scale`` (n,) spread of the lead's target, ``groups`` (n,), ``boosted`` (n,) kW
+    or NaN, ``weeks`` (n,).
     """
 
     inputs: Floats
@@ -75,12 +76,13 @@ class GateData:
     scale: Floats
     weight: Floats
     groups: npt.NDArray[np.int64]
+    boosted: Floats
     weeks: npt.NDArray[np.int64]
 
     @classmethod
     def of(
         cls, origins: Times, leads: tuple[LeadInterval, ...], inputs: Floats, mean: Floats, quantiles: Floats,
-        target: Floats, groups: npt.NDArray[np.int64],
+        target: Floats, groups: npt.NDArray[np.int64], boosted: Floats,
     ) -> Self:  # fmt: skip
         """Flatten what experts (experts, origins, leads) said of targets (origins, leads)."""
         usable = np.moveaxis(np.isfinite(mean) & np.isfinite(quantiles).all(-1), 0, -1)
@@ -99,6 +101,7 @@ class GateData:
             np.broadcast_to(spread, full)[good],
             np.broadcast_to(share * share.sum() / len(origins), full)[good],
             np.broadcast_to(groups, full)[good],
+            boosted[good],
             np.broadcast_to(weeks[:, None], full)[good],
         )
 

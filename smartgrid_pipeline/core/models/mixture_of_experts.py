@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
+from smartgrid_pipeline.core.models.boost import Boost, Lean
 from smartgrid_pipeline.core.models.calibration import ConformalShift, lead_groups
 from smartgrid_pipeline.core.models.experts import EXPERTS, NeuralExpert
 from smartgrid_pipeline.core.models.forecaster import (
@@ -63,6 +64,8 @@ class MixtureOfExperts:
         self.expert_names: tuple[str, ...] = ()
         self.best_name = ""
         self._gate: Gate | None = None
+        self._boost = Boost()
+        self._leans: dict[str, Lean] = {}
         self._shifts: dict[str, ConformalShift] = {}
         self._curves: list[Curve] = []
         self._level_kw = 1.0
@@ -78,6 +81,8 @@ class MixtureOfExperts:
                 expert.fit(history, split)
         self.experts, self.expert_names = list(experts), tuple(expert.name for expert in experts)
         self._level_kw = typical_level(history, split)
+        leads = leads_for(history.meter.working_minutes)
+        self._boost = Boost.fit(Past.of(history, self._level_kw), split, leads, self.budget)
         data = self._later_block(history, split)
         with torch_threads(self.budget.threads), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.budget.seed)
@@ -88,8 +93,11 @@ class MixtureOfExperts:
         self.best_name = self.expert_names[int(np.argmin([loss.mean() for loss in losses]))]
         alone = _alone(data.usable, self.expert_names.index(self.best_name))
         for row, weights in ((self.name, shares), ("equal_weights", even), ("best_expert", alone)):
-            mixed = (np.einsum("ne,nek->nk", weights, data.roots)) ** 2
-            self._shifts[row] = ConformalShift.fit(mixed, data.target, data.groups)
+            mean, mixed = mix(weights, data.mean, data.roots)
+            lean = Lean.fit(mean, mixed, data.boosted, data.target, data.groups)
+            _, leaning = lean.apply(mean, mixed, data.boosted, data.groups)
+            self._leans[row] = lean
+            self._shifts[row] = ConformalShift.fit(leaning, data.target, data.groups)
 
     def _later_block(self, history: History, split: Split) -> GateData:
         """Experts' forecasts and what happened, flat over pairs of origin and lead of the later block."""
@@ -108,7 +116,10 @@ class MixtureOfExperts:
                 inputs = gate_inputs(
                     Past.reaching(history, origins, self._level_kw), origins, some, mean, quantiles
                 )
-                parts.append(GateData.of(origins, some, inputs, mean, quantiles, target, lead_groups(some)))
+                past = Past.of(history, self._level_kw)
+                boosted = self._boost.predict(past, past.rows(origins), some)
+                groups = lead_groups(some)
+                parts.append(GateData.of(origins, some, inputs, mean, quantiles, target, groups, boosted))
         data = GateData.joined(parts)
         if not len(data.target):
             raise ModelError(
@@ -166,7 +177,7 @@ class MixtureOfExperts:
         if name in self.expert_names:
             at = self.expert_names.index(name)
             return mean[at], quantiles[at]
-        usable = _usable(mean, quantiles)
+        usable, roots = _usable(mean, quantiles), np.sqrt(np.maximum(quantiles, 0))
         if not usable.any(-1).all():
             raise ModelError(
                 "Every expert failed for some origin; look at the readings before it, then retrain."
@@ -177,10 +188,14 @@ class MixtureOfExperts:
             weights = _alone(usable, self.expert_names.index(self.best_name))
         else:
             weights = self._weights(history, origins, leads, mean, quantiles)
-        mixed_mean = np.einsum("ole,eol->ol", weights, np.nan_to_num(mean, posinf=0, neginf=0))
-        roots = np.sqrt(np.nan_to_num(quantiles, posinf=0, neginf=0))
-        mixed = np.einsum("ole,eolk->olk", weights, roots) ** 2
-        return finish(mixed_mean, self._shifts[name].apply(mixed, lead_groups(leads)))
+        past = Past.reaching(history, origins, self._level_kw)
+        boosted = self._boost.predict(past, past.rows(origins), leads)
+        groups = lead_groups(leads)
+        mixed = mix(
+            weights, *(np.moveaxis(np.nan_to_num(a, posinf=0, neginf=0), 0, 2) for a in (mean, roots))
+        )
+        mixed_mean, leaning = self._leans[name].apply(*mixed, boosted, groups)
+        return finish(mixed_mean, self._shifts[name].apply(leaning, groups))
 
     def _weights(
         self,
@@ -224,6 +239,7 @@ class MixtureOfExperts:
         kept = {f"gate.{k}": v.contiguous() for k, v in self._gate.state_dict().items()}  # type: ignore[union-attr]
         for row, shift in self._shifts.items():
             kept[f"shift.{row}"] = torch.from_numpy(shift.shift)
+            kept[f"lean.{row}"] = torch.from_numpy(self._leans[row].shares)
         save_file(kept, str(directory / GATE_FILE))
         facts = {
             "experts": self.expert_names,
@@ -234,6 +250,7 @@ class MixtureOfExperts:
             "curves": [asdict(point) for point in self._curves],
         }
         (directory / FACTS_FILE).write_text(json.dumps(facts, indent=1))
+        self._boost.save(directory)
         for expert in self.experts:
             folder = directory / expert.name
             folder.mkdir()
@@ -258,6 +275,10 @@ class MixtureOfExperts:
                 for k, v in kept.items()
                 if k.startswith("shift.")
             }
+            mixture._leans = {
+                k.removeprefix("lean."): Lean(v.numpy()) for k, v in kept.items() if k.startswith("lean.")
+            }
+            mixture._boost = Boost.load(directory)
             mixture._curves = [Curve(**point) for point in facts["curves"]]
         except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ModelError(
@@ -276,6 +297,14 @@ class FixedWeights:
     def predict(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
         """Forecast as the mixture does, under the fixed weights."""
         return self.mixture._forecasts(history, origins, leads, (self.name,))[self.name]
+
+
+def mix(weights: Floats, mean: Floats, roots: Floats) -> tuple[Floats, Floats]:
+    """Weighted means and quantiles in kW: weights and means (…, experts), roots of quantiles (…, experts, 9).
+
+    Quantiles are averaged as square roots, which keeps the shape of each expert's distribution.
+    """
+    return (weights * mean).sum(-1), (weights[..., None] * roots).sum(-2) ** 2
 
 
 def _usable(mean: Floats, quantiles: Floats) -> np.ndarray:

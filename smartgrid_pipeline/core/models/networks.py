@@ -27,7 +27,7 @@ class GruEncoder(nn.Module):
 
 
 class CnnLstmEncoder(nn.Module):
-    """Strided convolutions turn fine readings into about 24 tokens; an LSTM reads those.
+    """Strided convolutions turn fine readings into about 16 tokens; an LSTM reads those.
 
     A convolution is written as a linear map of neighbouring readings laid side by side: the same numbers,
     and several times quicker on a CPU than a strided one.
@@ -35,7 +35,7 @@ class CnnLstmEncoder(nn.Module):
 
     def __init__(self, tokens: int, values: int, width: int) -> None:
         super().__init__()
-        self.stride = max(1, tokens // 24)
+        self.stride = max(1, tokens // 16)
         self.fine = nn.Linear(2 * self.stride * values, width)
         self.coarse = nn.Linear(2 * width, width)
         self.lstm = nn.LSTM(width, width, batch_first=True)
@@ -118,8 +118,9 @@ class Scale(nn.Module):
     mean: Tensor
     sd: Tensor
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, bound: float = 6.0) -> None:
         super().__init__()
+        self.bound = bound
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("sd", torch.ones(features))
 
@@ -131,8 +132,8 @@ class Scale(nn.Module):
         self.sd[self.sd < 1e-4] = 1e4
 
     def forward(self, values: Tensor) -> Tensor:
-        """The same shape, about unit variance, within ±6."""
-        return ((values - self.mean) / self.sd).clamp(-6, 6)
+        """The same shape, about unit variance, within the bound."""
+        return ((values - self.mean) / self.sd).clamp(-self.bound, self.bound)
 
 
 class Bins(nn.Module):
@@ -195,40 +196,47 @@ class DayMatch(nn.Module):
 class NearNetwork(nn.Module):
     """Leads within the next hour, all at once: the present in minutes beside what the encoder found.
 
-    A linear path from the square roots carries the quantiles and one from plain kW the mean, so the deep
-    path only corrects.
+    The forecast is a weighted sum of recent levels whose weights depend on the state: a kettle just switched
+    on asks for the last minute, a cycling oven for the last half hour. The rest is correction.
     """
 
     def __init__(
-        self, encoder: str, tokens: tuple[int, int], present: int, keys: int, plain: int, leads: int,
-        width: int = 32, hidden: int = 160, dropout: float = 0.1,
-    ) -> None:  # fmt: skip
+        self,
+        encoder: str,
+        tokens: tuple[int, int],
+        present: int,
+        keys: int,
+        plain: int,
+        leads: int,
+        width: int = 32,
+        hidden: int = 160,
+    ) -> None:
         super().__init__()
-        self.leads, self.keys = leads, keys
-        self.scale, self.token_scale, self.plain_scale = Scale(present), Scale(tokens[1]), Scale(plain)
+        self.leads, self.keys, self.plain = leads, keys, plain
+        self.scale, self.token_scale = Scale(present), Scale(tokens[1])
         self.bins = Bins(keys, 12)
         self.encoder = ENCODERS[encoder](*tokens, width)
         self.enter = nn.Sequential(
             nn.Linear(present + 12 * keys + width, hidden), nn.SiLU(), nn.LayerNorm(hidden)
         )
-        self.deepen = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(hidden, hidden), nn.SiLU(), nn.LayerNorm(hidden)
-        )
-        self.drop = nn.Dropout(dropout)
+        self.deepen = nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU(), nn.LayerNorm(hidden))
         self.head = nn.Linear(hidden, leads * OUTPUTS)
-        self.middle, self.mean = nn.Linear(present, leads), nn.Linear(plain, leads)
+        self.weigh = nn.Linear(hidden, leads * plain)
         nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.weigh.weight)
+        nn.init.constant_(self.weigh.bias, 1 / plain)
 
     def forward(self, tokens: Tensor, present: Tensor, plain: Tensor) -> Tensor:
-        """(batch, tokens, values), (batch, present), (batch, plain) to (batch, leads, OUTPUTS)."""
+        """(batch, tokens, values), (batch, present), (batch, plain) in kW to (batch, leads, OUTPUTS)."""
         x = self.scale(present)
         seen = self.encoder(self.token_scale(tokens))
         h = self.enter(torch.cat([x, self.bins(present[:, : self.keys]), seen], 1))
         h = h + self.deepen(h)
-        raw = self.head(self.drop(h)).view(len(h), self.leads, OUTPUTS)
-        roots = fan(raw[..., :LEVELS]) + self.middle(x)[..., None]
-        mean = raw[..., LEVELS:] + self.mean(self.plain_scale(plain))[..., None]
-        return torch.cat([roots, mean], -1)
+        raw = self.head(h).view(len(h), self.leads, OUTPUTS)
+        weights = self.weigh(h).view(len(h), self.leads, self.plain)
+        level = torch.bmm(weights, torch.stack([plain, plain.clamp_min(0).sqrt()], -1))  # (batch, leads, 2)
+        roots = fan(raw[..., :LEVELS]) + level[..., 1:]
+        return torch.cat([roots, raw[..., LEVELS:] + level[..., :1]], -1)
 
 
 class FarNetwork(nn.Module):
@@ -244,7 +252,7 @@ class FarNetwork(nn.Module):
         self.match = DayMatch(inputs + context, tokens[1], match_days) if match_days else None
         matched = self.match.heads if self.match else 0
         self.scale, self.token_scale = Scale(inputs), Scale(tokens[1])
-        self.level_scale, self.plain_scale = Scale(levels), Scale(plain)
+        self.level_scale, self.plain_scale = Scale(levels), Scale(plain, bound=20.0)
         self.encoder = ENCODERS[encoder](*tokens, width)
         self.squeeze = nn.Sequential(nn.Dropout(dropout), nn.Linear(width + levels, context), nn.Tanh())
         self.embed = nn.Embedding(leads, 8)

@@ -34,7 +34,7 @@ def _window(values: Floats, rows: Rows, count: int) -> Floats:
 
 def present(past: Past, rows: Rows) -> Floats:
     """Everything an origin's next hour may hang on, (rows, features); the first ``key_count`` columns are the
-    strongest: last readings, state, and clock.
+    strongest: last readings, state, clock, and the last readings of the further channels.
     """
     tail = _root(_window(past.power_kw, rows, past.steps(TAIL_MINUTES)))
     time = (_minute(past, rows)[:, None] / DAY).astype(np.float32)
@@ -57,13 +57,14 @@ def present(past: Past, rows: Rows) -> Floats:
 
 def key_count(past: Past) -> int:
     """How many leading columns of ``present`` deserve a finer, piecewise-linear coding."""
-    return min(past.steps(TAIL_MINUTES), 3) + past.state.shape[1] + 1
+    return min(past.steps(TAIL_MINUTES), 3) + past.state.shape[1] + 1 + past.channels.shape[1]
 
 
 def present_plain(past: Past, rows: Rows) -> Floats:
     """The readings that a mean in kW is nearly linear in, (rows, features) kW."""
-    tail = _window(past.power_kw, rows, past.steps(TAIL_CHANNEL_MINUTES))
-    means = [past.mean("power", rows - past.steps(m), past.steps(m))[:, None] for m in (15, 30, 60, 180, DAY)]
+    tail = _window(past.power_kw, rows, past.steps(5))
+    spans = sorted({past.steps(minutes) for minutes in (3, 5, 10, 15, 30, 60, 180, DAY)})
+    means = [past.mean("power", rows - span, span)[:, None] for span in spans]
     ahead = past.mean("days_28", rows - past.steps(DAY), past.steps(60))[:, None]
     return np.concatenate([tail, *means, ahead], 1)
 

@@ -32,6 +32,9 @@ PADDING_DAYS = 44
 YEAR_DAYS = 364
 """A year back that keeps the weekday."""
 
+REACH_DAYS = 410
+"""No window looks back further than this: a year, the weeks around it, and what fills their gaps."""
+
 LATE_DAYS = 8
 """A meter may be this late: its missing rows count as not observed."""
 
@@ -67,23 +70,30 @@ class Past:
 
     @classmethod
     def of(cls, history: History, level_kw: float) -> "Past":
-        """The past of a history, made once for all models that share a level."""
-        key = f"past at {level_kw!r} kW"
-        if key not in history.derived:
-            history.derived[key] = _build(history, level_kw)
-        return history.derived[key]
+        """The past of a whole history, made once for all models that share a level."""
+        return _kept(history, level_kw, 0, 0)
 
     @classmethod
     def reaching(cls, history: History, origins: Times, level_kw: float) -> "Past":
-        """The past that origins look back on; readings up to LATE_DAYS late count as not observed.
+        """As much of the past as origins look back on; readings up to LATE_DAYS late count as not observed.
 
-        Raises ModelError for origins before the history or too long after it.
+        It begins with a month, so that neighbouring origins share it. Raises ModelError for origins before
+        the history or too long after it.
         """
-        if len(origins) and origins.min() < history.starts[0]:
+        if not len(origins):
+            return cls.of(history, level_kw)
+        if origins.min() < history.starts[0]:
             raise ModelError(
                 f"Cannot forecast from {origins.min()}: the history begins at {history.starts[0]}."
             )
-        return cls.of(_reaching(history, origins), level_kw)
+        late = max(0, int(-((history.end - origins.max()) // history.step)))
+        if late * history.meter.working_minutes > LATE_DAYS * DAY:
+            raise ModelError(
+                f"Readings end at {history.end}, more than {LATE_DAYS} days before {origins.max()}."
+            )
+        oldest = (origins.min() - np.timedelta64(REACH_DAYS, "D")).astype("datetime64[M]")
+        first = int(np.searchsorted(history.starts, oldest.astype("datetime64[m]")))
+        return _kept(history, level_kw, first, late)
 
     def rows(self, origins: Times) -> Rows:
         """Index of the first row that is not yet available at each origin: windows end before it."""
@@ -265,22 +275,30 @@ def _days(history: History) -> Floats:
     return np.ascontiguousarray(np.column_stack([weekday, *columns]).astype(np.float32))
 
 
-def _reaching(history: History, origins: Times) -> History:
-    """The history with unobserved rows appended where an origin is later than its last row."""
-    if not len(origins) or origins.max() <= history.end:
-        return history
-    missing = int(-((history.end - origins.max()) // history.step))
-    if missing * history.meter.working_minutes > LATE_DAYS * DAY:
-        raise ModelError(f"Readings end at {history.end}, more than {LATE_DAYS} days before {origins.max()}.")
+def _kept(history: History, level_kw: float, first: int, late: int) -> Past:
+    """The past of the rows from ``first`` and ``late`` unobserved ones more; the last few are remembered."""
+    key = f"past from row {first} and {late} more at {level_kw!r} kW"
+    kept = history.derived
+    if key not in kept:
+        for old in [name for name in kept if name.startswith("past from ")][:-1]:
+            del kept[old]  # two are plenty: what models look back on now, and the whole of a training
+        kept[key] = _build(_cut(history, first, late), level_kw)
+    return kept[key]
 
-    def longer(values: np.ndarray, fill: float) -> np.ndarray:
-        return np.concatenate([values, np.full((missing, *values.shape[1:]), fill, values.dtype)])
+
+def _cut(history: History, first: int, late: int) -> History:
+    """The history from a row on, with unobserved rows appended."""
+    if not first and not late:
+        return history
+
+    def cut(values: npt.NDArray[np.float32], fill: float = np.nan) -> npt.NDArray[np.float32]:
+        return np.concatenate([values[first:], np.full((late, *values.shape[1:]), fill, values.dtype)])
 
     return replace(
         history,
-        starts=np.concatenate([history.starts, history.end + np.arange(missing) * history.step]),
-        power_kw=longer(history.power_kw, np.nan),
-        observed_share=longer(history.observed_share, 0),
-        features=longer(history.features, np.nan),
-        within={channel: longer(values, np.nan) for channel, values in history.within.items()},
+        starts=np.concatenate([history.starts[first:], history.end + np.arange(late) * history.step]),
+        power_kw=cut(history.power_kw),
+        observed_share=cut(history.observed_share, 0),
+        features=cut(history.features),
+        within={channel: cut(values) for channel, values in history.within.items()},
     )

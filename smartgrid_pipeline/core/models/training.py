@@ -106,11 +106,14 @@ def _average(averaged: nn.Module, network: nn.Module, keep: float) -> None:
     torch._foreach_add_(mine, others, alpha=1 - keep)
 
 
-def forecast_loss(output: Tensor, target_kw: Tensor, weight: Tensor, scale_kw: Tensor) -> Tensor:
+def forecast_loss(
+    output: Tensor, target_kw: Tensor, weight: Tensor, scale_kw: Tensor, squares: float = 0.3
+) -> Tensor:
     """Pinball of the nine quantiles plus squared error of the mean, both relative to each lead's spread.
 
     ``output`` (…, 10): roots of the quantiles and the mean; ``target_kw`` (…) with NaN where unobserved;
-    ``weight`` and ``scale_kw`` broadcast to it. The pinball is taken in kW, where it is judged.
+    ``weight`` and ``scale_kw`` broadcast to it; ``squares`` is the part of the mean. The pinball is taken in
+    kW, where it is judged.
     """
     seen = torch.isfinite(target_kw)
     target = torch.where(seen, target_kw, torch.zeros_like(target_kw))
@@ -119,7 +122,7 @@ def forecast_loss(output: Tensor, target_kw: Tensor, weight: Tensor, scale_kw: T
     off = target[..., None] - square(output[..., :9])
     pinball = 2 * torch.maximum(levels * off, (levels - 1) * off).mean(-1) / scale_kw
     squared = ((target - output[..., 9]) / scale_kw) ** 2
-    return ((pinball + 0.3 * squared) * weight).sum() / weight.sum().clamp_min(1e-9)
+    return ((pinball + squares * squared) * weight).sum() / weight.sum().clamp_min(1e-9)
 
 
 def square(roots: Tensor) -> Tensor:

@@ -8,14 +8,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from smartgrid_pipeline.core.models.boost import Lean
 from smartgrid_pipeline.core.models.experts import EXPERTS
 from smartgrid_pipeline.core.models.forecaster import Budget, Forecast, Forecaster, History, Split, Times
 from smartgrid_pipeline.core.models.mixture_of_experts import MixtureOfExperts, collapse_alarms, entropy
+from smartgrid_pipeline.core.models.neural_inputs import LeadTable, day_analogues, lead_inputs, present
 from smartgrid_pipeline.core.models.past import Past
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, LeadInterval, ModelError, leads_for
-from smartgrid_pipeline_tests.conftest import make_history
+from smartgrid_pipeline_tests.conftest import HOME, make_history
 
-SMALL = Budget(max_steps=2, max_rows=200)
+SMALL = Budget(max_steps=2, max_rows=200, max_trees=2)
 MODELS = (*EXPERT_NAMES, "mixture_of_experts")
 LEADS = (
     LeadInterval(0, 5),
@@ -110,6 +112,22 @@ def test_past__rows_depend_on_earlier_rows_only(small_house: History) -> None:
             np.testing.assert_array_equal(sums[: row + 1], other.running[name][: row + 1])
 
 
+def test_past__reaches_back_as_far_as_any_window_looks() -> None:
+    history = make_history(520, HOME)
+    origins = history.starts[-3:]
+    whole, recent = Past.of(history, 1.0), Past.reaching(history, origins, 1.0)
+    assert len(recent.power_kw) < len(whole.power_kw)
+    leads = tuple(lead for lead in leads_for(30) if lead.end_minutes > 60)
+    seen = []
+    for past in (whole, recent):
+        rows, table = past.rows(origins), LeadTable.of(leads, past.step_minutes)
+        chosen = np.tile(np.arange(len(leads)), (3, 1))
+        seen.append([present(past, rows), *lead_inputs(past, rows, table, chosen),
+                     day_analogues(past, rows, table, chosen, 28)])  # fmt: skip
+    for left, right in zip(*seen, strict=True):
+        np.testing.assert_allclose(left, right, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_forecast__reads_the_last_readings(name: str, fitted: Fitted, small_house: History) -> None:
     earlier = _spoiled(small_house, ORIGIN - np.timedelta64(15, "m"), SPOILS["noise"])
@@ -138,7 +156,7 @@ def test_saved_model__is_the_same_model(
         fitted[name].predict(small_house, origins, LEADS), loaded.predict(small_house, origins, LEADS)
     )
     assert loaded.name == name
-    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".json", ".safetensors"}
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} <= {".json", ".safetensors", ".gz"}
 
 
 def test_fit__gives_the_same_bits_again(fitted: Fitted, small_house: History) -> None:
@@ -260,4 +278,18 @@ def test_rows__of_the_comparison_come_from_one_asking(
     for name, row in mixture.alternatives().items():
         _assert_same(rows[name], row.predict(small_house, origins, LEADS))
     even = np.mean([rows[name].mean_kw for name in EXPERT_NAMES], 0)
-    np.testing.assert_allclose(rows["equal_weights"].mean_kw, even, atol=1e-5)
+    unboosted = slice(2, None)  # the first two leads lean on trees as well
+    np.testing.assert_allclose(rows["equal_weights"].mean_kw[:, unboosted], even[:, unboosted], atol=1e-5)
+
+
+def test_lean__follows_the_trees_only_where_they_are_right() -> None:
+    rng = np.random.default_rng(0)
+    target = rng.gamma(2, 0.5, 4_000).astype(np.float32)
+    groups = np.repeat([0, 1], 2_000)
+    mean = target + rng.normal(0, 0.3, 4_000).astype(np.float32)
+    boosted = np.where(groups == 0, target + 0.01, target + 3).astype(np.float32)
+    lean = Lean.fit(mean, np.repeat(mean[:, None], 9, 1), boosted, target, groups)
+    assert lean.shares[0].min() >= 0.8 and lean.shares[1].max() == 0 and lean.shares[2:].max() == 0
+    moved, _ = lean.apply(mean, np.repeat(mean[:, None], 9, 1), boosted, groups)
+    assert np.abs(moved - target)[groups == 0].mean() < np.abs(mean - target)[groups == 0].mean() / 3
+    np.testing.assert_array_equal(moved[groups == 1], mean[groups == 1])
