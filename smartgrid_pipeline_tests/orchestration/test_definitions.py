@@ -13,7 +13,27 @@ from smartgrid_pipeline.settings import Settings
 from smartgrid_pipeline_tests.orchestration.conftest import MONTHS, Place
 
 README = Path(__file__).parents[2] / "README.md"
-MODELS = "references lightgbm ridge random_forest extra_trees gru cnn_lstm transformer attention".split()
+MODELS = [
+    "references",
+    "lightgbm",
+    "ridge",
+    "random_forest",
+    "extra_trees",
+    "gru",
+    "cnn_lstm",
+    "transformer",
+    "attention",
+]
+    "references",
+    "lightgbm",
+    "ridge",
+    "random_forest",
+    "extra_trees",
+    "gru",
+    "cnn_lstm",
+    "transformer",
+    "attention",
+]
 
 GRAPH = {
     "raw_readings": set(),
@@ -98,11 +118,11 @@ def test_schedule__asks_for_the_month_just_closed_on_day_two_at_three(taken_in: 
     assert schedule.cron_schedule == "0 3 2 * *"
 
 
-def test_schedule__skips_with_a_reason_when_the_month_is_judged(taken_in: Place) -> None:
-    with dg.DagsterInstance.ephemeral() as instance:
+def test_schedule__skips_with_a_reason_when_the_month_is_judged(place: Place) -> None:
+    with place.instance() as instance:
         partition = key_of(MONTHS[-1])
         instance.report_runless_asset_event(dg.AssetMaterialization("champion", partition=partition))
-        skipped = tick(taken_in, instance, datetime(2026, 1, 2, 3, tzinfo=UTC))
+        skipped = tick(place, instance, datetime(2026, 1, 2, 3, tzinfo=UTC))
         assert isinstance(skipped, dg.SkipReason)
         assert "2010-04 already has its decision" in str(skipped.skip_message)
 
