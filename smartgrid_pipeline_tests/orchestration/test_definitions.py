@@ -24,16 +24,6 @@ MODELS = [
     "transformer",
     "attention",
 ]
-    "references",
-    "lightgbm",
-    "ridge",
-    "random_forest",
-    "extra_trees",
-    "gru",
-    "cnn_lstm",
-    "transformer",
-    "attention",
-]
 
 GRAPH = {
     "raw_readings": set(),
