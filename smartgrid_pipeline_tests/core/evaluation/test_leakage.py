@@ -112,6 +112,13 @@ def test_forecasters__that_peek_are_caught(house_history: History, rule: Rule) -
     assert {finding.severity for finding in verdict.failures} == {"critical"}
 
 
+def test_forecasters__that_know_the_end_are_caught_by_the_cut(house_history: History) -> None:
+    verdict = leakage.audit_forecaster(RuleForecaster("e", _knowing_the_end), house_history, ORIGINS, LEADS)
+    assert "forecasts do not change when all after the origin is cut off" in [
+        f.rule for f in verdict.failures
+    ]
+
+
 def test_forecasters__whose_origins_see_each_other_are_caught(house_history: History) -> None:
     def rule(history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Floats:
         return persistence(history, origins, leads) * 0 + history.power_kw[history.rows(origins)].max()
