@@ -1,5 +1,6 @@
 """What it costs to run a model, and which model suits which place."""
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,4 +81,4 @@ def _resident_mb() -> float:
     statm = Path("/proc/self/statm")
     if not statm.exists():
         return float("nan")
-    return int(statm.read_text().split()[1]) * 4096 / 1e6
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
