@@ -28,6 +28,9 @@ QUIET = {
 }
 """Set before mlflow is imported; a deployment's own values win."""
 
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+"""Makes the MLflow UI show runs and models, not agents and prompts."""
+
 
 def quiet_mlflow() -> ModuleType:
     """The mlflow module, imported without telemetry, banners, progress bars and traces on standard error."""
@@ -154,7 +157,7 @@ class Connection:
             found = client.get_experiment_by_name(self.experiment)
             if found is None:
                 location = None if self.is_server else self.artifact_root.as_uri()  # a server has its own
-                client.create_experiment(self.experiment, location)
+                client.create_experiment(self.experiment, location, tags=EXPERIMENT_TAGS)
                 return
         if not self.is_server and found.artifact_location != self.artifact_root.as_uri():
             raise RegistryError(

@@ -2,7 +2,13 @@
 
 from mlflow.models import set_model
 
-from smartgrid_pipeline.core.models.catalogue import loaders
-from smartgrid_pipeline.registry.pyfunc import ForecastModel
+from smartgrid_pipeline.registry.pyfunc import ForecastModel, Loaders
 
-set_model(ForecastModel(loaders))
+
+def _known_models() -> Loaders:
+    from smartgrid_pipeline.core.models.catalogue import loaders
+
+    return loaders()  # imported when a model is loaded, not when one is logged
+
+
+set_model(ForecastModel(_known_models))

@@ -1,14 +1,16 @@
 """Logged models and registered versions: one version per training run, files that load without pickle."""
 
+import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from smartgrid_pipeline.core.models.forecaster import Forecaster
 from smartgrid_pipeline.core.schema import ModelError, RegistryError
-from smartgrid_pipeline.registry.connection import Connection
+from smartgrid_pipeline.registry.connection import Connection, exclusive
 from smartgrid_pipeline.registry.values import (
     ARTIFACTS,
     FILES,
@@ -18,6 +20,9 @@ from smartgrid_pipeline.registry.values import (
     Example,
     TrackedRun,
 )
+
+VERSIONS = "mlflow.modelVersions"
+"""Tag by which the MLflow UI links a logged model to its registered version."""
 
 DEFAULT_CODE = Path(__file__).with_name("model_code.py")
 
@@ -58,10 +63,10 @@ def detector_model(name: str, detector: Detector) -> NewModel:
     return NewModel(name, "detector", detector.meter.meter_id, write)
 
 
-def log_model(connection: Connection, run_id: str, model: NewModel) -> str:
-    """Store the model of an open run; returns its id. READY only when every file is there, else FAILED."""
+@contextmanager
+def stored(connection: Connection, run_id: str, model: NewModel) -> Iterator[str]:
+    """Store the model of an open run and give its id; READY when the block ends well, else FAILED."""
     from mlflow.entities import LoggedModelOutput
-    from mlflow.models import Model
 
     client = connection.client
     logged = client.create_logged_model(
@@ -72,38 +77,60 @@ def log_model(connection: Connection, run_id: str, model: NewModel) -> str:
         model_type=model.kind,
     )
     try:
-        with tempfile.TemporaryDirectory(prefix="smartgrid-model-") as scratch:
-            directory = Path(scratch) / "model"
-            entry = Model(
-                artifact_path=logged.artifact_location, run_id=run_id, model_uuid=logged.model_id,
-                model_id=logged.model_id,
-            )  # fmt: skip
-            model.write(directory, entry)
-            client.log_model_artifacts(logged.model_id, str(directory))
+        _upload(connection, run_id, model, logged)
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        yield str(logged.model_id)
         client.finalize_logged_model(logged.model_id, "READY")
     except BaseException:
         if connection.answers():
             client.finalize_logged_model(logged.model_id, "FAILED")
         raise
-    return str(logged.model_id)
+
+
+def _upload(connection: Connection, run_id: str, model: NewModel, logged: Any) -> None:
+    from mlflow.models import Model
+
+    with tempfile.TemporaryDirectory(prefix="smartgrid-model-") as scratch:
+        directory = Path(scratch) / "model"
+        entry = Model(
+            artifact_path=logged.artifact_location, run_id=run_id, model_uuid=logged.model_id,
+            model_id=logged.model_id,
+        )  # fmt: skip
+        model.write(directory, entry)
+        connection.client.log_model_artifacts(logged.model_id, str(directory))
 
 
 def directory(connection: Connection, run: TrackedRun) -> Path:
-    """The files the forecaster of a run was saved to. Raises RegistryError when they are not all there."""
+    """The files the model of a run was saved to. Raises RegistryError when they are not all there."""
     if run.model_id is None:
         raise RegistryError(f"Run {run.run_id} ({run.status}) logged no model; train {run.month} again.")
-    from mlflow.artifacts import download_artifacts
-
     with connection.guard(f"find the model of run {run.run_id}", writing=False) as client:
         logged = client.get_logged_model(run.model_id)
         if str(logged.status) != "READY":
             raise RegistryError(f"The model of run {run.run_id} is {logged.status}; train {run.month} again.")
-        place = f"{logged.artifact_location}/{ARTIFACTS}/{FILES}"
-        path = Path(download_artifacts(artifact_uri=place, tracking_uri=connection.uri))
+        path = _local_files(connection, logged)
     if not path.is_dir() or not any(path.iterdir()):
         raise RegistryError(f"The model files of run {run.run_id} are gone: {path} is missing or empty.")
     return path
+
+
+def _local_files(connection: Connection, logged: Any) -> Path:
+    """Where a model's files are on this machine; those behind a server are fetched once and kept."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    if logged.artifact_location.startswith("file:"):
+        return Path(local_file_uri_to_path(logged.artifact_location)) / ARTIFACTS / FILES
+    kept = connection.artifact_root / "fetched" / logged.model_id
+    with exclusive(kept.parent / ".lock", "fetch a model", connection.patience_seconds):
+        if not kept.exists():
+            with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
+                source = f"{logged.artifact_location}/{ARTIFACTS}/{FILES}"
+                fetched = download_artifacts(
+                    artifact_uri=source, dst_path=scratch, tracking_uri=connection.uri
+                )
+                Path(fetched).replace(kept)
+    return kept
 
 
 def load(connection: Connection, run: TrackedRun, loaders: Any) -> Forecaster:
@@ -160,4 +187,6 @@ def register(connection: Connection, model_name: str, run: TrackedRun) -> int:
             tags={MODEL: run.model, MONTH: run.month},
             description=f"{run.model}, trained before {run.month}",
         )
+        known_as = json.dumps([{"name": model_name, "version": int(version.version)}])
+        client.set_logged_model_tags(run.model_id, {VERSIONS: known_as})
     return int(version.version)

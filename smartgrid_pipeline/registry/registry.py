@@ -79,7 +79,8 @@ class Registry:
             parameters=forecaster.parameters(), metrics=metrics, curves=forecaster.curves(),
             figures=figures or {}, tables=tables or {}, verdicts=verdicts, data=data,
         )  # fmt: skip
-        about = {**self._about(values.TRAINING, model, month, fingerprint), **data.to_tags()}
+        note = {values.NOTE: f"{model}, trained on {data.describe()}, judged on {month}."}
+        about = {**self._about(values.TRAINING, model, month, fingerprint), **data.to_tags(), **note}
         return self._log(
             {**(tags or {}), **about},
             contents,
@@ -257,9 +258,11 @@ class Registry:
     def _log(
         self, tags: Mapping[str, str], contents: tracking.Contents, model: models.NewModel
     ) -> TrackedRun:
-        with tracking.open_run(self.connection, f"{model.name} {tags[values.MONTH]}", tags) as run_id:
-            tracking.write_contents(self.connection, run_id, contents)
-            models.log_model(self.connection, run_id, model)
+        with (
+            tracking.open_run(self.connection, f"{model.name} {tags[values.MONTH]}", tags) as run_id,
+            models.stored(self.connection, run_id, model) as model_id,
+        ):
+            tracking.write_contents(self.connection, run_id, contents, model_id)
         return self.run(run_id)
 
     def _find(self, tags: Mapping[str, str]) -> TrackedRun | None:

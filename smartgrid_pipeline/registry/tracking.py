@@ -79,13 +79,17 @@ def close_run(connection: Connection, run_id: str, status: str) -> str:
     return f"Run {run_id} stays open until the next clean-up: the database takes no writes."
 
 
-def write_contents(connection: Connection, run_id: str, contents: Contents) -> None:
-    """Log everything but the model into an open run."""
+def write_contents(
+    connection: Connection, run_id: str, contents: Contents, model_id: str | None = None
+) -> None:
+    """Log everything but the model into an open run; its metrics are also those of the model given."""
     from mlflow.entities import Metric, Param
 
     client, now = connection.client, int(time.time() * 1000)
     parameters = [Param(k, str(v)[:PARAMETER_CHARACTERS]) for k, v in contents.parameters.items()]
-    metrics = [Metric(key, float(value), now, 0) for key, value in contents.metrics.items()]
+    metrics = [
+        Metric(key, float(value), now, 0, model_id=model_id) for key, value in contents.metrics.items()
+    ]
     if contents.curves is not None:
         metrics += _curve_metrics(contents.curves, now)
     for first in range(0, max(len(parameters), len(metrics)), BATCH):
@@ -155,7 +159,12 @@ def stage(directory: Path, contents: Contents) -> bool:
 def provenance() -> Mapping[str, str]:
     """Tags that say which code ran: version, git commit with its local changes, SHA-256 of the lock file."""
     root = Path(smartgrid_pipeline.__file__).parents[1]
-    tags = {"code.version": metadata.version("smartgrid-pipeline")}
+    version = metadata.version("smartgrid-pipeline")
+    tags = {
+        "code.version": version,
+        "mlflow.source.type": "JOB",
+        "mlflow.source.name": f"smartgrid_pipeline {version}",
+    }
     lock = root / "requirements.lock"
     if lock.exists():
         tags["lock.sha256"] = sha256(lock.read_bytes()).hexdigest()

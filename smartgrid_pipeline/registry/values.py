@@ -24,6 +24,8 @@ JUDGED = "judged_runs"
 JUDGED_AGAINST = "judged_against"
 """Report tags: the runs compared, and the run that was champion then."""
 DAGSTER_RUN = "dagster.run_id"
+NOTE = "mlflow.note.content"
+"""Run tag the MLflow UI shows as its description."""
 DATA_TAGS = ("data.sha256", "data.rows", "data.start", "data.end", "data.left_out")
 
 ARTIFACTS = "artifacts"
@@ -64,6 +66,11 @@ class DataIdentity:
         window = [str(edge.astype("datetime64[m]")) for edge in (self.start, self.end)]
         left_out = " ".join(self.left_out)
         return dict(zip(DATA_TAGS, [self.sha256, str(self.rows), *window, left_out], strict=True))
+
+    def describe(self) -> str:
+        """The window and size in words."""
+        without = f" without {', '.join(self.left_out)}" if self.left_out else ""
+        return f"{self.rows:,} rows from {str(self.start)[:10]} to {str(self.end)[:10]}{without}"
 
     @classmethod
     def from_tags(cls, tags: Mapping[str, str]) -> "DataIdentity":

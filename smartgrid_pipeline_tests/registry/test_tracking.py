@@ -11,7 +11,7 @@ import pytest
 from smartgrid_pipeline.core.schema import RegistryError
 from smartgrid_pipeline.registry import Registry
 from smartgrid_pipeline_tests.registry.conftest import DATA, MONTH, Train, open_registry, verdict
-from smartgrid_pipeline_tests.registry.tiny import TinyForecaster, WordyForecaster
+from smartgrid_pipeline_tests.registry.tiny import TinyDetector, TinyForecaster, WordyForecaster
 
 
 def figure() -> matplotlib.figure.Figure:
@@ -77,6 +77,15 @@ def test_load__gives_the_forecaster_back(registry: Registry, train: Train) -> No
     assert registry.load(run.run_id).parameters()["factor"] == 2.25
 
 
+def test_detector__is_found_by_its_tags_and_is_no_candidate(registry: Registry) -> None:
+    run = registry.log_detector(TinyDetector(), month=MONTH, fingerprint="d1", data=DATA)
+    assert registry.find_detector(month=MONTH, fingerprint="d1") == run
+    assert [path.name for path in registry.detector_directory(run.run_id).iterdir()] == ["detector.json"]
+    assert registry.find_training(model=run.model, month=MONTH, fingerprint="d1") is None
+    with pytest.raises(RegistryError, match="not a training"):
+        registry.register_challenger(run.run_id)
+
+
 class DiskFull(TinyForecaster):
     def save(self, directory: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -117,9 +126,14 @@ def test_interrupted_training__is_marked_killed(registry: Registry, train: Train
 
 def test_report__hands_its_verdicts_to_the_runs_it_judged(registry: Registry, train: Train) -> None:
     run, other = train(), train(model="other")
-    report = {"month": MONTH, "html": "<p>fine</p>", "metrics": {"tiny/T1/rmse_kw": 0.25}}
-    registry.log_report(**report, judged=[run.run_id], verdicts=[verdict("leakage", "old", False)])
-    registry.log_report(**report, judged=[run.run_id], verdicts=[verdict("leakage", "new")])
+    for subject, passed in (("old", False), ("new", True)):
+        registry.log_report(
+            month=MONTH,
+            judged=[run.run_id],
+            html="<p>fine</p>",
+            metrics={"tiny/T1.rmse_kw": 0.25},
+            verdicts=[verdict("leakage", subject, passed)],
+        )
     assert [each.subject for each in registry.evidence(run.run_id)] == ["new"]
     assert registry.evidence(other.run_id) == []
 

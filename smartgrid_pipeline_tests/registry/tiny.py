@@ -9,6 +9,7 @@ import pandas as pd
 
 from smartgrid_pipeline.core.models.forecaster import Forecast, History, Split, Times, finish
 from smartgrid_pipeline.core.schema import LeadInterval, ModelError
+from smartgrid_pipeline_tests.conftest import HOME
 
 
 class TinyForecaster:
@@ -54,6 +55,18 @@ class WordyForecaster(TinyForecaster):
         steps = np.arange(1_000)
         loss = np.where(steps % 10, np.nan, 1 / (1 + steps))
         return pd.DataFrame({"step": steps, "train": 1 / (1 + steps), "validation": loss})
+
+
+class TinyDetector:
+    """An anomaly detector as the registry sees it."""
+
+    meter = HOME
+
+    def parameters(self) -> dict[str, Any]:
+        return {"alarms_per_month": 1.0}
+
+    def save(self, directory: Path) -> None:
+        (directory / "detector.json").write_text("{}")
 
 
 LOADERS = {"tiny": TinyForecaster.load, "other": TinyForecaster.load}
