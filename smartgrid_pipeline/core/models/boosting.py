@@ -92,7 +92,7 @@ class BoostedFamily:
             f"{prefix}.booster_{k}": np.frombuffer(booster.model_to_string().encode(), np.uint8)
             for k, booster in enumerate(self.boosters)
         }
-        shift = {f"{prefix}.{key}": value for key, value in self.shift.to_arrays().items()}
+        shift = self.shift.to_arrays(f"{prefix}.")
         return {f"{prefix}.columns": self.columns, **self.base.to_arrays(prefix), **shift, **texts}
 
     @classmethod
@@ -102,7 +102,7 @@ class BoostedFamily:
             lightgbm.Booster(model_str=arrays[f"{prefix}.booster_{k}"].tobytes().decode())
             for k in range(1 + len(QUANTILES))
         )
-        shift = ConformalShift.from_arrays({"calibration_shift": arrays[f"{prefix}.calibration_shift"]})
+        shift = ConformalShift.from_arrays(arrays, f"{prefix}.")
         return cls(arrays[f"{prefix}.columns"], Base.from_arrays(arrays, prefix), boosters, shift)
 
 

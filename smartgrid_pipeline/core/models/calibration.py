@@ -5,7 +5,7 @@ model already has. Both are fitted on observations the model was not fitted on, 
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from smartgrid_pipeline.core.models.forecaster import Floats
 from smartgrid_pipeline.core.schema import ALL_LEADS, QUANTILES, LeadInterval, ModelError
 
 Groups = npt.NDArray[np.int64]
+Arrays = dict[str, npt.NDArray[Any]]
 
 SMALLEST_SAMPLE = 40
 """Fewer residuals than this say nothing about a 10 % tail."""
@@ -68,6 +69,11 @@ class ResidualQuantiles:
                 )
         return cls(level_rows.astype(np.float32), offset_rows.astype(np.float32))
 
+    @classmethod
+    def none(cls) -> Self:
+        """No errors at all: every quantile is the prediction."""
+        return cls(np.zeros((GROUP_COUNT, 1), np.float32), np.zeros((GROUP_COUNT, 1, 9), np.float32))
+
     def apply(self, predicted_kw: Floats, groups: Groups) -> Floats:
         """Quantiles (…, 9) around predictions (…), not yet sorted or cut at zero."""
         predicted, groups = np.broadcast_arrays(predicted_kw, groups)
@@ -79,14 +85,14 @@ class ResidualQuantiles:
                 out[mine, k] = predicted[mine] + offset
         return out
 
-    def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+    def to_arrays(self, prefix: str = "") -> Arrays:
         """Plain arrays for an npz or safetensors file."""
-        return {"calibration_levels_kw": self.levels_kw, "calibration_offsets_kw": self.offsets_kw}
+        return {f"{prefix}levels_kw": self.levels_kw, f"{prefix}offsets_kw": self.offsets_kw}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, npt.NDArray[np.generic]]) -> Self:
+    def from_arrays(cls, arrays: Arrays, prefix: str = "") -> Self:
         """The inverse of ``to_arrays``."""
-        return cls(arrays["calibration_levels_kw"], arrays["calibration_offsets_kw"])  # type: ignore[arg-type]
+        return cls(arrays[f"{prefix}levels_kw"], arrays[f"{prefix}offsets_kw"])
 
 
 def _by_level(
@@ -137,14 +143,14 @@ class ConformalShift:
         groups = np.broadcast_to(groups, quantiles_kw.shape[:-1])
         return (quantiles_kw + self.shift[groups] * _width(quantiles_kw)).astype(np.float32)
 
-    def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+    def to_arrays(self, prefix: str = "") -> Arrays:
         """Plain arrays for an npz or safetensors file."""
-        return {"calibration_shift": self.shift}
+        return {f"{prefix}calibration_shift": self.shift}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, npt.NDArray[np.generic]]) -> Self:
+    def from_arrays(cls, arrays: Arrays, prefix: str = "") -> Self:
         """The inverse of ``to_arrays``."""
-        return cls(arrays["calibration_shift"])  # type: ignore[arg-type]
+        return cls(arrays[f"{prefix}calibration_shift"])
 
 
 def _width(quantiles_kw: Floats) -> Floats:

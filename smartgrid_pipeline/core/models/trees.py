@@ -46,12 +46,14 @@ class PackedTrees:
 
     def predict(self, inputs: Floats) -> Floats:
         """Mean of the trees for each row, (rows,)."""
-        out = np.empty(len(inputs), np.float32)
         size = max(1, _BLOCK // len(self.roots))
-        for begin in range(0, len(inputs), size):
-            leaves = self._leaves(inputs[begin : begin + size])
-            out[begin : begin + size] = self.cut[leaves].mean(1, dtype=np.float64)
-        return out
+        parts = [self.values(inputs[begin : begin + size]).mean(1, dtype=np.float64)
+                 for begin in range(0, len(inputs), size)]  # fmt: skip
+        return np.concatenate([np.zeros(0), *parts]).astype(np.float32)
+
+    def values(self, inputs: Floats) -> Floats:
+        """What each tree says of each row, (rows, trees)."""
+        return self.cut[self._leaves(inputs)]
 
     def _leaves(self, inputs: Floats) -> npt.NDArray[np.int32]:
         """The leaf each row reaches in each tree, (rows, trees)."""
