@@ -127,7 +127,7 @@ def coverage(month: Evaluation, span: Evaluation, models: Sequence[str], card: s
             share = _covered(frames[model]).groupby(group(frames[model])).mean()
             places = range(len(share)) if axes is by_month else share.index
             axes.plot(places, share, label=label(model), **_line(model))
-        axes.set_ylim(0.4, 1.0)
+        axes.set_ylim(min(0.4, axes.get_ylim()[0]), 1.0)
     months = _months(span, card)
     every = max(1, len(months) // 8)
     by_month.set_xticks(range(0, len(months), every), months[::every])
@@ -174,7 +174,7 @@ def fan_chart(scores: Evaluation, model: str, card: str) -> "Figure | None":
     top = max(float(frame.loc[frame["origin"].isin(picks), c].max()) for c in ("observed_kw", "q90_kw"))
     for axes, origin, kind in zip(panels, picks, ("easy", "typical", "hard"), strict=True):
         day = frame[frame["origin"] == origin]
-        _fan(axes, day, colour(model))
+        _fan(axes, day, model)
         axes.set_ylim(0, top * 1.05)
         title(axes, f"{kind}: {pd.Timestamp(origin):%a %d %b}")
         axis_labels(axes, "hour (civil clock)", "mean power, kW" if axes is panels[0] else "")
@@ -182,7 +182,8 @@ def fan_chart(scores: Evaluation, model: str, card: str) -> "Figure | None":
     return figure
 
 
-def _fan(axes: "Axes", day: pd.DataFrame, shade: str) -> None:
+def _fan(axes: "Axes", day: pd.DataFrame, model: str) -> None:
+    shade = colour(model)
     edges = [*day["interval_start"], day["interval_end"].iloc[-1]]
     hours = np.array([(edge - day["origin"].iloc[0]).total_seconds() / 3600 for edge in edges])
 
@@ -194,7 +195,9 @@ def _fan(axes: "Axes", day: pd.DataFrame, shade: str) -> None:
         axes.fill_between(hours, stepped(QUANTILE_COLUMNS[low]), stepped(QUANTILE_COLUMNS[high]), step="post",
                           color=shade, alpha=alpha, linewidth=0,
                           label="20 … 80 % intervals" if name == "80 %" else None)  # fmt: skip
-    axes.step(hours, stepped("q50_kw"), where="post", color=shade, linewidth=1.3, label="median")
+    axes.step(
+        hours, stepped("q50_kw"), where="post", color=shade, linewidth=1.3, label=f"{label(model)}, median"
+    )
     axes.step(hours, stepped("observed_kw"), where="post", color=OBSERVED, linewidth=1.1, label="observed")
     axes.set_xlim(0, 24)
     axes.set_xticks(range(0, 25, 6))
