@@ -93,7 +93,8 @@ def validate(settings: "Settings") -> Document:
 
     readings = Workbench(settings).readings
     months = [str(each) for each in np.unique(months_of(readings.frame))]
-    _, verdicts = intake.validate(readings.frame, readings.meter, months)
+    last = pd.Timestamp(readings.identity.last)
+    _, verdicts = intake.validate(readings.frame, readings.meter, months, last)
     return {
         "source": readings.identity.location,
         "meter": readings.meter.meter_id,

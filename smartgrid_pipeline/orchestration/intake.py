@@ -1,6 +1,6 @@
 """From recorded rows to validated readings and features of whole months: the work behind the data assets."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ import pandas as pd
 from smartgrid_pipeline.core import features, meter_data
 from smartgrid_pipeline.core.schema import DataError, Meter, Verdict
 from smartgrid_pipeline.orchestration.partitions import bounds
-from smartgrid_pipeline.orchestration.resources import in_months, months_of
+from smartgrid_pipeline.orchestration.resources import Workbench, in_months, months_of
 
 DEFECT = "defect"
 """Column of validated readings: the kind of defect of a masked row, "" elsewhere."""
@@ -25,11 +25,17 @@ def take_months(frame: pd.DataFrame, months: Sequence[str], found: str) -> pd.Da
 
 
 def validate(
-    recorded: pd.DataFrame, meter: Meter, months: Sequence[str]
+    recorded: pd.DataFrame,
+    meter: Meter,
+    months: Sequence[str],
+    last_reading: pd.Timestamp,
+    distrusted: Collection[str] = (),
 ) -> tuple[pd.DataFrame, list[Verdict]]:
     """Masked readings of the months on a regular grid, and the verdict of each month's audit.
 
-    ``recorded`` holds rows as recorded, the month before the first one too where there is one.
+    ``recorded`` holds rows as recorded, the month before the first one too where there is one. Each month is
+    judged beside the month before it, unless that one failed its own audit or is ``distrusted``. A month that
+    ends before the source's ``last_reading`` must be whole.
     """
     from smartgrid_pipeline import quality
 
@@ -37,17 +43,26 @@ def validate(
     kinds = meter_data.defect_kinds(grid)
     clean = meter_data.mask(grid, kinds)
     recorded_month, grid_month = months_of(recorded), months_of(clean)
-    verdicts = []
+    rows = {month: recorded[recorded_month == np.datetime64(month, "M")] for month in months}
+    structure = quality.structure(rows, meter)
+    failed, verdicts = set(distrusted), []
     for month in months:
-        this = np.datetime64(month, "M")
-        before = clean[grid_month == this - 1]
-        verdicts.append(
-            quality.audit_readings(
-                recorded[recorded_month == this], meter, month, earlier=before if len(before) else None
-            )
-        )
+        before = str(np.datetime64(month, "M") - 1)
+        context = clean[grid_month == np.datetime64(before, "M")]
+        earlier = context if len(context) and before not in failed else None
+        followed = bounds(month)[1] <= last_reading
+        verdict = quality.judge(rows[month], meter, month, structure[month], earlier, followed)
+        verdicts.append(verdict)
+        if not verdict.passed:
+            failed.add(month)
     clean[DEFECT] = pd.Categorical(kinds.to_numpy(), ["", *meter_data.DEFECT_KINDS])
     return clean[in_months(clean, months)], verdicts
+
+
+def distrusted_before(workbench: Workbench, month: str) -> list[str]:
+    """The month before, if its readings failed their audit: no standard to judge the next one by."""
+    before = str(np.datetime64(month, "M") - 1)
+    return [verdict.subject for verdict in workbench.verdicts.failed(["readings"], [before])]
 
 
 def build_features(
@@ -59,7 +74,8 @@ def build_features(
     table = features.table(meter_data.resample(validated, meter), meter)
     table = table[in_months(table, months)]
     month = months_of(table)
-    return table, [quality.audit_features(table[month == np.datetime64(m, "M")], meter, m) for m in months]
+    tables = {each: table[month == np.datetime64(each, "M")] for each in months}
+    return table, quality.audit_feature_months(tables, meter)
 
 
 def audit_leakage(validated: pd.DataFrame, meter: Meter, months: Sequence[str]) -> list[Verdict]:

@@ -139,8 +139,7 @@ def stored_source(instance: dg.DagsterInstance) -> str | None:
 
 def failed_verdicts(files: VerdictFiles, months: Sequence[str]) -> list[Verdict]:
     """The data verdicts of these months that did not pass."""
-    found = [v for suite in ("readings", "features") for v in files.read(suite, months)]
-    return [verdict for verdict in found if not verdict.passed]
+    return files.failed(("readings", "features"), months)
 
 
 def _span_tags(months: Sequence[str]) -> dict[str, str]:

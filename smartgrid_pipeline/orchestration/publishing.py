@@ -28,7 +28,8 @@ def publish(
 ) -> "tuple[Path, str, dict[str, Figure]]":
     """Write the report and the month's numbers, log both; returns the page, its tracking run, its figures."""
     inputs = collect(workbench, occasion, compared, table)
-    html, drawn = report.render(inputs), report.figures(inputs)
+    drawn = report.figures(inputs)
+    html = report.render(inputs, drawn)
     page = workbench.settings.data_dir / "reports" / compared.month / "report.html"
     write_atomically(page, html.encode())
     run_id = workbench.registry.log_report(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
@@ -64,18 +64,27 @@ class Workbench:
         """Where audits leave their verdicts."""
         return VerdictFiles(self.settings.data_dir / "verdicts")
 
-    def remember_meter(self, meter: Meter) -> None:
-        """Keep what the source said of the meter, for the steps that only see tables."""
-        write_atomically(self.settings.data_dir / "meter.json", json.dumps(asdict(meter), indent=1).encode())
+    def remember_source(self) -> None:
+        """Keep what the source said of the meter and its last reading, for steps that only see tables."""
+        known = asdict(self.readings.meter) | {"last_reading": self.readings.identity.last}
+        write_atomically(self.settings.data_dir / "meter.json", json.dumps(known, indent=1).encode())
 
     @property
     def meter(self) -> Meter:
         """The meter whose readings were taken in. Raises DataError before the first intake."""
+        data = {key: value for key, value in self._remembered().items() if key != "last_reading"}
+        return Meter(**{**data, "channels": tuple(data["channels"])})
+
+    @property
+    def last_reading(self) -> pd.Timestamp:
+        """Start of the source's last reading. Raises DataError before the first intake."""
+        return pd.Timestamp(self._remembered()["last_reading"])
+
+    def _remembered(self) -> dict[str, Any]:
         path = self.settings.data_dir / "meter.json"
         if not path.exists():
             raise DataError(f"No meter known yet: {path} is missing. Materialise raw_readings first.")
-        data = json.loads(path.read_text())
-        return Meter(**{**data, "channels": tuple(data["channels"])})
+        return dict(json.loads(path.read_text()))
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,10 @@ class VerdictFiles:
         path = self.directory / verdict.suite / f"{verdict.subject}.json"
         write_atomically(path, json.dumps(verdict.to_dict(), indent=1).encode())
         return path
+
+    def failed(self, suites: Sequence[str], subjects: Sequence[str]) -> list[Verdict]:
+        """The verdicts of these suites about these subjects that did not pass."""
+        return [v for suite in suites for v in self.read(suite, subjects) if not v.passed]
 
     def read(self, suite: str, subjects: Sequence[str]) -> list[Verdict]:
         """The verdicts that exist among those asked for."""

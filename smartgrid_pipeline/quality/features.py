@@ -1,5 +1,7 @@
 """Audit of one month of the feature table."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -23,9 +25,22 @@ SCARCE = ("power_lag_10080min_kw", "power_lag_1440min_kw", "power_24h_mean_kw", 
 
 def audit_features(table: pd.DataFrame, meter: Meter, month: str, limit_kw: float = LIMIT_KW) -> Verdict:
     """Whether the feature rows of a civil month may be trained on and served."""
+    return audit_feature_months({month: table}, meter, limit_kw)[0]
+
+
+def audit_feature_months(
+    tables: Mapping[str, pd.DataFrame], meter: Meter, limit_kw: float = LIMIT_KW
+) -> list[Verdict]:
+    """The verdict of each month of a feature table."""
     names = features.names(meter)
-    frame = table.rename_axis(INTERVAL_START).reset_index()
-    findings = expectations.check(frame, _suite(meter, names, limit_kw))
+    frames = {month: table.rename_axis(INTERVAL_START).reset_index() for month, table in tables.items()}
+    found = expectations.check_each(frames, _suite(meter, names, limit_kw))
+    return [_judge(table, meter, month, names, found[month]) for month, table in tables.items()]
+
+
+def _judge(
+    table: pd.DataFrame, meter: Meter, month: str, names: tuple[str, ...], findings: list[Finding]
+) -> Verdict:
     if table.empty or not {INTERVAL_START_UTC, OBSERVED_SHARE, *names} <= set(table.columns):
         return Verdict("features", month, tuple(findings))
     findings += [_grid(table, meter, month), _finite(table, names), _known(table, names)]

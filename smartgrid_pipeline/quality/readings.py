@@ -1,6 +1,6 @@
 """Audit of one month of recorded readings: structure by expectations, physics and statistics by rules."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -56,8 +56,28 @@ def audit_readings(
     carry. Small defects that ``meter_data`` masks are warnings with their counts; past a limit they are
     critical.
     """
-    frame = recorded.rename_axis(INTERVAL_START).reset_index()
-    findings = expectations.check(frame, _suite(meter, limit_kw))
+    (findings,) = structure({month: recorded}, meter, limit_kw).values()
+    return judge(recorded, meter, month, findings, earlier, followed)
+
+
+def structure(
+    recorded: Mapping[str, pd.DataFrame], meter: Meter, limit_kw: float = LIMIT_KW
+) -> dict[str, list[Finding]]:
+    """What Great Expectations finds in the recorded rows of each month."""
+    frames = {month: rows.rename_axis(INTERVAL_START).reset_index() for month, rows in recorded.items()}
+    return expectations.check_each(frames, _suite(meter, limit_kw))
+
+
+def judge(
+    recorded: pd.DataFrame,
+    meter: Meter,
+    month: str,
+    findings: Sequence[Finding],
+    earlier: pd.DataFrame | None = None,
+    followed: bool = False,
+) -> Verdict:
+    """The verdict of a month from its structure's findings and the rules; arguments as ``audit_readings``."""
+    findings = list(findings)
     needed = [INTERVAL_START_UTC, *meter.channels]
     if recorded.empty or not set(needed) <= set(recorded.columns):
         return Verdict("readings", month, tuple(findings))

@@ -30,7 +30,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult[pd.DataFrame]:
         """The meter's readings of the month exactly as recorded, in canonical columns and units."""
         source = workbench.readings
-        workbench.remember_meter(source.meter)
+        workbench.remember_source()
         rows = intake.take_months(source.frame, run_months(context), source.identity.span)
         facts = present.readings(rows) | present.identity(source)
         return dg.MaterializeResult(value=rows, metadata=facts)
@@ -50,7 +50,11 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         workbench: dg.ResourceParam[Workbench],
     ) -> Published:
         """Readings whose audit passed, on a regular civil grid; hidden gaps, copies and freezes masked."""
-        clean, verdicts = intake.validate(raw_readings, workbench.meter, run_months(context))
+        months_asked = run_months(context)
+        distrusted = intake.distrusted_before(workbench, months_asked[0])
+        clean, verdicts = intake.validate(
+            raw_readings, workbench.meter, months_asked, workbench.last_reading, distrusted
+        )
         audits = {"readings_pass_audit": verdicts}
         yield from checks.publish_if_passed(context, workbench, audits, clean, present.readings(clean))
 
