@@ -5,6 +5,7 @@ import fcntl
 import logging
 import os
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -47,9 +48,13 @@ def quiet_mlflow() -> ModuleType:
 @contextmanager
 def exclusive(path: Path, doing: str, patience_seconds: float) -> Iterator[None]:
     """Hold a file lock; it falls with its process. Raises RegistryError when another holds it too long."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + patience_seconds
-    with path.open("a") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        raise RegistryError(f"Cannot {doing}: the lock {path} cannot be opened ({error}).") from error
+    with file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -106,28 +111,25 @@ class Connection:
     def prepare(self) -> None:
         """Make or migrate the database and the experiment; two processes may start at once."""
         lock = self.artifact_root / ".prepare.lock"
-        try:
-            with exclusive(lock, "prepare the registry", MIGRATION_PATIENCE_SECONDS):
-                quiet_mlflow()
-                if self.database is not None and not _has_content(self.database):
+        with exclusive(lock, "prepare the registry", MIGRATION_PATIENCE_SECONDS):
+            quiet_mlflow()
+            if self.database is not None and not _has_content(self.database):
+                with self.guard("create the registry", probing=False):
                     self._create_database(self.database)
-                elif not self.is_server:
-                    with self.guard("migrate the registry"):
-                        self._migrate()
-                self._ensure_experiment()
-        except OSError as error:
-            raise RegistryError(self.explain("prepare the registry", error)) from error
+            elif not self.is_server:
+                with self.guard("migrate the registry"):
+                    self._migrate()
+            self._ensure_experiment()
 
     def _create_database(self, path: Path) -> None:
         """Build a new database beside and rename it into place: a killed start leaves nothing half-made."""
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        building = path.with_name(f".{path.name}.new")
-        building.unlink(missing_ok=True)
-        with self.guard("create the registry", probing=False):
+        with tempfile.TemporaryDirectory(prefix=".mlflow-", dir=path.parent) as scratch:
+            building = Path(scratch) / path.name
             SqlAlchemyStore(f"sqlite:///{building}", self.artifact_root.as_uri()).engine.dispose()
-        building.replace(path)
+            building.replace(path)
 
     def _migrate(self) -> None:
         """Bring the schema to the installed MLflow's; a SQLite file is copied aside before."""
@@ -214,7 +216,7 @@ class Connection:
         text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         cause = _root(error)
         everything = f"{error} {cause}".lower()
-        if "locked" in everything:
+        if "is locked" in everything:
             holder = f"another process holds {self.database or self.uri}"
             advice = f"{holder}. Let it finish or stop it, then try again."
         elif getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in everything:
@@ -256,7 +258,8 @@ def _is_connection(text: str) -> bool:
 
 
 def _is_of_the_registry(error: Exception) -> bool:
+    from alembic.util import CommandError
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    return isinstance(error, (MlflowException, SQLAlchemyError, sqlite3.Error, OSError))
+    return isinstance(error, (MlflowException, SQLAlchemyError, CommandError, sqlite3.Error, OSError))

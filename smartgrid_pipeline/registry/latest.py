@@ -1,13 +1,26 @@
-"""The newest forecast: from recent readings to a frame, the same way for command line, MLflow and tests."""
+"""A stored forecaster loaded by name and asked for its newest forecast, without any of mlflow."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core import features, meter_data
 from smartgrid_pipeline.core.models.forecaster import Forecast, Forecaster, History
-from smartgrid_pipeline.core.schema import QUANTILE_COLUMNS, DataError, Meter, leads_for
+from smartgrid_pipeline.core.schema import QUANTILE_COLUMNS, DataError, Meter, ModelError, leads_for
+
+Loaders = Mapping[str, Callable[[Path], Forecaster]]
+"""Model name → its ``load``."""
 
 OUTPUT_COLUMNS = ("origin", "lead_start_minutes", "lead_end_minutes", "mean_kw", *QUANTILE_COLUMNS)
+
+
+def load_forecaster(name: str, directory: Path, loaders: Loaders) -> Forecaster:
+    """Load by name. Raises ModelError for a name outside ``loaders``."""
+    if name not in loaders:
+        raise ModelError(f"No way to load a model named {name!r}; known are {', '.join(sorted(loaders))}.")
+    return loaders[name](directory)
 
 
 def forecast_latest(forecaster: Forecaster, readings: pd.DataFrame, meter: Meter) -> Forecast:

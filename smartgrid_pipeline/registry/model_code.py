@@ -2,7 +2,8 @@
 
 from mlflow.models import set_model
 
-from smartgrid_pipeline.registry.pyfunc import ForecastModel, Loaders
+from smartgrid_pipeline.registry.latest import Loaders
+from smartgrid_pipeline.registry.pyfunc import ForecastModel
 
 
 def _known_models() -> Loaders:

@@ -11,6 +11,7 @@ from typing import Any
 from smartgrid_pipeline.core.models.forecaster import Forecaster
 from smartgrid_pipeline.core.schema import ModelError, RegistryError
 from smartgrid_pipeline.registry.connection import Connection, exclusive
+from smartgrid_pipeline.registry.latest import Loaders, load_forecaster
 from smartgrid_pipeline.registry.values import (
     ARTIFACTS,
     FILES,
@@ -25,6 +26,10 @@ VERSIONS = "mlflow.modelVersions"
 """Tag by which the MLflow UI links a logged model to its registered version."""
 
 DEFAULT_CODE = Path(__file__).with_name("model_code.py")
+
+
+class ModelGone(RegistryError):
+    """A run's model was never stored whole, or its files were deleted."""
 
 
 @dataclass(frozen=True)
@@ -101,16 +106,16 @@ def _upload(connection: Connection, run_id: str, model: NewModel, logged: Any) -
 
 
 def directory(connection: Connection, run: TrackedRun) -> Path:
-    """The files the model of a run was saved to. Raises RegistryError when they are not all there."""
+    """The files the model of a run was saved to. Raises ModelGone when they are not there."""
     if run.model_id is None:
-        raise RegistryError(f"Run {run.run_id} ({run.status}) logged no model; train {run.month} again.")
+        raise ModelGone(f"Run {run.run_id} ({run.status}) logged no model; train {run.month} again.")
     with connection.guard(f"find the model of run {run.run_id}", writing=False) as client:
         logged = client.get_logged_model(run.model_id)
         if str(logged.status) != "READY":
-            raise RegistryError(f"The model of run {run.run_id} is {logged.status}; train {run.month} again.")
+            raise ModelGone(f"The model of run {run.run_id} is {logged.status}; train {run.month} again.")
         path = _local_files(connection, logged)
     if not path.is_dir() or not any(path.iterdir()):
-        raise RegistryError(f"The model files of run {run.run_id} are gone: {path} is missing or empty.")
+        raise ModelGone(f"The model files of run {run.run_id} are gone: {path} is missing or empty.")
     return path
 
 
@@ -133,10 +138,8 @@ def _local_files(connection: Connection, logged: Any) -> Path:
     return kept
 
 
-def load(connection: Connection, run: TrackedRun, loaders: Any) -> Forecaster:
+def load(connection: Connection, run: TrackedRun, loaders: Loaders) -> Forecaster:
     """The forecaster of a run. Raises RegistryError when its files are missing or do not load."""
-    from smartgrid_pipeline.registry.pyfunc import load_forecaster
-
     path = directory(connection, run)
     try:
         return load_forecaster(run.model, path, loaders)
@@ -145,10 +148,10 @@ def load(connection: Connection, run: TrackedRun, loaders: Any) -> Forecaster:
 
 
 def is_complete(connection: Connection, run: TrackedRun) -> bool:
-    """Whether the model of a run can still be read; a deleted folder makes it train again."""
+    """Whether the model of a run is still there; a deleted folder makes it train again."""
     try:
         directory(connection, run)
-    except RegistryError:
+    except ModelGone:
         return False
     return True
 

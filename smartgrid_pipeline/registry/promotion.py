@@ -45,7 +45,8 @@ class Succession:
             if not models.exists(self.connection, self.model_name, row.to_version):
                 raise RegistryError(
                     f"The champion of {self.model_name}, version {row.to_version}, was deleted from the "
-                    "registry. `smartgrid rollback` brings the previous one back."
+                    f"registry. `smartgrid rollback` brings the previous one back, `smartgrid promote "
+                    f"{row.run_id}` this one."
                 )
             log.warning("The alias champion does not agree with the ledger; the ledger is followed.")
         return Champion(row.to_version, row.run_id, row.model, row.month, row.when)
@@ -71,9 +72,10 @@ class Succession:
         """
         with self._lock("promote"):
             state = ledger.repair(self.connection, self.model_name)
-            if state.last is not None and state.last.run_id == run.run_id:
-                return Promotion(state.last, changed=False)
-            problems = _objections(state, run, report, despite_rollback)
+            reigning = state.last if CHAMPION in state.aliases else None  # its version may be deleted
+            if reigning is not None and reigning.run_id == run.run_id:
+                return Promotion(reigning, changed=False)
+            problems = _objections(state, reigning, run, report, despite_rollback)
             if problems:
                 raise evidence.refusal(run, problems)
             version = models.register(self.connection, self.model_name, run)
@@ -112,7 +114,11 @@ class Succession:
 
 
 def _objections(
-    state: ledger.State, run: TrackedRun, report: TrackedRun | None, despite_rollback: bool
+    state: ledger.State,
+    reigning: LedgerRow | None,
+    run: TrackedRun,
+    report: TrackedRun | None,
+    despite_rollback: bool,
 ) -> list[str]:
     problems = []
     undone = state.rolled_back(run.run_id)
@@ -120,11 +126,12 @@ def _objections(
         problems.append(
             f"rolled back on {undone.when:%Y-%m-%d} ({undone.reason}); only a person overrules that"
         )
-    current = state.last.run_id if state.last else NOBODY
-    judged_against = current if report is None else report.tags.get(JUDGED_AGAINST, current)
-    if judged_against != current:
+    if report is None or reigning is None:
+        return problems
+    judged_against = report.tags.get(JUDGED_AGAINST, NOBODY)
+    if judged_against != reigning.run_id:
         problems.append(
-            f"it was compared with {judged_against}, but champion is {current}: make the report again"
+            f"it was compared with {judged_against}, but champion is {reigning.run_id}: make the report again"
         )
     return problems
 

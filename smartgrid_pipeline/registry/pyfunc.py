@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -19,16 +19,13 @@ from smartgrid_pipeline.core.schema import (
     INTERVAL_START,
     QUANTILE_COLUMNS,
     Meter,
-    ModelError,
 )
-from smartgrid_pipeline.registry.latest import forecast_latest, to_frame
+from smartgrid_pipeline.registry.latest import Loaders, forecast_latest, load_forecaster, to_frame
 from smartgrid_pipeline.registry.values import FILES, Example
 
 with warnings.catch_warnings():  # one of mlflow's own type hints warns about itself when imported
     warnings.filterwarnings("ignore", message=".*Any type hint is inferred", category=UserWarning)
     from mlflow.pyfunc import PythonModel, PythonModelContext, save_model
-
-Loaders = Mapping[str, Callable[[Path], Forecaster]]
 
 ABOUT = "about.json"
 """File beside it: the model's name and its meter."""
@@ -75,13 +72,6 @@ class ForecastModel(PythonModel):
 def read_about(path: Path) -> dict[str, Any]:
     """What ABOUT says: ``model`` and ``meter``."""
     return dict(json.loads(path.read_text()))
-
-
-def load_forecaster(name: str, directory: Path, loaders: Loaders) -> Forecaster:
-    """Load by name. Raises ModelError for a name outside ``loaders``."""
-    if name not in loaders:
-        raise ModelError(f"No way to load a model named {name!r}; known are {', '.join(sorted(loaders))}.")
-    return loaders[name](directory)
 
 
 def signature(meter: Meter) -> ModelSignature:

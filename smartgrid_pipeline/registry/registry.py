@@ -39,7 +39,7 @@ class Registry:
         artifact_root: Path,
         model_name: str,
         experiment: str = "smartgrid",
-        loaders: Mapping[str, Callable[[Path], Forecaster]] | None = None,
+        loaders: latest.Loaders | None = None,
         model_code: Path = models.DEFAULT_CODE,
         patience_seconds: float = 10.0,
     ) -> None:
@@ -292,7 +292,7 @@ class Registry:
         )
         return next(iter(reports), None)
 
-    def _known_loaders(self) -> Mapping[str, Callable[[Path], Forecaster]]:
+    def _known_loaders(self) -> latest.Loaders:
         if self._loaders is not None:
             return self._loaders
         from smartgrid_pipeline.core.models.catalogue import loaders

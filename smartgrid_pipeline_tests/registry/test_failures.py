@@ -100,6 +100,13 @@ def test_promotion_under_way__is_waited_for_then_said(candidates: Candidates) ->
     assert registry.champion() is None
 
 
+def test_database_of_a_newer_mlflow__is_refused_readably(registry: Registry, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    with pytest.raises(RegistryError, match=r"Cannot migrate the registry.*ffffffffffff"):
+        open_registry(tmp_path).prepare()
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of one MB, where the machine lets us make one."""

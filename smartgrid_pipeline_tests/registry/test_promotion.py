@@ -252,6 +252,17 @@ def test_deleted_champion__is_said_and_rolled_back_from(candidates: Candidates) 
     assert registry.rollback("deleted").row.to_version == alias(registry) == 1
 
 
+def test_deleted_first_champion__can_be_promoted_again(candidates: Candidates) -> None:
+    registry, run = candidates.registry, candidates.runs[0]
+    registry.log_report(month=MONTH, judged=[run.run_id], html="", metrics={}, verdicts=evidence_for(run))
+    registry.promote(run.run_id, registry.evidence(run.run_id), reason="first")
+    registry.connection.client.delete_model_version(registry.model_name, "1")
+    assert registry.promote(run.run_id, registry.evidence(run.run_id), reason="deleted by mistake").changed
+    champion = registry.champion()
+    assert champion is not None and champion.run_id == run.run_id
+    assert champion.version == alias(registry)
+
+
 def test_long_reasons__fit(candidates: Candidates) -> None:
     registry = candidates.registry
     run = candidates.runs[0]
