@@ -3,6 +3,8 @@
 Progress and messages go to standard error; standard output carries the answer, one JSON document with --json.
 """
 
+import functools
+import inspect
 import json
 import os
 import sys
@@ -22,18 +24,21 @@ app = typer.Typer(
 err = Console(stderr=True)
 out = Console()
 
-Source = Annotated[
-    str | None, typer.Option(help='"uci", a CSV/Parquet file or folder, or an SQLAlchemy URL.')
-]
-MeterId = Annotated[str | None, typer.Option("--meter", help="Which meter, where the source holds several.")]
-TimeColumn = Annotated[str | None, typer.Option(help="Name of the time column, where it is not recognised.")]
-ValueColumn = Annotated[str | None, typer.Option(help="Name of the power or energy column.")]
-Unit = Annotated[str | None, typer.Option(help="Unit of the values: kW, W, kWh or Wh (per interval).")]
-Timezone = Annotated[str | None, typer.Option(help="Clock of the meter, as Europe/Paris.")]
-TableName = Annotated[str | None, typer.Option("--table", help="Table of an SQL source.")]
-Query = Annotated[str | None, typer.Option(help="Query of an SQL source, instead of a table.")]
 Month = Annotated[str | None, typer.Option(help="Civil month, as 2010-10; the newest by default.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Reason = Annotated[str, typer.Option(help="Why, for the ledger.")]
+
+SOURCE_OPTIONS: dict[str, Any] = {
+    "source": typer.Option(help='"uci", a CSV/Parquet file or folder, or an SQLAlchemy URL.'),
+    "meter": typer.Option(help="Which meter, where the source holds several."),
+    "time_column": typer.Option(help="Name of the time column, where it is not recognised."),
+    "value_column": typer.Option(help="Name of the power or energy column."),
+    "unit": typer.Option(help="Unit of the values: kW, W, kWh or Wh (per interval)."),
+    "timezone": typer.Option(help="Clock of the meter, as Europe/Paris."),
+    "table": typer.Option(help="Table of an SQL source."),
+    "query": typer.Option(help="Query of an SQL source, instead of a table."),
+}
+"""What says which readings are meant; every one of them may also be set as SMARTGRID_<NAME>."""
 
 
 def configure(**chosen: str | None) -> "Settings":
@@ -49,17 +54,33 @@ def configure(**chosen: str | None) -> "Settings":
     return Settings()
 
 
+def reads_source(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of SOURCE_OPTIONS; it receives them as its first argument, the settings."""
+
+    @functools.wraps(command)
+    def with_options(**chosen: Any) -> None:
+        said = {name: chosen.pop(name) for name in SOURCE_OPTIONS if name in added}
+        command(configure(**said), **chosen)
+
+    own = list(inspect.signature(command).parameters.values())[1:]
+    taken = {parameter.name for parameter in own}
+    added = {name: option for name, option in SOURCE_OPTIONS.items() if name not in taken}
+    extra = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
+        )
+        for name, option in added.items()
+    ]
+    with_options.__signature__ = inspect.Signature([*own, *extra])  # type: ignore[attr-defined]
+    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *extra]}
+    return with_options
+
+
 @app.command()
+@reads_source
 def run(
+    settings: "Settings",
     month: Month = None,
-    source: Source = None,
-    meter: MeterId = None,
-    time_column: TimeColumn = None,
-    value_column: ValueColumn = None,
-    unit: Unit = None,
-    timezone: Timezone = None,
-    table: TableName = None,
-    query: Query = None,
     force: Annotated[
         bool, typer.Option(help="Run even when nothing has changed since the last run.")
     ] = False,
@@ -67,118 +88,102 @@ def run(
     """Take a month from raw readings to a gated champion: the job that the monthly schedule starts."""
     from smartgrid_pipeline.console import month_run
 
-    settings = configure(
-        source=source, meter=meter, time_column=time_column, value_column=value_column, unit=unit,
-        timezone=timezone, table=table, query=query,
-    )  # fmt: skip
     month_run.run(settings, month, force, err, out)
 
 
 @app.command()
-def report(
-    month: Month = None, source: Source = None, meter: MeterId = None, as_json: AsJson = False
-) -> None:
+@reads_source
+def report(settings: "Settings", month: Month = None, as_json: AsJson = False) -> None:
     """The result table of a month that was run, and where its report is."""
     from smartgrid_pipeline.console import results
 
-    settings = configure(source=source, meter=meter)
     document = results.report(settings, month)
     _answer(document, as_json, lambda: results.print_report(document, out))
 
 
 @app.command()
+@reads_source
 def validate(
+    settings: "Settings",
     file: Annotated[str, typer.Argument(help="A CSV/Parquet file or folder, or an SQLAlchemy URL.")],
-    meter: MeterId = None,
-    time_column: TimeColumn = None,
-    value_column: ValueColumn = None,
-    unit: Unit = None,
-    timezone: Timezone = None,
-    table: TableName = None,
-    query: Query = None,
     as_json: AsJson = False,
 ) -> None:
     """The verdict that the pipeline would give on a file, month by month; exit code 1 when one fails."""
     from smartgrid_pipeline.console import results
 
-    settings = configure(
-        source=file, meter=meter, time_column=time_column, value_column=value_column, unit=unit,
-        timezone=timezone, table=table, query=query,
-    )  # fmt: skip
-    document = results.validate(settings)
+    document = results.validate(settings.model_copy(update={"source": file}))
     _answer(document, as_json, lambda: results.print_verdicts(document, out))
     if not document["passed"]:
         raise typer.Exit(1)
 
 
 @app.command()
+@reads_source
 def forecast(
+    settings: "Settings",
     file: Annotated[str | None, typer.Option(help="Recent readings of a meter like the champion's.")] = None,
-    source: Source = None,
-    meter: MeterId = None,
     as_json: AsJson = False,
 ) -> None:
     """Forecast from the newest reading with the champion: every lead interval, mean and quantiles in kW."""
     from smartgrid_pipeline.console import results
 
-    document = results.forecast(configure(source=source, meter=meter), file)
+    document = results.forecast(settings, file)
     _answer(document, as_json, lambda: results.print_forecast(document, out))
 
 
 @app.command()
-def champion(source: Source = None, meter: MeterId = None, as_json: AsJson = False) -> None:
+@reads_source
+def champion(settings: "Settings", as_json: AsJson = False) -> None:
     """Who is champion, since when and why, and who was before."""
     from smartgrid_pipeline.console import results
 
-    document = results.champion(configure(source=source, meter=meter))
+    document = results.champion(settings)
     _answer(document, as_json, lambda: results.print_champion(document, out))
 
 
 @app.command()
+@reads_source
 def promote(
+    settings: "Settings",
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="MLflow run of the candidate.")],
-    source: Source = None,
-    meter: MeterId = None,
-    reason: Annotated[str, typer.Option(help="Why, for the ledger.")] = "asked for on the command line",
+    reason: Reason = "asked for on the command line",
 ) -> None:
     """Make a candidate champion, if the evidence logged with its run suffices; refuse otherwise."""
     from smartgrid_pipeline.console import results
 
-    out.print(results.promote(configure(source=source, meter=meter), run_id, reason))
+    out.print(results.promote(settings, run_id, reason))
 
 
 @app.command()
-def rollback(
-    source: Source = None,
-    meter: MeterId = None,
-    reason: Annotated[str, typer.Option(help="Why, for the ledger.")] = "asked for on the command line",
-) -> None:
+@reads_source
+def rollback(settings: "Settings", reason: Reason = "asked for on the command line") -> None:
     """Give the title back to the champion before this one."""
     from smartgrid_pipeline.console import results
 
-    out.print(results.rollback(configure(source=source, meter=meter), reason))
+    out.print(results.rollback(settings, reason))
 
 
 @app.command()
-def defects(source: Source = None, meter: MeterId = None, as_json: AsJson = False) -> None:
+@reads_source
+def defects(settings: "Settings", as_json: AsJson = False) -> None:
     """What is wrong with the readings, found in the readings alone."""
     from smartgrid_pipeline.console import results
 
-    document = results.defects(configure(source=source, meter=meter))
+    document = results.defects(settings)
     _answer(document, as_json, lambda: results.print_defects(document, out))
 
 
 @app.command()
+@reads_source
 def ui(
-    source: Source = None,
-    meter: MeterId = None,
+    settings: "Settings",
     dagster_port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
     mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
 ) -> None:
     """Start the Dagster and MLflow UIs on loopback; Ctrl-C stops both."""
     from smartgrid_pipeline.console import servers
 
-    servers.serve(configure(source=source, meter=meter), dagster_port, mlflow_port, err)
+    servers.serve(settings, dagster_port, mlflow_port, err)
 
 
 def _answer(document: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:

@@ -1,0 +1,93 @@
+"""One month from readings to a decision on a small home: what it leaves, and what a rerun changes."""
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from smartgrid_pipeline.console import month_run, results
+from smartgrid_pipeline.core.schema import MODEL_NAMES, REFERENCE_NAMES, PromotionRefused
+from smartgrid_pipeline.orchestration import release
+from smartgrid_pipeline_tests.conftest import HOME, make_readings
+from smartgrid_pipeline_tests.orchestration.conftest import Place
+
+MONTH = "2010-04"
+NUMBERS = ("rmse_kw", "mae_kw", "mape_percent", "wape_percent", "crps_kw", "coverage_80", "r2", "n_scored")
+
+
+def run(place: Place, *, force: bool = False) -> str:
+    said = StringIO()
+    console = Console(file=said, width=120)
+    month_run.run(place.settings, MONTH, force, console, console)
+    return said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """The month was run once."""
+    place = Place(tmp_path_factory.mktemp("month"))
+    place.write(make_readings(125, "2010-01-01", HOME))
+    said = run(place)
+    assert "report" in said and "challenger" in said
+    return place
+
+
+@pytest.mark.slow
+def test_month__leaves_a_report_with_every_model_on_every_card(ran: Place) -> None:
+    document = results.report(ran.settings, MONTH)
+    assert set(document["cards"]) == {"T2", "T4", "T5", "T5_week"}
+    for card in document["cards"].values():
+        assert set(MODEL_NAMES) | set(REFERENCE_NAMES) <= set(card["models"])
+        for row in card["models"].values():
+            assert set(NUMBERS) <= set(row)
+        assert all(card["models"][name]["mlflow_run_id"] for name in MODEL_NAMES)
+    page = Path(document["report"]).read_text()
+    assert "reactive_power_kvar" in page, "absent channels are named"
+    assert (Path(document["report"]).parent / "anomalies.html").exists()
+
+
+@pytest.mark.slow
+def test_month__tracks_one_finished_run_per_model(ran: Place) -> None:
+    runs = ran.workbench.registry.runs(month=MONTH)
+    assert sorted(each.model for each in runs) == sorted([*MODEL_NAMES, *REFERENCE_NAMES])
+    for each in runs:
+        assert each.status == "FINISHED"
+        assert each.tags["dagster.run_id"] and each.data.sha256 and each.metrics
+
+
+@pytest.mark.slow
+def test_rerun__is_told_that_nothing_changed_and_touches_nothing(ran: Place) -> None:
+    before, ledger = ran.stored(), ran.workbench.registry.ledger()
+    assert "Nothing has changed" in run(ran)
+    assert ran.stored() == before
+    assert ran.workbench.registry.ledger() == ledger
+
+
+@pytest.mark.slow
+def test_forced_rerun__trains_nothing_again_and_gives_the_same_bits(ran: Place) -> None:
+    before = {name: content for name, content in ran.stored().items() if not name.startswith("champion")}
+    trained = len(ran.workbench.registry.runs(month=MONTH))
+    numbers = results.report(ran.settings, MONTH)["cards"]
+    run(ran, force=True)
+    after = {name: content for name, content in ran.stored().items() if not name.startswith("champion")}
+    assert [name for name in before if after[name] != before[name]] == []
+    assert len(ran.workbench.registry.runs(month=MONTH)) == trained
+    assert results.report(ran.settings, MONTH)["cards"] == numbers
+
+
+@pytest.mark.slow
+def test_promotion__is_refused_to_a_candidate_whose_evidence_is_wanting(ran: Place) -> None:
+    registry = ran.workbench.registry
+    champion = registry.champion()
+    loser = next(each for each in registry.runs(month=MONTH) if each.model == "persistence")
+    with pytest.raises(PromotionRefused, match="no verdict of suite 'promotion'"):
+        release.promote_with_logged_evidence(ran.workbench, loser.run_id, "because")
+    assert registry.champion() == champion
+
+
+@pytest.mark.slow
+def test_summary__is_plain_json(ran: Place) -> None:
+    document = results.report(ran.settings, MONTH)
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
