@@ -1,11 +1,13 @@
 """One rolling origin: a fitted detector, its clean test year, and faults injected into copies of it."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmarks.anomaly.plain import Plain
 from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.anomaly import detector as detection
 from smartgrid_pipeline.core.anomaly import fusion, rules
@@ -14,7 +16,7 @@ from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
 from smartgrid_pipeline.core.anomaly.events import Prepared
 from smartgrid_pipeline.core.anomaly.faults import Event, inject
 from smartgrid_pipeline.core.anomaly.stream import Stream
-from smartgrid_pipeline.core.schema import DataError, Meter
+from smartgrid_pipeline.core.schema import Meter
 
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -24,6 +26,10 @@ GRACE = np.timedelta64(60, "m")
 
 GUARD = np.timedelta64(1440, "m")
 ALL_KINDS = KINDS | BENIGN_KINDS
+
+
+class NothingChanged(Exception):
+    """The fault drawn changed no reading."""
 
 
 @dataclass(frozen=True)
@@ -45,20 +51,72 @@ ORIGINS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """One injected fault: its window, when each voice first spoke that its clean twin did not, and scores."""
+    """One injected fault: when each voice first spoke that its clean twin did not, and the scores around it.
 
+    ``voice_delays`` are hours from the start; ``plain_delays`` are those of systems without rules, empty
+    where they were not asked. ``inside`` is the first and last (exclusive) row of ``scores`` in the fault.
+    """
+
+    number: int
     kind: str
     magnitude: float
-    start: np.datetime64
+    start: str
     minutes: int
     voice_delays: dict[str, float]
+    plain_delays: dict[str, float] | None
     twin_voices: tuple[str, ...]
     twin_silent: bool
-    scores: Array
-    inside: Flags
+    scores: tuple[float, ...]
+    inside: tuple[int, int]
     fault_class: str
     channels: tuple[str, ...]
     named_channel: str
+
+    @property
+    def found(self) -> float | None:
+        """Hours until the first new alarm of the whole detector; None where there was none."""
+        return min(self.voice_delays.values(), default=None)
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, line: str) -> "Outcome":
+        """The inverse of ``to_json``."""
+        data = json.loads(line)
+        for name in ("twin_voices", "scores", "inside", "channels"):
+            data[name] = tuple(data[name])
+        return cls(**data)
+
+
+PLAIN_EVENTS = 10
+"""Systems without rules are asked about the first so many events of each kind."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where an injected copy lies in the test year, and in which of its intervals an alarm counts."""
+
+    offset: int
+    ends: npt.NDArray[np.datetime64]
+    start: np.datetime64
+    near: Flags
+    inside: Flags
+
+    def compare(
+        self, flags: dict[str, Flags], twins: dict[str, Flags]
+    ) -> tuple[dict[str, float], tuple[str, ...]]:
+        """Hours until each voice first spoke where its twin did not, and the voices whose twin spoke."""
+        delays, heard = {}, []
+        for name, on in flags.items():
+            twin = twins[name][self.offset : self.offset + len(on)]
+            new = np.flatnonzero(on & ~twin & self.near)
+            if len(new):
+                delays[name] = float((self.ends[new[0]] - self.start) / np.timedelta64(60, "m"))
+            if (twin & self.near).any():
+                heard.append(name)
+        return delays, tuple(heard)
 
 
 @dataclass
@@ -75,6 +133,7 @@ class TestYear:
     rule_flags: Flags
     defects: pd.DataFrame
     _flags: dict[tuple[str, float], Flags] = field(default_factory=dict)
+    _excused: dict[int, Flags] = field(default_factory=dict)
 
     @classmethod
     def listen(cls, origin: Origin, detector: AnomalyDetector, readings: pd.DataFrame) -> "TestYear":
@@ -92,31 +151,44 @@ class TestYear:
                    detector.listen(prepared, first), rule_flags, defects)  # fmt: skip
 
     @property
+    def voices(self) -> dict[str, float]:
+        """Every voice of the detector with its threshold."""
+        return {k: v for k, v in self.detector.thresholds.items() if k not in detection.MEMBERS}
+
+    @property
     def intervals(self) -> npt.NDArray[np.datetime64]:
         """Interval starts of the test year."""
         return self.prepared.stream.intervals[self.first :]
 
-    def near_defect(self, hours: int) -> Flags:
+    def excused(self, hours: int) -> Flags:
         """Intervals of the test year within so many hours of a defect that is really in the data."""
+        if hours in self._excused:
+            return self._excused[hours]
         flags = np.zeros(len(self.intervals), bool)
         margin = np.timedelta64(hours, "h")
         real = self.defects[self.defects["kind"] != "chance_copy"]
         for start, end in zip(real["start"].to_numpy(), real["end"].to_numpy(), strict=True):
             a, b = np.searchsorted(self.intervals, [start - margin, end + margin])
             flags[a:b] = True
+        self._excused[hours] = flags
         return flags
 
-    def false_alarms_per_month(self, thresholds: dict[str, float], with_rules: bool = True) -> float:
-        """Merged events a month of the clean year that do not touch a defect really in the data."""
-        flags = self.voice_flags(thresholds)
-        union = np.any(list(flags.values()), axis=0) if flags else np.zeros(len(self.intervals), bool)
-        if with_rules:
-            union = union | self.rule_flags
-        excused = self.near_defect(6)
+    @property
+    def score(self) -> Array:
+        """The fused score of the clean year."""
+        return detection.fused_score(self.rarities, self.detector.thresholds, self.rule_flags)
+
+    def false_alarms_per_month(self, thresholds: dict[str, float]) -> float:
+        """False alarms a month of rules and voices together at these thresholds."""
+        return self.rate(self.rule_flags | np.any(list(self.voice_flags(thresholds).values()), axis=0))
+
+    def rate(self, union: Flags) -> float:
+        """Merged events a month of the clean year that touch no defect really in the data."""
+        excused = self.excused(6)
         per_day = 1440 // self.meter.working_minutes
         events = fusion.merged(union, fusion.MERGE_HOURS * 60 // self.meter.working_minutes)
-        real = [1 for a, b in events if not excused[a:b].any()]
-        return len(real) / fusion.months(int((~excused).sum()), per_day)
+        false = [1 for a, b in events if not excused[a:b].any()]
+        return len(false) / fusion.months(int((~excused).sum()), per_day)
 
     def voice_flags(self, thresholds: dict[str, float]) -> dict[str, Flags]:
         """When each voice's alarm is on in the clean year."""
@@ -129,7 +201,7 @@ class TestYear:
         """Magnitude, uniform start and duration of one fault, away from defects really in the data."""
         code = sorted(ALL_KINDS).index(kind)
         rng = np.random.default_rng([seed, code, number])
-        excused = self.near_defect(3)
+        excused = self.excused(6)
         while True:
             magnitude, duration = ALL_KINDS[kind].draw(rng)
             last = self.intervals[-1] - duration - GUARD - GRACE
@@ -151,58 +223,53 @@ class TestYear:
         window = self.readings[pd.Timestamp(begin) : pd.Timestamp(start + duration + GUARD + day)]
         changed, event = inject(window, kind, magnitude, start, duration, np.random.default_rng(seed))
         if not event.labels.any():
-            raise DataError("Nothing changed.")
+            raise NothingChanged
         last = np.searchsorted(window.index.to_numpy(), np.datetime64(start + duration + GUARD))
         stream = Stream.from_readings(changed.iloc[:last], self.meter)
         return self.detector.prepare(stream, self.prepared.hours), event
 
     def outcome(
-        self,
-        kind: str,
-        magnitude: float,
-        start: np.datetime64,
-        duration: np.timedelta64,
-        seed: int,
-        thresholds: dict[str, float],
+        self, kind: str, number: int, fault: tuple[float, np.datetime64, np.timedelta64], plain: Plain | None
     ) -> Outcome:
         """Inject one fault and compare what the detector says with what it says of the clean twin."""
-        prepared, event = self.copy(kind, magnitude, start, duration, seed)
+        magnitude, start, duration = fault
+        prepared, event = self.copy(kind, magnitude, start, duration, number)
         lead = 24 * 60 // self.meter.working_minutes
         first = int(np.searchsorted(prepared.stream.intervals, start, side="right")) - 1 - lead
+        rarities = self.detector.listen(prepared, first)
+        window = self._window(prepared, first, start, event.end)
+        flags = {n: fusion.hysteresis(rarities[n], height) for n, height in self.voices.items()}
+        flags["rules"] = rules.raised(prepared.stream, prepared.hits)[first:]
+        twins = self.voice_flags(self.voices) | {"rules": self.rule_flags}
+        delays, heard = window.compare(flags, twins)
+        plain_delays = None
+        if plain is not None and number < PLAIN_EVENTS:
+            plain_delays = window.compare(
+                plain.flags(self.detector, prepared, self.prepared, first), plain.twins
+            )[0]
+        raised = start + np.timedelta64(round(60 * min(delays.values(), default=0.0)), "m")
+        name = self._name(prepared, first, rarities, raised) if delays else ("", "")
+        score = detection.fused_score(rarities, self.detector.thresholds, flags["rules"])
+        inside = np.flatnonzero(window.inside)
+        return Outcome(number, kind, magnitude, str(start), int(duration / np.timedelta64(1, "m")), delays,
+                       plain_delays, heard, not heard, tuple(np.round(score.astype(float), 3).tolist()),
+                       (int(inside[0]), int(inside[-1]) + 1), name[0], event.channels, name[1])  # fmt: skip
+
+    def _window(self, prepared: Prepared, first: int, start: np.datetime64, end: np.datetime64) -> "Window":
         intervals = prepared.stream.intervals[first:]
         offset = int(np.searchsorted(self.intervals, intervals[0]))
-        n = min(len(intervals), len(self.intervals) - offset)
-        rarities = self.detector.listen(prepared, first)
-        ends = intervals[:n] + np.timedelta64(self.meter.working_minutes, "m")
-        window = (ends > start) & (intervals[:n] < event.end + GRACE)
-        window &= ~self.near_defect(4)[offset : offset + n]  # a shifted clock moves these too
-        delays, twins = {}, []
-        flags = {name: fusion.hysteresis(rarities[name], thresholds[name])[:n] for name in thresholds}
-        twin = {name: all_on[offset : offset + n] for name, all_on in self.voice_flags(thresholds).items()}
-        flags["rules"] = rules.raised(prepared.stream, prepared.hits)[first:][:n]
-        twin["rules"] = self.rule_flags[offset : offset + n]
-        for name in flags:
-            new = np.flatnonzero(flags[name] & ~twin[name] & window)
-            if len(new):
-                delays[name] = float((ends[new[0]] - start) / np.timedelta64(60, "m"))
-            if (twin[name] & window).any():
-                twins.append(name)
-        score = detection.fused_score(
-            {name: values[:n] for name, values in rarities.items()}, self.detector.thresholds, flags["rules"]
-        )
-        found = self._name(prepared, first, rarities, start, event)
-        inside = (ends > start) & (intervals[:n] < event.end)
-        return Outcome(kind, magnitude, start, int(duration / np.timedelta64(1, "m")), delays, tuple(twins),
-                       not [t for t in twins if t in self.detector.thresholds], score, inside,
-                       found[0], event.channels, found[1])  # fmt: skip
+        ends = intervals + np.timedelta64(self.meter.working_minutes, "m")
+        inside = (ends > start) & (intervals < end)
+        near = (ends > start) & (intervals < end + GRACE)
+        near &= ~self.excused(4)[offset : offset + len(intervals)]  # a shifted clock moves these too
+        return Window(offset, ends, start, near, inside)
 
     def _name(
-        self, prepared: Prepared, first: int, rarities: dict[str, Array], start: np.datetime64, event: Event
+        self, prepared: Prepared, first: int, rarities: dict[str, Array], raised: np.datetime64
     ) -> tuple[str, str]:
-        """Fault class and first channel of the longest event that touches the fault."""
+        """Fault class and first channel of the event in which the first new alarm was raised."""
         found = self.detector.report(prepared, first, rarities).events
-        found = found[(found["start"] < event.end + GRACE) & (found["end"] > start)]
+        found = found[(found["raised"] <= raised) & (found["end"] >= raised)]
         if found.empty:
             return "", ""
-        chosen = found.loc[(found["end"] - found["start"]).idxmax()]
-        return str(chosen["fault_class"]), str(chosen["channels"]).split(",")[0]
+        return str(found.iloc[-1]["fault_class"]), str(found.iloc[-1]["channels"]).split(",")[0]

@@ -31,7 +31,8 @@ SHARES = {
     "base_load_low": 0.06,
     "sub_silence": 0.06,
     "never_off": 0.06,
-    "sub_exchange": 0.05,
+    "sub_exchange": 0.04,
+    "sub_level": 0.04,
     "loop_impedance": 0.03,
     "voltage_clock": 0.02,
     "gain": 0.02,
@@ -197,6 +198,14 @@ class AnomalyDetector:
         self._calibration_months = days / fusion.MONTH_DAYS
         self.set_budget(self.budget_per_month)
 
+    def alone(self, name: str, budget_per_month: float) -> float:
+        """The threshold at which one voice or member alone would spend a budget; only right after ``fit``."""
+        if not self._calibration:
+            raise ModelError("A loaded detector keeps its thresholds: fit again to ask for others.")
+        gap = 60 * fusion.MERGE_HOURS // self.meter.working_minutes
+        heights = fusion.peaks(self._calibration[name], gap)
+        return fusion.threshold_for(heights, budget_per_month * self._calibration_months)
+
     def set_budget(self, budget_per_month: float) -> None:
         """Set thresholds for another budget; possible right after ``fit``, not on a loaded detector."""
         if not self._calibration:
@@ -296,7 +305,7 @@ class AnomalyDetector:
         detector._limits = state["limits"]
         detector._thresholds = state["thresholds"]
         tails = {
-            name: Tail(*arrays[f"tail/{name}"], tail["shape"], tail["scale"])
+            name: Tail(arrays[f"tail/{name}"][0], arrays[f"tail/{name}"][1], tail["shape"], tail["scale"])
             for name, tail in state["tails"].items()
         }
         detector._tails = {name: tail for name, tail in tails.items() if name not in MEMBERS}

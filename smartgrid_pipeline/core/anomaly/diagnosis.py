@@ -1,4 +1,4 @@
-"""What a raised event most likely is: a fault class, its size and the energy at stake, from all voices heard."""
+"""What a raised event most likely is: its fault class, size and energy at stake, from all voices heard."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from smartgrid_pipeline.core.anomaly.hours import Hours
 from smartgrid_pipeline.core.anomaly.stream import ALL_SUBS, ELECTRICAL, Array, Stream
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CURRENT, REACTIVE_POWER, VOLTAGE
 
-COPIES = {"copied_day", "copied_reading", "near_copy", "repeated_hour", "dst_copy", "straight_line"}
+COPIES = {"copied_day", "copied_reading", "near_copy", "repeated_hour", "dst_copy"}
 INCONSISTENT = {
     "too_little_current",
     "far_too_little_current",
@@ -17,7 +17,6 @@ INCONSISTENT = {
     "power_unlike_current",
     "gain",
     "excess",
-    "gain_noise",
 }
 UNIT_FACTORS = (60.0, 1 / 60, 1000.0, 1 / 1000, 5.0)
 
@@ -58,7 +57,7 @@ def diagnose(evidence: Evidence) -> Diagnosis | None:
     kinds = evidence.kinds
     if "negative" in kinds:
         return Diagnosis("sign", _negative_channels(evidence))
-    if kinds & COPIES:
+    if kinds & COPIES or ("straight_line" in kinds and not _one_value(evidence)):
         return Diagnosis("copied", tuple(evidence.stream.values))
     if "gap" in kinds:
         return Diagnosis("missing", tuple(evidence.stream.values))
@@ -72,7 +71,7 @@ def diagnose(evidence: Evidence) -> Diagnosis | None:
         return Diagnosis("frozen", tuple(evidence.stream.values))
     if "too_much_power" in kinds:
         return Diagnosis("unit", (ACTIVE_POWER,))
-    if kinds & {"subs_above_total", "sub_exchange", "sub_silence"}:
+    if kinds & {"subs_above_total", "sub_exchange", "sub_level", "sub_silence"}:
         return Diagnosis("sub_meter", _sub_channels(evidence))
     if kinds & {"never_off", "base_load_high", "base_load_low"}:
         return Diagnosis("load", _loaded_channels(evidence))
@@ -83,7 +82,7 @@ def _electrical(evidence: Evidence) -> Diagnosis | None:
     kinds = evidence.kinds
     if _swapped(evidence):
         return Diagnosis("phase", (ACTIVE_POWER, REACTIVE_POWER))
-    if "voltage_band" in kinds:
+    if "voltage_band" in kinds and np.nanmedian(evidence.values(VOLTAGE)) > 50:
         return Diagnosis("voltage", (VOLTAGE,))
     if "no_power" in kinds:
         return Diagnosis("missing", (ACTIVE_POWER,))
@@ -92,6 +91,8 @@ def _electrical(evidence: Evidence) -> Diagnosis | None:
         return Diagnosis("frozen", tuple(stuck) if len(stuck) == 1 else tuple(evidence.stream.values))
     if kinds & INCONSISTENT:
         return _inconsistent(evidence)
+    if "subs_above_total" in kinds:
+        return Diagnosis("sub_meter", _sub_channels(evidence))
     if "voltage_level" in kinds:
         return Diagnosis("voltage", (VOLTAGE,))
     if "voltage_clock" in kinds:
@@ -103,11 +104,18 @@ def _electrical(evidence: Evidence) -> Diagnosis | None:
     return None
 
 
+def _one_value(evidence: Evidence) -> bool:
+    """One reading makes up most of the event: it stands still, it is not drawn."""
+    values = evidence.values(VOLTAGE if evidence.stream.has(VOLTAGE) else ACTIVE_POWER)
+    _, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+    return bool(counts.max(initial=0) > 0.7 * len(values))
+
+
 def _swapped(evidence: Evidence) -> bool:
     """Reactive above active power while both together still explain the current."""
     active, reactive = evidence.values(ACTIVE_POWER), evidence.values(REACTIVE_POWER)
     more = reactive > active
-    if np.nanmean(more) < 0.25:
+    if np.nanmean(more) < 0.1:
         return False
     return bool(np.nanmedian(np.abs(evidence.stream.excess_kva[evidence.rows][more])) < 0.06)
 
@@ -164,9 +172,14 @@ def _negative_channels(evidence: Evidence) -> tuple[str, ...]:
 def _sub_channels(evidence: Evidence) -> tuple[str, ...]:
     """The sub-meters that stand out most: pairs exchanged, one silent, or one above its share."""
     if "sub_exchange" in evidence.kinds:
-        gains = {p: evidence.hours.total(f"swap_{p[0]}{p[1]}", 12)[evidence.hour] for p in physics.PAIRS}
+        hour = slice(max(0, evidence.hour - 11), evidence.hour + 1)
+        gains = {p: gain[hour].sum() for p, gain in physics.exchange_gains(evidence.hours).items()}
         a, b = max(gains, key=lambda pair: gains[pair])
         return ALL_SUBS[a], ALL_SUBS[b]
+    if "sub_level" in evidence.kinds:
+        hour = slice(max(0, evidence.hour - 11), evidence.hour + 1)
+        strange = [values[hour].sum() for values in physics.strangeness(evidence.hours)]
+        return (ALL_SUBS[int(np.argmax(strange))],)
     if "sub_silence" in evidence.kinds:
         usual = evidence.hours.learned["silent_kwh"]
         silence = [physics.silent_energy(evidence.hours, k)[evidence.hour] / usual[k] for k in range(3)]

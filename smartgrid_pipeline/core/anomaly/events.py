@@ -122,6 +122,7 @@ def _event(
         "kinds": ",".join(kinds),
         "rarity": rarity,
     }
+    said = _weighty(said, (end - start) * stream.per, bool(heard))
     if said:
         rule = min(said, key=lambda hit: (rules.rank(hit.rule), hit.start)).rule
         common["start"] = stream.times[min(hit.start for hit in said if hit.rule == rule)]
@@ -138,8 +139,9 @@ def _event(
         odds = f"as rare as 1 in {10 ** min(rarity, 9.0):,.0f} intervals"
         words = _words(voice.name, voice.alarm_class, voice.layer, voice.fault_class, channels,
                        f"{voice.text}; {odds}", severity)  # fmt: skip
-    rows = slice(int(np.searchsorted(stream.times, common["start"])), (end + first) * stream.per)
-    found = diagnose(Evidence(stream, prepared.hours, rows, frozenset(kinds)))
+    begins = np.datetime64(str(common["start"]))
+    rows = slice(int(np.searchsorted(stream.times, begins)), (end + first) * stream.per)
+    found = diagnose(Evidence(stream, prepared.hours, rows, _meaning(said, heard)))
     if found is not None:
         words |= {
             "fault_class": found.fault_class,
@@ -150,6 +152,20 @@ def _event(
         if found.size:
             words["explanation"] = f"{words['explanation']}; {found.size}"
     return common | words
+
+
+def _weighty(said: list[Hit], readings: int, others: bool) -> list[Hit]:
+    """Hits of the rules that speak of a real share of the event: a long event may swallow a small defect."""
+    total: dict[str, int] = {}
+    for hit in said:
+        total[hit.rule.name] = total.get(hit.rule.name, 0) + hit.end - hit.start
+    small = {name for name, length in total.items() if length < 0.05 * readings}
+    kept = [h for h in said if h.rule.alarm_class != "data_quality" or h.rule.name not in small]
+    return kept if kept or others else said
+
+
+def _meaning(said: list[Hit], heard: list[Voice]) -> frozenset[str]:
+    return frozenset([hit.rule.name for hit in said] + [voice.name for voice in heard])
 
 
 def _most(rarity: Array) -> float:

@@ -83,22 +83,25 @@ class Window:
         apparent = np.hypot(self.values[ACTIVE_POWER], self.values[REACTIVE_POWER])
         self.values[CURRENT] = np.maximum(1000 * (apparent + excess_kva) / self.values[VOLTAGE], 0.0)
 
-    def add_load(self, active_kw: Array, power_factor: float = 1.0) -> None:
-        """Add an appliance (kW per reading, negative takes one away) as the supply would show it."""
+    def add_load(self, active_kw: Array, power_factor: float | None = None) -> None:
+        """Add an appliance (kW per reading, negative takes one away) as the supply would show it; without a
+        power factor it has that of the home.
+        """
         before = self.values[ACTIVE_POWER]
         after = np.maximum(before + active_kw, 0.01)
         if not {REACTIVE_POWER, VOLTAGE, CURRENT} <= set(self.values):
             self.values[ACTIVE_POWER] = after
             return
         reactive, volt, excess = self.values[REACTIVE_POWER], self.values[VOLTAGE], self.excess_kva()
-        added = (after - before) * np.tan(np.arccos(power_factor))
+        unchanged, current = active_kw == 0, self.values[CURRENT]
+        tangent = reactive / before if power_factor is None else np.tan(np.arccos(power_factor))
         self.values[ACTIVE_POWER] = after
-        self.values[REACTIVE_POWER] = np.maximum(reactive + added, 0.0)
+        self.values[REACTIVE_POWER] = np.maximum(reactive + (after - before) * tangent, 0.0)
         apparent = np.hypot(after, self.values[REACTIVE_POWER])
         self.values[VOLTAGE] = volt - LOOP_OHM * 1000 * (apparent - np.hypot(before, reactive)) / volt
-        unchanged = active_kw == 0
-        current = self.values[CURRENT]
-        self.follow_with_current(excess)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            left = np.minimum(apparent / np.hypot(before, reactive), 1.0)  # what is gone switches no more
+        self.follow_with_current(excess * left)
         self.values[CURRENT] = np.where(unchanged, current, self.values[CURRENT])
 
 
@@ -261,11 +264,13 @@ def _heater_stuck(w: Window) -> None:
     heater = w.values[ALL_SUBS[2]]
     added = np.maximum(w.magnitude - heater, 0.0)
     w.values[ALL_SUBS[2]] = heater + added
-    w.add_load(added)
+    w.add_load(added, 1.0)
 
 
 def _no_standby(w: Window) -> None:
-    w.add_load(-np.minimum(w.magnitude, 0.9 * w.values[ACTIVE_POWER]), 0.9)
+    subs = [w.values[sub] for sub in ALL_SUBS if sub in w.values]
+    other = np.maximum(w.values[ACTIVE_POWER] - np.sum(subs, axis=0), 0.0)
+    w.add_load(-np.minimum(w.magnitude, 0.9 * other))
 
 
 def _sub_dead(w: Window) -> None:
@@ -281,13 +286,14 @@ def _sub_gt_total(w: Window) -> None:
 
 def _vacation(w: Window) -> None:
     """Nobody at home: only what runs by itself, the kitchen and laundry silent but for the fridge."""
-    ceiling = {ALL_SUBS[0]: 0.0, ALL_SUBS[1]: 0.12, ALL_SUBS[2]: 0.06}
+    for sub in [sub for sub in ALL_SUBS if sub in w.values]:
+        small = np.round(w.values[sub][w.values[sub] <= 0.12], 3)
+        idle = np.unique(small, return_counts=True)
+        usual = idle[0][int(np.argmax(idle[1]))] if len(small) else 0.0
+        w.values[sub] = np.where(w.values[sub] > 0.12, usual, w.values[sub])
     base = float(np.nanquantile(w.values[ACTIVE_POWER], 0.1))
     above = np.maximum(w.values[ACTIVE_POWER] - base, 0.0)
     active = np.minimum(w.values[ACTIVE_POWER], base + 0.06 * np.log1p(above / 0.06))
-    for sub, limit in ceiling.items():
-        if sub in w.values:
-            w.values[sub] = np.minimum(w.values[sub], limit)
     w.add_load(active - w.values[ACTIVE_POWER])
 
 

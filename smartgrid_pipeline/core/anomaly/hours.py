@@ -6,6 +6,7 @@ All windows are finite: a value depends on the REFERENCE_DAYS + LAG_DAYS before 
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from smartgrid_pipeline.core.anomaly.stream import (
     ALL_SUBS,
@@ -27,8 +28,11 @@ LOAD_KVA = 1.2
 """Gain is read where the load is above this: below it the 0.2 A steps of the current drown it."""
 
 RATIO_CLIP = 0.06
-SLOT_MINUTES = 5
+SMALLEST_STEP_A = 0.6
+"""Smaller current steps are mostly rounding, which would pull the slope of a quiet home towards zero."""
+
 SUB_BINS = 45
+DAY_MINUTES = 1440
 """Sub-meter readings are counted in whole watt-hours a minute, 0 … SUB_BINS − 1."""
 
 Learned = dict[str, Array]
@@ -63,23 +67,46 @@ class Hours:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(n >= fewest, self.total(name, hours) / n, np.nan)
 
+    @property
+    def _end_of_first_day(self) -> int:
+        return 23 - int((self.first_hour - self.first_hour.astype("datetime64[D]")).astype(int))
+
+    def _reference_day(self) -> npt.NDArray[np.int64]:
+        """For every hour the last day of its reference; negative where there is none yet."""
+        return (np.arange(self.n) - self._end_of_first_day + 23) // 24 - 1 - LAG_DAYS
+
     def reference(self, values: Array, fallback: float) -> Array:
         """Median of the values at the ends of the reference days, ``fallback`` where under 20 are known."""
-        end_of_day = 23 - int((self.first_hour - self.first_hour.astype("datetime64[D]")).astype(int))
-        days = values[end_of_day::24]
+        days = values[self._end_of_first_day :: 24]
+        if len(days) == 0:
+            return np.full(self.n, fallback)
         padded = np.concatenate([np.full(REFERENCE_DAYS - 1, np.nan), days])
         windows = np.lib.stride_tricks.sliding_window_view(padded, REFERENCE_DAYS)
-        known = (~np.isnan(windows)).sum(1)
         middle = np.full(len(days), fallback)
-        enough = known >= 20
+        enough = (~np.isnan(windows)).sum(1) >= 20
         if enough.any():
             middle[enough] = np.nanmedian(windows[enough], axis=1)
-        day = (np.arange(self.n) - end_of_day + 23) // 24 - 1 - LAG_DAYS
-        return (
-            np.where(day >= 0, middle[np.clip(day, 0, max(len(days) - 1, 0))], fallback)
-            if len(days)
-            else np.full(self.n, fallback)
-        )
+        day = self._reference_day()
+        return np.where(day >= 0, middle[np.clip(day, 0, len(days) - 1)], fallback)
+
+    def level_logs(self) -> Array:
+        """Log probability of each level of each sub-meter by its own reference days, (hours, 3, SUB_BINS).
+
+        The learned levels stand in for up to 20 days that are missing.
+        """
+        day = self._reference_day()
+        usual = self.learned["sub_levels"]
+        usual = usual / usual.sum(1, keepdims=True) * 20 * DAY_MINUTES
+        logs = np.empty((self.n, 3, SUB_BINS))
+        for k in range(3):
+            ends = np.cumsum(self.sums[f"levels_{k}"], axis=0)[self._end_of_first_day :: 24]
+            before = np.concatenate([np.zeros((REFERENCE_DAYS, SUB_BINS)), ends])[: len(ends)]
+            daily = np.concatenate([np.zeros((1, SUB_BINS)), ends - before])
+            counts = daily[np.clip(day + 1, 0, len(ends))]
+            missing = np.clip(1 - counts.sum(1) / (20 * DAY_MINUTES), 0, 1)
+            counts = counts + missing[:, None] * usual[k] + 0.5
+            logs[:, k] = np.log(counts / counts.sum(1, keepdims=True))
+        return np.maximum(logs, -10.0)
 
     def to_intervals(self, values: Array, intervals: Times) -> Array:
         """An hour's value on working intervals: from the one that completes the hour until the next."""
@@ -127,7 +154,7 @@ def build(stream: Stream, learned: Learned) -> Hours:
             "phase_p": np.where(known, stream.values[ACTIVE_POWER], 0.0),
         }
     if stream.has(*ALL_SUBS):
-        columns |= _subs(stream, learned)
+        columns["energy"] = np.nan_to_num(stream.values[ACTIVE_POWER]) * stream.meter.step_minutes / 60
     lead = (
         int((stream.times[0] - first_hour.astype("datetime64[m]")) // np.timedelta64(1, "m"))
         // stream.meter.step_minutes
@@ -136,6 +163,8 @@ def build(stream: Stream, learned: Learned) -> Hours:
         name: _by_hour(values, lead, 60 // stream.meter.step_minutes, np.nansum)
         for name, values in columns.items()
     }
+    if stream.has(*ALL_SUBS):
+        sums |= _sub_counts(stream, lead, len(sums["readings"]))
     lowest = {"power_low": stream.values[ACTIVE_POWER]}
     if stream.has(*ALL_SUBS):
         subs = [stream.values[sub] for sub in ALL_SUBS]
@@ -167,8 +196,13 @@ def _loop(stream: Stream, ohm: float) -> dict[str, Array]:
     """Sums for the slope of −ΔV on ΔI; what the learned slope leaves over is winsorised at 1 V."""
     volt, current = stream.values[VOLTAGE], stream.values[CURRENT]
     drop, rise = lag(volt, 1) - volt, current - lag(current, 1)
+    rise = np.where(np.abs(rise) >= SMALLEST_STEP_A, rise, np.where(np.isnan(rise), np.nan, 0.0))
     left = np.clip(drop - ohm * rise, -1.0, 1.0)
-    return {"loop_xy": (left + ohm * rise) * rise, "loop_xx": np.where(np.isnan(left), np.nan, rise**2)}
+    return {
+        "loop_xy": (left + ohm * rise) * rise,
+        "loop_xx": np.where(np.isnan(left), np.nan, rise**2),
+        "loop_raw": drop * rise,
+    }
 
 
 def _gain(stream: Stream) -> dict[str, Array]:
@@ -183,7 +217,6 @@ def _gain(stream: Stream) -> dict[str, Array]:
     return {
         "gain": ratio,
         "gain_n": (~np.isnan(ratio)).astype(float),
-        "gain_sq": ratio**2,
         "excess": excess,
         "excess_n": (~np.isnan(excess)).astype(float),
     }
@@ -194,25 +227,17 @@ def sub_bins(values: Array) -> Array:
     return np.where(np.isnan(values), np.nan, np.clip(np.round(values / 0.06), 0, SUB_BINS - 1))
 
 
-PAIRS = ((0, 1), (0, 2), (1, 2))
-
-
-def _subs(stream: Stream, learned: Learned) -> dict[str, Array]:
-    """Per pair of sub-meters, how much better the readings fit when the two are exchanged (log likelihood);
-    per sub-meter, whether it moved, and the energy the home used otherwise.
-    """
-    bins = [sub_bins(stream.values[sub]) for sub in ALL_SUBS]
-    known = ~np.isnan(np.sum(bins, axis=0))
-    index = [np.where(known, b, 0).astype(int) for b in bins]
-    table = learned["sub_log_likelihood"]  # (3, SUB_BINS)
-    columns = {}
-    for a, b in PAIRS:
-        exchanged = table[b][index[a]] + table[a][index[b]]
-        columns[f"swap_{a}{b}"] = np.where(known, exchanged - table[a][index[a]] - table[b][index[b]], 0.0)
-    for k in range(3):
-        columns[f"active_{k}"] = np.where(known, (index[k] > 0).astype(float), np.nan)
-    columns["energy"] = np.nan_to_num(stream.values[ACTIVE_POWER]) * stream.meter.step_minutes / 60
-    return columns
+def _sub_counts(stream: Stream, lead: int, hours: int) -> dict[str, Array]:
+    """How often each sub-meter showed each level in each hour: (hours, SUB_BINS) per sub-meter."""
+    hour = (lead + np.arange(len(stream.times))) // (60 // stream.meter.step_minutes)
+    counts = {}
+    for k, sub in enumerate(ALL_SUBS):
+        bins = sub_bins(stream.values[sub])
+        known = ~np.isnan(bins)
+        cells = hour[known] * SUB_BINS + bins[known].astype(int)
+        flat = np.bincount(cells, minlength=hours * SUB_BINS).astype(float)
+        counts[f"levels_{k}"] = flat.reshape(hours, SUB_BINS)
+    return counts
 
 
 def slot_voltage(stream: Stream, ohm: float) -> Array:
@@ -229,10 +254,7 @@ def learn(stream: Stream) -> Learned:
         slope = np.nansum(rough["loop_xy"]) / max(float(np.nansum(rough["loop_xx"])), 1e-9)
         learned["loop_ohm"] = np.array(max(slope, 0.0))
     if stream.has(*ALL_SUBS):
-        table = np.zeros((3, SUB_BINS))
-        for k, sub in enumerate(ALL_SUBS):
-            bins = sub_bins(stream.values[sub])
-            counts = np.bincount(bins[~np.isnan(bins)].astype(int), minlength=SUB_BINS) + 1.0
-            table[k] = np.log(counts / counts.sum())
-        learned["sub_log_likelihood"] = np.maximum(table, -12.0)
+        bins = [sub_bins(stream.values[sub]) for sub in ALL_SUBS]
+        counts = [np.bincount(b[~np.isnan(b)].astype(int), minlength=SUB_BINS) for b in bins]
+        learned["sub_levels"] = np.stack(counts).astype(float)
     return learned

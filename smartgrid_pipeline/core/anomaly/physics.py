@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from smartgrid_pipeline.core.anomaly.hours import (
-    PAIRS,
     Hours,
 )
 from smartgrid_pipeline.core.anomaly.stream import (
@@ -15,6 +14,7 @@ from smartgrid_pipeline.core.anomaly.stream import (
     ELECTRICAL,
     Array,
     rolling_min,
+    rolling_sum,
 )
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CURRENT, REACTIVE_POWER, VOLTAGE
 
@@ -52,8 +52,8 @@ def _loop_impedance(hours: Hours) -> dict[str, Array]:
 def loop_ratio(hours: Hours, width: int = 72) -> Array:
     """Loop impedance over its reference: 1/a where a share a of everything is still measured."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        slope = hours.total("loop_xy", width) / hours.total("loop_xx", width)
-        day = hours.total("loop_xy", 24) / hours.total("loop_xx", 24)
+        slope = hours.total("loop_raw", width) / hours.total("loop_xx", width)
+        day = hours.total("loop_raw", 24) / hours.total("loop_xx", 24)
     return slope / hours.reference(day, float(hours.learned["loop_ohm"]))
 
 
@@ -82,21 +82,6 @@ def _excess(hours: Hours) -> dict[str, Array]:
     }
 
 
-def _noise(hours: Hours) -> dict[str, Array]:
-    """Scatter of the gain at high load against its reference, as a log ratio of variances."""
-
-    def scatter(width: int, fewest: float) -> Array:
-        mean = hours.mean("gain", "gain_n", width, fewest)
-        return np.log(np.maximum(hours.mean("gain_sq", "gain_n", width, fewest) - mean**2, 1e-8))
-
-    reference = hours.reference(scatter(24, 60), float(hours.learned["noise"]))
-    found = {}
-    for width in (6, 24, 72):
-        n = hours.total("gain_n", width)
-        found[f"{width}h"] = (scatter(width, 30) - reference) * np.sqrt(n / (n + 100))
-    return found
-
-
 def _voltage_level(hours: Hours) -> dict[str, Array]:
     reference = hours.reference(hours.mean("volt", "volt_n", 24, 600), float(hours.learned["volt"]))
     return {
@@ -113,11 +98,40 @@ def _phase(hours: Hours) -> dict[str, Array]:
     return found
 
 
+PAIRS = ((0, 1), (0, 2), (1, 2))
+
+
+def exchange_gains(hours: Hours) -> dict[tuple[int, int], Array]:
+    """Per hour and pair: log likelihood of the two sub-meters' levels if exchanged, less that as recorded."""
+    logs = hours.level_logs()
+    levels = [hours.sums[f"levels_{k}"] for k in range(3)]
+    own = [(levels[k] * logs[:, k]).sum(1) for k in range(3)]
+    return {
+        (a, b): (levels[a] * logs[:, b]).sum(1) + (levels[b] * logs[:, a]).sum(1) - own[a] - own[b]
+        for a, b in PAIRS
+    }
+
+
 def _swap(hours: Hours) -> dict[str, Array]:
     """How much better two exchanged sub-meters fit their history than the recorded ones do."""
+    gains = exchange_gains(hours)
     return {
-        f"{width}h": np.max([hours.total(f"swap_{a}{b}", width) for a, b in PAIRS], axis=0)
+        f"{width}h": np.max([rolling_sum(gain, width) for gain in gains.values()], axis=0)
         for width in (1, 3, 12, 48)
+    }
+
+
+def strangeness(hours: Hours) -> list[Array]:
+    """Per sub-meter and hour: how improbable its levels are by its own history (nats)."""
+    logs = hours.level_logs()
+    return [-(hours.sums[f"levels_{k}"] * logs[:, k]).sum(1) for k in range(3)]
+
+
+def _sub_level(hours: Hours) -> dict[str, Array]:
+    return {
+        f"{sub}_{width}h": rolling_sum(strange, width)
+        for sub, strange in zip(ALL_SUBS, strangeness(hours), strict=True)
+        for width in (3, 12, 24)
     }
 
 
@@ -130,7 +144,7 @@ def silent_energy(hours: Hours, k: int) -> Array:
     """kWh since sub-meter ``k`` last showed anything, at most 30 days back."""
     energy = np.concatenate([[0.0], np.cumsum(hours.sums["energy"])])
     rows = np.arange(hours.n)
-    last = np.maximum.accumulate(np.where(np.nan_to_num(hours.sums[f"active_{k}"]) > 0, rows, -1))
+    last = np.maximum.accumulate(np.where(hours.sums[f"levels_{k}"][:, 1:].sum(1) > 0, rows, -1))
     start = np.maximum(np.maximum(last + 1, rows + 1 - 30 * 24), 0)
     return energy[1:] - energy[np.minimum(start, rows + 1)]
 
@@ -211,7 +225,7 @@ def shift_scores(hours: Hours, days: int) -> tuple[Array, Array]:
 
 def _clock(hours: Hours) -> dict[str, Array]:
     found = {}
-    for days in (1, 2, 3):
+    for days in (2, 3):
         minutes, scores = shift_scores(hours, days)
         away = np.abs(minutes) >= 10
         found[f"{days}d"] = scores[:, away].max(1) - scores[:, np.abs(minutes) < 10].max(1)
@@ -227,14 +241,14 @@ MONITORS = (
             "recorded power and voltage times current have drifted apart"),
     Monitor("excess", "meter", "inconsistent", (ACTIVE_POWER,), ELECTRICAL, _excess,
             "recorded power no longer explains the current"),
-    Monitor("gain_noise", "meter", "inconsistent", (ACTIVE_POWER,), ELECTRICAL, _noise,
-            "recorded power scatters around voltage times current"),
     Monitor("voltage_level", "grid", "voltage", (VOLTAGE,), (VOLTAGE,), _voltage_level,
             "voltage has moved to another level"),
     Monitor("phase_angle", "meter", "phase", (ACTIVE_POWER, REACTIVE_POWER), (REACTIVE_POWER,), _phase,
             "more reactive than active power: the two may be exchanged"),
     Monitor("sub_exchange", "meter", "sub_meter", ALL_SUBS, ALL_SUBS, _swap,
             "two sub-meters look like each other's history"),
+    Monitor("sub_level", "meter", "sub_meter", ALL_SUBS, ALL_SUBS, _sub_level,
+            "a sub-meter stays at levels its history hardly knows"),
     Monitor("sub_silence", "meter", "sub_meter", ALL_SUBS, ALL_SUBS, _silence,
             "a sub-meter shows nothing while the home uses energy"),
     Monitor("never_off", "behaviour", "load", ALL_SUBS, ALL_SUBS, _never_off,
@@ -257,9 +271,7 @@ def learn(hours: Hours) -> dict[str, Array]:
         learned["volt"] = np.nanmedian(hours.mean("volt", "volt_n", 24, 600))
     if "gain" in hours.sums:
         gain = hours.mean("gain", "gain_n", 24, 60)
-        scatter = hours.mean("gain_sq", "gain_n", 24, 60) - gain**2
         learned["gain"] = np.nanmedian(gain)
-        learned["noise"] = np.nanmedian(np.log(np.maximum(scatter, 1e-8)))
         learned["excess"] = np.nanmedian(hours.mean("excess", "excess_n", 24, 300))
     if "energy" in hours.sums:
         learned["silent_kwh"] = np.array([max(silent_energy(hours, k).max(), 1.0) for k in range(3)])

@@ -135,14 +135,12 @@ def _stuck(channel: str) -> Callable[[Stream, Limits], Flags]:
 
 
 def _straight_line(stream: Stream, _: Limits) -> Flags:
-    """Voltage and power both without any curvature while they move: interpolated, not measured."""
-    bent = [
-        np.abs(values - 2 * lag(values, 1) + lag(values, 2)) > 2.5 * RESOLUTION[channel]
-        for channel, values in stream.values.items()
-        if channel in (ACTIVE_POWER, VOLTAGE)
-    ]
-    known = ~np.isnan(stream.values[ACTIVE_POWER]) & ~np.isnan(lag(stream.values[ACTIVE_POWER], 2))
-    return ~np.any(bent, axis=0) & known & ~_constant_all(stream)
+    """No channel shows any curvature beyond its rounding: interpolated, not measured."""
+    straight = np.ones(len(stream.times), bool)
+    for channel, values in stream.values.items():
+        bend = np.abs(values - 2 * lag(values, 1) + lag(values, 2))
+        straight &= bend <= 2.1 * RESOLUTION[channel]
+    return straight & (run_lengths(_constant_all(stream)) < 10)
 
 
 def _voltage_band(stream: Stream, limits: Limits) -> Flags:
@@ -291,9 +289,10 @@ def _voltage_limits(volt: Array, power: Array, clean: Flags) -> Limits:
     jump = np.minimum(np.abs(power[1:-1] - power[:-2]), np.abs(power[1:-1] - power[2:]))
     inner = clean[1:-1]
     low, high = float(volt[clean].min()), float(volt[clean].max())
+    usual = float(np.median(volt[clean]))  # a few weeks have not seen all that is normal
     return {
-        "voltage_low_v": low - 0.15 * (high - low),
-        "voltage_high_v": high + 0.15 * (high - low),
+        "voltage_low_v": min(low - 0.15 * (high - low), 0.92 * usual),
+        "voltage_high_v": max(high + 0.15 * (high - low), 1.07 * usual),
         "voltage_step_v": 1.3 * float(np.nanmax(step)),
         "copy_voltage_v": float(np.nanquantile(off[inner], 0.95)),
         "copy_power_kw": float(np.nanquantile(jump[inner], 0.82)),

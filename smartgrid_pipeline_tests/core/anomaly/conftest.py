@@ -8,13 +8,14 @@ from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
 from smartgrid_pipeline.core.schema import Meter
 from smartgrid_pipeline_tests.conftest import HOME, HOUSE, make_readings
 
-CALIBRATE_FROM = np.datetime64("2010-02-10")
-FITTED_UNTIL = pd.Timestamp("2010-03-15")
+CALIBRATE_FROM = np.datetime64("2010-01-29")
+FITTED_UNTIL = pd.Timestamp("2010-02-20")
+"""Judged from here on; readings go on for another ten days."""
 
 
-def fitted(meter: Meter, days: int) -> tuple[AnomalyDetector, pd.DataFrame]:
+def fitted(meter: Meter) -> tuple[AnomalyDetector, pd.DataFrame]:
     """A detector fitted on the readings before FITTED_UNTIL, and all of the readings."""
-    readings = make_readings(days, meter=meter, seed=3)
+    readings = make_readings(57, meter=meter, seed=3)
     detector = AnomalyDetector(budget_per_month=2.0, seed=1)
     detector.fit(readings[readings.index < FITTED_UNTIL], meter, CALIBRATE_FROM)
     return detector, readings
@@ -22,11 +23,11 @@ def fitted(meter: Meter, days: int) -> tuple[AnomalyDetector, pd.DataFrame]:
 
 @pytest.fixture(scope="session")
 def house() -> tuple[AnomalyDetector, pd.DataFrame]:
-    """A fitted detector of the seven-channel house and its 84 days of readings."""
-    return fitted(HOUSE, 84)
+    """A fitted detector of the seven-channel house and its 57 days of readings."""
+    return fitted(HOUSE)
 
 
 @pytest.fixture(scope="session")
 def home() -> tuple[AnomalyDetector, pd.DataFrame]:
-    """A fitted detector of the power-only half-hourly home and its 84 days of readings."""
-    return fitted(HOME, 84)
+    """A fitted detector of the power-only half-hourly home and its 57 days of readings."""
+    return fitted(HOME)

@@ -1,0 +1,168 @@
+"""python -m benchmarks.anomaly: injected faults at two rolling origins; resumable, writes JSON and HTML."""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import time
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.anomaly import summary, sweeps
+from benchmarks.anomaly.page import write_page
+from benchmarks.anomaly.plain import Plain
+from benchmarks.anomaly.protocol import ALL_KINDS, ORIGINS, NothingChanged, Origin, Outcome, TestYear
+from smartgrid_pipeline.core import meter_data
+from smartgrid_pipeline.core.anomaly import detector as detection
+from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
+from smartgrid_pipeline.core.schema import Meter
+
+Side = dict[str, Any]
+
+ROOT = Path(__file__).parents[2]
+RESULT = ROOT / "benchmarks" / "results" / "anomaly.json"
+JUDGED_SEED, DEVELOPMENT_SEED = 20101, 77
+BUDGETS = (0.5, 1.0, 4.0)
+
+
+def arguments() -> argparse.Namespace:
+    """What to run: origins, events per kind, and where half-done work is kept."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.anomaly", description=__doc__)
+    parser.add_argument("--origins", nargs="+", default=list(ORIGINS), choices=list(ORIGINS))
+    parser.add_argument("--events", type=int, default=60, help="injected faults per kind")
+    parser.add_argument("--sweep-events", type=int, default=20, help="injected faults per size in the sweeps")
+    parser.add_argument("--cache", type=Path, default=ROOT / "data" / "benchmarks" / "anomaly")
+    parser.add_argument("--development", action="store_true", help="other fault seeds; 2009 only")
+    parser.add_argument("--result", type=Path, default=RESULT)
+    return parser.parse_args()
+
+
+def house() -> tuple[pd.DataFrame, Meter]:
+    """The recorded minutes of the UCI house on their grid, and its meter."""
+    from smartgrid_pipeline.sources import SourceSpec, read
+
+    found = read(SourceSpec("uci"))
+    return meter_data.to_grid(found.frame, found.meter), found.meter
+
+
+def fitted(origin: Origin, readings: pd.DataFrame, meter: Meter, cache: Path) -> tuple[AnomalyDetector, Side]:
+    """The detector of an origin and its thresholds at every budget, fitted once and kept."""
+    directory = cache / origin.name / "detector"
+    side = directory / "budgets.json"
+    if not side.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        began = time.process_time()
+        fresh = AnomalyDetector(1.0)
+        until = pd.Timestamp(origin.test_from) - pd.Timedelta(minutes=1)
+        fresh.fit(readings[origin.fit_from : str(until)], meter, np.datetime64(origin.calibrate_from))
+        seconds = time.process_time() - began
+        fresh.save(directory)
+        alone = {name: fresh.alone(name, 1.0) for name in (*detection.MEMBERS, "ensemble")}
+        thresholds = {}
+        for budget in BUDGETS:
+            fresh.set_budget(budget)
+            thresholds[str(budget)] = {
+                k: v for k, v in fresh.thresholds.items() if k not in detection.MEMBERS
+            }
+        side.write_text(json.dumps({"budgets": thresholds, "alone": alone, "fit_cpu_seconds": seconds}))
+    return AnomalyDetector.load(directory), json.loads(side.read_text())
+
+
+def outcomes(year: TestYear, kind: str, count: int, seed: int, plain: Plain, cache: Path) -> list[Outcome]:
+    """``count`` injected faults of a kind; done ones are read from the cache, new ones appended to it."""
+    path = cache / year.origin.name / f"{kind}-{seed}.jsonl"
+    done = [Outcome.from_json(line) for line in path.read_text().splitlines()] if path.exists() else []
+    with path.open("a") as file:
+        number = done[-1].number + 1 if done else 0
+        while len(done) < count and number < 3 * count:
+            try:
+                done.append(year.outcome(kind, number, year.draw(kind, number, seed), plain))
+                file.write(done[-1].to_json() + "\n")
+                file.flush()
+            except NothingChanged:
+                pass  # a fault that changes no reading is not an event; the next number is tried
+            number += 1
+    return done[:count]
+
+
+def plain_systems(year: TestYear, alone: dict[str, float]) -> Plain:
+    """The systems without rules, fitted on the same years, and what they say of the clean test year."""
+    stream = year.prepared.stream
+    quiet = ~detection.near(year.prepared.taken, stream.per_hours(6))
+    quiet &= stream.intervals < np.datetime64(year.origin.test_from)
+    plain = Plain.fit(year.detector, stream, quiet, np.datetime64(year.origin.calibrate_from), alone)
+    plain.twins = plain.flags(year.detector, year.prepared, None, year.first)
+    plain.false_alarms = {name: year.rate(flags) for name, flags in plain.twins.items()}
+    return plain
+
+
+def run_origin(origin: Origin, readings: pd.DataFrame, meter: Meter, options: argparse.Namespace) -> Side:
+    """All figures of one origin."""
+    detector, side = fitted(origin, readings, meter, options.cache)
+    began = time.process_time()
+    year = TestYear.listen(origin, detector, readings)
+    listen_seconds = time.process_time() - began
+    plain = plain_systems(year, side["alone"])
+    seed = DEVELOPMENT_SEED if options.development else JUDGED_SEED
+    rows = {}
+    for kind in ALL_KINDS:
+        rows[kind] = outcomes(year, kind, options.events, seed, plain, options.cache)
+        print(
+            origin.name, kind, sum(o.found is not None for o in rows[kind]), "of", len(rows[kind]), flush=True
+        )
+    return summary.of_origin(year, rows, side["budgets"], plain.false_alarms) | {
+        "sweeps": sweeps.run(year, options.sweep_events, seed, options.cache),
+        "fit_cpu_seconds": side["fit_cpu_seconds"],
+        "listen_cpu_seconds": listen_seconds,
+        "listened_intervals": len(year.prepared.stream.intervals),
+    }
+
+
+def head(options: argparse.Namespace, wall: float) -> dict[str, Any]:
+    """The common head of result files."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    lock = ROOT / "requirements.lock"
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit.stdout.strip(),
+        "lock_sha256": sha256(lock.read_bytes()).hexdigest(),
+        "cores": os.cpu_count(),
+        "seeds": [DEVELOPMENT_SEED if options.development else JUDGED_SEED],
+        "wall_seconds": wall,
+        "cpu_seconds": time.process_time(),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "command": "python -m benchmarks.anomaly"
+        f" --events {options.events} --sweep-events {options.sweep_events}",
+    }
+
+
+def main() -> None:
+    """Run, resume or finish the benchmark and write its result file and page."""
+    options = arguments()
+    began = time.monotonic()
+    readings, meter = house()
+    chosen = [ORIGINS[name] for name in (["2009"] if options.development else options.origins)]
+    origins = {origin.name: run_origin(origin, readings, meter, options) for origin in chosen}
+    first = origins[chosen[0].name]
+    result = head(options, time.monotonic() - began) | {
+        "origins": origins,
+        "members": first["members"],
+        "ablation": first["ablation"],
+        "natural": first["natural"],
+        "sweeps": first["sweeps"],
+    }
+    options.result.parent.mkdir(parents=True, exist_ok=True)
+    options.result.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+    write_page(result, options.result.with_suffix(".html"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The benchmark as one HTML page that opens without a server."""
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+STYLE = """body{font:15px sans-serif;margin:2rem;max-width:70rem}table{border-collapse:collapse}
+td,th{padding:.2rem .6rem;border-bottom:1px solid #ddd;text-align:right}
+td:first-child,th:first-child{text-align:left}"""
+
+
+def write_page(result: dict[str, Any], path: Path) -> None:
+    """Write the page beside the result file."""
+    parts = ["<!doctype html><meta charset='utf-8'><title>Anomaly benchmark</title>",
+             f"<style>{STYLE}</style>",
+             "<h1>Anomaly detection on injected faults</h1>",
+             "<p>An event counts where the injected run raises an alarm that its clean twin does not. "
+             f"<code>{escape(result['command'])}</code>, {escape(result['created'])}.</p>"]  # fmt: skip
+    for year, origin in result["origins"].items():
+        parts.append(f"<h2>Test year {escape(year)}</h2>")
+        parts.append(
+            _table(["figure", "value"], [[k, v] for k, v in origin.items() if isinstance(v, float | int)])
+        )
+        parts.append("<h3>Budgets</h3>" + _rows(origin["budgets"]))
+        parts.append("<h3>Fault kinds</h3>" + _kinds(origin["types"]))
+        parts.append("<h3>Layers</h3>" + _rows(origin["ablation"]))
+        parts.append(
+            "<h3>Systems without rules</h3>"
+            + _rows([{"system": k} | v for k, v in origin["members"].items()])
+        )
+        parts.append(
+            "<h3>Ensemble against its best member</h3>" + _rows([origin["ensemble_against_best_member"]])
+        )
+        for kind, rows in origin["sweeps"].items():
+            parts.append(f"<h3>Sizes of {escape(kind)}</h3>" + _rows(rows))
+    path.write_text("\n".join(parts))
+
+
+def _kinds(types: dict[str, dict[str, Any]]) -> str:
+    columns = ["twin_recall", "wilson_low", "wilson_high", "null_recall", "delay_median_hours",
+               "delay_p90_hours", "vus_pr", "fault_class_right", "channel_right", "n"]  # fmt: skip
+    return _table(["kind", *columns], [[kind, *(row[c] for c in columns)] for kind, row in types.items()])
+
+
+def _rows(rows: list[dict[str, Any]]) -> str:
+    return _table(list(rows[0]), [list(row.values()) for row in rows]) if rows else ""
+
+
+def _table(heads: list[str], rows: list[list[Any]]) -> str:
+    top = "".join(f"<th>{escape(head.replace('_', ' '))}</th>" for head in heads)
+    body = "".join("<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row) + "</tr>" for row in rows)
+    return f"<table><tr>{top}</tr>{body}</table>"
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else escape(str(value))

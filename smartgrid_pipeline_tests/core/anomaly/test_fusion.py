@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from smartgrid_pipeline.core.anomaly import fusion
+from smartgrid_pipeline.core.anomaly.tails import CEILING, Tail
+from smartgrid_pipeline.core.schema import DataError
+
+
+def test_hysteresis__holds_between_the_thresholds() -> None:
+    rarity = np.array([1.0, 5.0, 4.5, np.nan, 4.1, 3.9, 4.5, 5.0])
+    on = fusion.hysteresis(rarity, 5.0)
+    assert on.tolist() == [False, True, True, True, True, False, False, True]
+
+
+def test_merged__joins_what_is_closer_than_the_gap() -> None:
+    flags = np.zeros(100, bool)
+    flags[[3, 4, 50, 60, 99]] = True
+    assert fusion.merged(flags, 10) == [(3, 5), (50, 61), (99, 100)]
+    assert fusion.merged(flags, 5) == [(3, 5), (50, 51), (60, 61), (99, 100)]
+
+
+def test_threshold__spends_the_events_it_was_given() -> None:
+    rng = np.random.default_rng(0)
+    rarity = rng.exponential(1.0, 100_000)
+    heights = fusion.peaks(rarity, 72)
+    for events in (1, 5, 20):
+        found = fusion.count(rarity >= fusion.threshold_for(heights, events), 72)
+        assert abs(found - events) <= 2
+    assert fusion.threshold_for(heights, 0.1) > heights[0]
+
+
+def test_calibrate__the_union_of_voices_keeps_the_budget() -> None:
+    rng = np.random.default_rng(1)
+    rarities = {name: rng.exponential(1.0, 50_000) for name in "abc"}
+    heights = fusion.calibrate(rarities, {"a": 0.8, "b": 0.15, "c": 0.05}, 12, 72)
+    union = np.any([fusion.hysteresis(rarities[name], heights[name]) for name in rarities], axis=0)
+    assert 8 <= fusion.count(union, 72) <= 14
+    assert heights["a"] < heights["b"] < heights["c"]
+
+
+def test_tail__is_calibrated_monotone_and_bounded() -> None:
+    rng = np.random.default_rng(2)
+    tail = Tail.fit(rng.normal(0, 1, 100_000))
+    fresh = tail.rarity(rng.normal(0, 1, 100_000))
+    for rarity in (1.0, 2.0, 3.0):
+        assert (fresh >= rarity).mean() == pytest.approx(10**-rarity, rel=0.35)
+    steps = np.diff(tail.rarity(np.linspace(-5, 50, 1000)))
+    assert (steps >= 0).all()
+    assert tail.rarity(np.array([1e6]))[0] <= CEILING
+    assert np.isnan(tail.rarity(np.array([np.nan]))[0])
+
+
+def test_tail__equal_scores_are_as_common_as_all_of_them() -> None:
+    tail = Tail.fit(np.concatenate([np.zeros(9_000), np.arange(1.0, 1001.0)]))
+    assert tail.rarity(np.array([0.0]))[0] == pytest.approx(0.0, abs=0.01)
+
+
+def test_tail__refuses_too_few_scores() -> None:
+    with pytest.raises(DataError, match="200"):
+        Tail.fit(np.arange(50.0))
