@@ -113,11 +113,11 @@ class Connection:
         lock = self.artifact_root / ".prepare.lock"
         with exclusive(lock, "prepare the registry", MIGRATION_PATIENCE_SECONDS):
             quiet_mlflow()
-            if self.database is not None and not _has_content(self.database):
-                with self.guard("create the registry", probing=False):
+            with self._readable("make or migrate the registry"):
+                if self.database is not None and not _has_content(self.database):
                     self._create_database(self.database)
-            elif not self.is_server:
-                with self.guard("migrate the registry"):
+                elif not self.is_server:
+                    self._probe(writing=True, patience_seconds=self.patience_seconds)
                     self._migrate()
             self._ensure_experiment()
 
@@ -169,18 +169,20 @@ class Connection:
             )
 
     @contextmanager
-    def guard(self, action: str, *, writing: bool = True, probing: bool = True) -> Iterator[Any]:
+    def guard(self, action: str, *, writing: bool = True) -> Iterator[Any]:
         """The client, with failures of database, disk and network raised as RegistryError.
 
         ``action`` completes "Cannot …". A locked database is noticed within ``patience_seconds``, not after
         MLflow's own retries of minutes.
         """
+        with self._readable(action):
+            self._probe(writing, self.patience_seconds)
+            yield self.client
+
+    @contextmanager
+    def _readable(self, action: str) -> Iterator[None]:
         try:
-            if probing:
-                self._probe(writing, self.patience_seconds)
-                yield self.client
-            else:
-                yield None
+            yield
         except SmartgridError:
             raise
         except Exception as error:

@@ -103,7 +103,7 @@ def test_promotion_under_way__is_waited_for_then_said(candidates: Candidates) ->
 def test_database_of_a_newer_mlflow__is_refused_readably(registry: Registry, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
         database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
-    with pytest.raises(RegistryError, match=r"Cannot migrate the registry.*ffffffffffff"):
+    with pytest.raises(RegistryError, match=r"Cannot make or migrate the registry.*ffffffffffff"):
         open_registry(tmp_path).prepare()
 
 

@@ -1,18 +1,17 @@
 """What MLflow loads is the forecaster: same forecast, no pickle, signature kept."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from smartgrid_pipeline.core.models.forecaster import History
+from smartgrid_pipeline.core.models.forecaster import TINY, History, Split
 from smartgrid_pipeline.core.schema import QUANTILE_COLUMNS, DataError, leads_for
 from smartgrid_pipeline.registry import Example, Registry
 from smartgrid_pipeline_tests.conftest import HOME, HOUSE, make_readings, make_table
-from smartgrid_pipeline_tests.registry.conftest import Train
+from smartgrid_pipeline_tests.registry.conftest import DATA, Train
 from smartgrid_pipeline_tests.registry.tiny import TinyForecaster
 
 Load = Callable[[str], Any]
@@ -84,7 +83,29 @@ def test_requirements__can_be_installed_anywhere() -> None:
     assert all("==" in line and "+" not in line for line in requirements())
 
 
-def test_model_code__is_a_script_mlflow_can_run() -> None:
-    from smartgrid_pipeline.registry import models
+def test_real_model__needs_no_help_to_load(registry: Registry, load_model: Load) -> None:
+    """The project's own names and script: what a user of MLflow gets."""
+    from smartgrid_pipeline.core.models.catalogue import create
+    from smartgrid_pipeline.registry.pyfunc import to_input
 
-    compile(Path(models.DEFAULT_CODE).read_text(), "model_code.py", "exec")
+    readings = make_readings(40, meter=HOME)
+    history = History.from_table(make_table(readings, HOME), HOME)
+    forecaster = create("ridge", TINY)
+    forecaster.fit(history, Split.before(history.end, history))
+    uri, root = registry.connection.uri, registry.connection.artifact_root
+    own = Registry(uri, root, "smartgrid-test")
+    run = own.log_training(
+        forecaster,
+        model="ridge",
+        month="2010-02",
+        fingerprint="f1",
+        data=DATA,
+        example=Example(HOME, readings),
+        metrics={},
+    )
+    location = str(own.model_directory(run.run_id).parents[1])
+    answer = load_model(location).predict(to_input(readings, HOME))
+    direct = own.forecast_latest(own.load(run.run_id), readings, HOME)
+    pd.testing.assert_frame_equal(answer, direct)
+    before = forecaster.predict(history, np.array([history.end]), leads_for(HOME.working_minutes))
+    np.testing.assert_array_equal(answer["mean_kw"].to_numpy(np.float32), before.mean_kw[0])
