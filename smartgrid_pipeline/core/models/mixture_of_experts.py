@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from smartgrid_pipeline.core.models.boost import Boost, Lean
-from smartgrid_pipeline.core.models.calibration import ConformalShift, lead_groups
+from smartgrid_pipeline.core.models.calibration import GROUP_COUNT, ConformalShift, lead_groups
 from smartgrid_pipeline.core.models.experts import EXPERTS, NeuralExpert
 from smartgrid_pipeline.core.models.forecaster import (
     FULL,
@@ -48,6 +48,9 @@ __all__ = ["FixedWeights", "MixtureOfExperts", "collapse_alarms", "entropy"]
 
 SAMPLE_MINUTES = {"near": 20, "far": 180}
 """Origins of the later block that gate and calibration learn from: this far apart, for near and far leads."""
+
+BELIEF_COUNT = 60
+"""With this many separate targets half of a measured miscalibration is corrected."""
 
 BLOCK_PAIRS = 200_000
 """Pairs of origin and lead forecast at a time, so that memory stays bounded."""
@@ -92,12 +95,14 @@ class MixtureOfExperts:
         losses = [pinball_kw(data.roots[:, e] ** 2, data.target) / data.scale for e in range(len(experts))]
         self.best_name = self.expert_names[int(np.argmin([loss.mean() for loss in losses]))]
         alone = _alone(data.usable, self.expert_names.index(self.best_name))
+        belief = _belief(leads, float((split.end - split.fit_end) / np.timedelta64(1, "D")))
         for row, weights in ((self.name, shares), ("equal_weights", even), ("best_expert", alone)):
             mean, mixed = mix(weights, data.mean, data.roots)
             lean = Lean.fit(mean, mixed, data.boosted, data.target, data.groups)
             _, leaning = lean.apply(mean, mixed, data.boosted, data.groups)
             self._leans[row] = lean
-            self._shifts[row] = ConformalShift.fit(leaning, data.target, data.groups)
+            fitted = ConformalShift.fit(leaning, data.target, data.groups)
+            self._shifts[row] = ConformalShift(fitted.shift * belief[:, None])
 
     def _later_block(self, history: History, split: Split) -> GateData:
         """Experts' forecasts and what happened, flat over pairs of origin and lead of the later block."""
@@ -297,6 +302,17 @@ class FixedWeights:
     def predict(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
         """Forecast as the mixture does, under the fixed weights."""
         return self.mixture._forecasts(history, origins, leads, (self.name,))[self.name]
+
+
+def _belief(leads: tuple[LeadInterval, ...], block_days: float) -> Floats:
+    """How much of a calibration to believe, (groups,), 0 … 1, by how many separate targets the block held:
+    one a day for far leads, one an hour for near ones, one a week for the next week.
+    """
+    belief = np.zeros(GROUP_COUNT, np.float32)
+    for lead, group in zip(leads, lead_groups(leads), strict=True):
+        separate = block_days * (24 if lead.end_minutes <= 60 else 1) / max(1, lead.width_minutes / 1440)
+        belief[group] = separate / (separate + BELIEF_COUNT)
+    return belief
 
 
 def mix(weights: Floats, mean: Floats, roots: Floats) -> tuple[Floats, Floats]:

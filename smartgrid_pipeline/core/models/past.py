@@ -255,7 +255,7 @@ def _log_minutes(rows: Rows, step: int) -> npt.NDArray[np.float64]:
 
 def _days(history: History) -> Floats:
     """Civil calendar of each day from the first virtual one to a month after the last: weekday (7), weekend,
-    public holiday and the days around one, school holiday, two yearly waves.
+    public holiday and the days around one, two yearly waves.
     """
     first = history.starts[0].astype("datetime64[D]") - PADDING_DAYS
     last = history.end.astype("datetime64[D]") + 40
