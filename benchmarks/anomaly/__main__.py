@@ -19,8 +19,9 @@ from benchmarks.anomaly.page import write_page
 from benchmarks.anomaly.plain import Plain
 from benchmarks.anomaly.protocol import ALL_KINDS, ORIGINS, NothingChanged, Origin, Outcome, TestYear
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.anomaly import detector as detection
+from smartgrid_pipeline.core.anomaly import fusion
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
+from smartgrid_pipeline.core.anomaly.members import MEMBERS
 from smartgrid_pipeline.core.schema import Meter
 
 Side = dict[str, Any]
@@ -63,13 +64,11 @@ def fitted(origin: Origin, readings: pd.DataFrame, meter: Meter, cache: Path) ->
         fresh.fit(readings[origin.fit_from : str(until)], meter, np.datetime64(origin.calibrate_from))
         seconds = time.process_time() - began
         fresh.save(directory)
-        alone = {name: fresh.alone(name, 1.0) for name in (*detection.MEMBERS, "ensemble")}
+        alone = {name: fresh.alone(name, 1.0) for name in (*MEMBERS, "ensemble")}
         thresholds = {}
         for budget in BUDGETS:
             fresh.set_budget(budget)
-            thresholds[str(budget)] = {
-                k: v for k, v in fresh.thresholds.items() if k not in detection.MEMBERS
-            }
+            thresholds[str(budget)] = {k: v for k, v in fresh.thresholds.items() if k not in MEMBERS}
         side.write_text(json.dumps({"budgets": thresholds, "alone": alone, "fit_cpu_seconds": seconds}))
     return AnomalyDetector.load(directory), json.loads(side.read_text())
 
@@ -94,7 +93,7 @@ def outcomes(year: TestYear, kind: str, count: int, seed: int, plain: Plain, cac
 def plain_systems(year: TestYear, alone: dict[str, float]) -> Plain:
     """The systems without rules, fitted on the same years, and what they say of the clean test year."""
     stream = year.prepared.stream
-    quiet = ~detection.near(year.prepared.taken, stream.per_hours(6))
+    quiet = ~fusion.near(year.prepared.taken, stream.per_hours(6))
     quiet &= stream.intervals < np.datetime64(year.origin.test_from)
     plain = Plain.fit(year.detector, stream, quiet, np.datetime64(year.origin.calibrate_from), alone)
     plain.twins = plain.flags(year.detector, year.prepared, None, year.first)

@@ -5,11 +5,11 @@ from typing import Self
 
 import numpy as np
 
-from smartgrid_pipeline.core.anomaly import detector as detection
 from smartgrid_pipeline.core.anomaly import fusion
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
 from smartgrid_pipeline.core.anomaly.ensemble import Ensemble
 from smartgrid_pipeline.core.anomaly.events import Prepared
+from smartgrid_pipeline.core.anomaly.members import MEMBERS
 from smartgrid_pipeline.core.anomaly.stream import Array, Flags, Stream
 
 
@@ -57,7 +57,7 @@ class Plain:
         raw = {k: v[first:] for k, v in raw_inputs(prepared.stream).items()}
         rarities["raw_trio"] = np.mean(list(self.raw.rarities(raw).values()), axis=0)
         found = {name: fusion.hysteresis(rarities[name], height) for name, height in self.thresholds.items()}
-        votes = np.sum([found[member] for member in detection.MEMBERS], axis=0)
-        voices = {k: v for k, v in detector.thresholds.items() if k not in detection.MEMBERS}
+        votes = np.sum([found[member] for member in MEMBERS], axis=0)
+        voices = {k: v for k, v in detector.thresholds.items() if k not in MEMBERS}
         physical = [fusion.hysteresis(rarities[name], height) for name, height in voices.items()]
         return found | {"vote_2_of_3": votes >= 2, "ensemble_and_physics": np.any(physical, axis=0)}

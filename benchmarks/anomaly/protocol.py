@@ -9,12 +9,12 @@ import pandas as pd
 
 from benchmarks.anomaly.plain import Plain
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.anomaly import detector as detection
 from smartgrid_pipeline.core.anomaly import fusion, rules
 from smartgrid_pipeline.core.anomaly.catalogue import BENIGN_KINDS, KINDS
-from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
+from smartgrid_pipeline.core.anomaly.detector import SHORT_CONTEXT_DAYS, AnomalyDetector
 from smartgrid_pipeline.core.anomaly.events import Prepared
 from smartgrid_pipeline.core.anomaly.faults import Event, inject
+from smartgrid_pipeline.core.anomaly.members import MEMBERS
 from smartgrid_pipeline.core.anomaly.stream import Stream
 from smartgrid_pipeline.core.schema import Meter
 
@@ -153,7 +153,7 @@ class TestYear:
     @property
     def voices(self) -> dict[str, float]:
         """Every voice of the detector with its threshold."""
-        return {k: v for k, v in self.detector.thresholds.items() if k not in detection.MEMBERS}
+        return {k: v for k, v in self.detector.thresholds.items() if k not in MEMBERS}
 
     @property
     def intervals(self) -> npt.NDArray[np.datetime64]:
@@ -176,7 +176,7 @@ class TestYear:
     @property
     def score(self) -> Array:
         """The fused score of the clean year."""
-        return detection.fused_score(self.rarities, self.detector.thresholds, self.rule_flags)
+        return fusion.fused_score(self.rarities, self.voices, self.rule_flags)
 
     def false_alarms_per_month(self, thresholds: dict[str, float]) -> float:
         """False alarms a month of rules and voices together at these thresholds."""
@@ -217,7 +217,7 @@ class TestYear:
     ) -> tuple[Prepared, Event]:
         """The readings around one injected fault, prepared for the detector; the rest is the clean year's."""
         day = np.timedelta64(1440, "m")
-        begin = (start.astype("datetime64[D]") - np.timedelta64(detection.SHORT_CONTEXT_DAYS, "D")).astype(
+        begin = (start.astype("datetime64[D]") - np.timedelta64(SHORT_CONTEXT_DAYS, "D")).astype(
             "datetime64[m]"
         )
         window = self.readings[pd.Timestamp(begin) : pd.Timestamp(start + duration + GUARD + day)]
@@ -249,7 +249,7 @@ class TestYear:
             )[0]
         raised = start + np.timedelta64(round(60 * min(delays.values(), default=0.0)), "m")
         name = self._name(prepared, first, rarities, raised) if delays else ("", "")
-        score = detection.fused_score(rarities, self.detector.thresholds, flags["rules"])
+        score = fusion.fused_score(rarities, self.voices, flags["rules"])
         inside = np.flatnonzero(window.inside)
         return Outcome(number, kind, magnitude, str(start), int(duration / np.timedelta64(1, "m")), delays,
                        plain_delays, heard, not heard, tuple(np.round(score.astype(float), 3).tolist()),

@@ -1,7 +1,7 @@
 """The anomaly detector of one meter: rules, physics and ensemble, fused under a budget of false alarms."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,14 +9,17 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.anomaly import ensemble, fusion, hours, inputs, physics, rules
+from smartgrid_pipeline.core.anomaly import ensemble, fusion, hours, inputs, limits, physics, rules
+from smartgrid_pipeline.core.anomaly.detection import Detection
 from smartgrid_pipeline.core.anomaly.events import Prepared, describe
 from smartgrid_pipeline.core.anomaly.fusion import Voice
 from smartgrid_pipeline.core.anomaly.hours import Hours
 from smartgrid_pipeline.core.anomaly.members import MEMBERS
 from smartgrid_pipeline.core.anomaly.stream import Array, Flags, Stream, Times
-from smartgrid_pipeline.core.anomaly.tails import Tail
-from smartgrid_pipeline.core.schema import INTERVAL_START, DataError, Meter, ModelError
+from smartgrid_pipeline.core.anomaly.tails import CEILING, Tail
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, INTERVAL_START, DataError, Meter, ModelError
+
+__all__ = ["AnomalyDetector", "Detection"]
 
 FORMAT = 2
 SHORT_CONTEXT_DAYS = 10
@@ -38,22 +41,8 @@ SHARES = {
     "gain": 0.02,
 }
 SMALL_SHARE = 0.005
+RESIDUAL, RESIDUAL_SHARE = "forecast_residual", 0.1
 """How the budget is split: physics that separates well needs little of it, behaviour takes the most."""
-
-
-@dataclass(frozen=True)
-class Detection:
-    """What was found. ``scores``: one row per working interval; ``events``: EVENT_COLUMNS, one row each."""
-
-    scores: pd.DataFrame
-    events: pd.DataFrame
-    monitors_off: tuple[str, ...]
-
-    @property
-    def alarms_per_month(self) -> pd.Series:
-        """Number of events that start in each civil month of the scored period."""
-        months = self.scores.index.to_period("M").unique()
-        return self.events["start"].dt.to_period("M").value_counts().reindex(months, fill_value=0)
 
 
 class AnomalyDetector:
@@ -84,24 +73,31 @@ class AnomalyDetector:
                 "least 14 days are needed."
             )
         self._meter = meter
-        self._limits = rules.learn_limits(stream, early)
+        self._limits = limits.learn_limits(stream, early)
         known = stream.keeping(early)
         self._learned = hours.learn(known)
         self._learned |= physics.learn(hours.build(known, self._learned))
         prepared = self.prepare(stream)
-        quiet = stream.any(clean) & ~near(prepared.taken, stream.per_hours(fusion.MERGE_HOURS))
+        quiet = stream.any(clean) & ~fusion.near(prepared.taken, stream.per_hours(fusion.MERGE_HOURS))
         warm = np.arange(len(stream.intervals)) >= stream.per_hours(24 * inputs.CONTEXT_DAYS)
         self._ensemble = ensemble.Ensemble.fit(
             prepared.inputs, quiet & warm & (stream.intervals < calibrate_from), self.seed
         )
         self._calibrate(prepared, quiet & (stream.intervals >= calibrate_from))
 
-    def detect(self, readings: pd.DataFrame, since: np.datetime64 | None = None) -> Detection:
+    def detect(
+        self,
+        readings: pd.DataFrame,
+        since: np.datetime64 | None = None,
+        residual_p: pd.Series | None = None,
+    ) -> Detection:
         """Judge readings as recorded; rows before ``since`` are context and not reported.
 
+        ``residual_p`` may add a forecaster's voice: the p-value of each interval's forecast error, by
+        interval start, from quantiles that were calibrated before.
         Scores depend on the ``context_days`` before them only. Raises ModelError when not fitted.
         """
-        return self.judge(self.prepare(Stream.from_readings(readings, self.meter)), since)
+        return self.judge(self.prepare(Stream.from_readings(readings, self.meter)), since, residual_p)
 
     def prepare(self, stream: Stream, earlier: Hours | None = None, with_rules: bool = True) -> Prepared:
         """What the layers look at. With ``earlier`` hours (of a ``Prepared`` before it) the stream itself
@@ -125,10 +121,17 @@ class AnomalyDetector:
         rarities["ensemble"] = np.mean(list(members.values()), axis=0)
         return rarities | members
 
-    def judge(self, prepared: Prepared, since: np.datetime64 | None = None) -> Detection:
-        """Scores and events of what was prepared, from ``since`` on."""
+    def judge(
+        self, prepared: Prepared, since: np.datetime64 | None = None, residual_p: pd.Series | None = None
+    ) -> Detection:
+        """Scores and events of what was prepared, from ``since`` on; arguments as in ``detect``."""
         first = 0 if since is None else int(np.searchsorted(prepared.stream.intervals, since))
-        return self.report(prepared, first, self.listen(prepared, first))
+        rarities = self.listen(prepared, first)
+        if residual_p is not None:
+            intervals = prepared.stream.intervals[first:].astype("datetime64[s]")
+            p = residual_p.reindex(pd.DatetimeIndex(intervals)).to_numpy(np.float64)
+            rarities[RESIDUAL] = -np.log10(np.clip(p, 10.0**-CEILING, 1.0))
+        return self.report(prepared, first, rarities)
 
     def report(self, prepared: Prepared, first: int, rarities: dict[str, Array]) -> Detection:
         """What ``listen`` heard from row ``first`` on, as scores and events."""
@@ -142,7 +145,8 @@ class AnomalyDetector:
         for layer in ("physics", "ensemble"):
             on = [voice.alarms() for voice in voices if voice.layer == layer]
             columns[f"{layer}_alarm"] = np.any(on, axis=0) if on else np.zeros(len(by_rule), bool)
-        columns["score"] = fused_score(rarities, self._thresholds, by_rule)
+        heights = {voice.name: voice.threshold for voice in voices}
+        columns["score"] = fusion.fused_score(rarities, heights, by_rule)
         columns["alarm"] = by_rule | columns["physics_alarm"] | columns["ensemble_alarm"]
         index = pd.DatetimeIndex(
             prepared.stream.intervals[first:].astype("datetime64[s]"), name=INTERVAL_START
@@ -163,7 +167,16 @@ class AnomalyDetector:
             found[monitor.name] = known.to_intervals(rarest, intervals)
         return found
 
+    @property
+    def _residual_threshold(self) -> float:
+        """Calibrated p-values need no year of their own: a share of the budget over a month's intervals."""
+        intervals = fusion.MONTH_DAYS * 1440 / self.meter.working_minutes
+        return float(-np.log10(RESIDUAL_SHARE * self.budget_per_month / intervals))
+
     def _voice(self, name: str, rarity: Array) -> Voice:
+        if name == RESIDUAL:
+            return Voice(name, "ensemble", "behaviour", "unusual", (ACTIVE_POWER,), rarity,
+                         self._residual_threshold, "far from what was forecast")  # fmt: skip
         threshold = self._thresholds[name]
         for monitor in physics.MONITORS:
             if monitor.name == name:
@@ -312,17 +325,3 @@ class AnomalyDetector:
         detector._ensemble = ensemble.Ensemble.from_arrays(arrays, {name: tails[name] for name in MEMBERS})
         detector._learned = {n.split("/")[1]: a for n, a in arrays.items() if n.startswith("learned/")}
         return detector
-
-
-RULE_SCORE = 10.0
-
-
-def fused_score(rarities: dict[str, Array], thresholds: dict[str, float], by_rule: Flags) -> Array:
-    """One score per interval: the rarest voice over its own threshold, RULE_SCORE where a rule is raised."""
-    shares = [rarities[name] / thresholds[name] for name in rarities if name not in MEMBERS]
-    return np.where(by_rule, RULE_SCORE, np.fmin(np.fmax.reduce(shares), RULE_SCORE)).astype(np.float32)
-
-
-def near(flags: Flags, rows: int) -> Flags:
-    """Rows that are flagged or within ``rows`` after or before a flagged one."""
-    return np.convolve(flags.astype(float), np.ones(2 * rows + 1), "same") > 0.5

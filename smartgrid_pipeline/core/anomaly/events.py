@@ -155,7 +155,7 @@ def _event(
 
 
 def _weighty(said: list[Hit], readings: int, others: bool) -> list[Hit]:
-    """Hits of the rules that speak of a real share of the event: a long event may swallow a small defect."""
+    """Hits without small data defects: a long event may swallow one, which then must not name it."""
     total: dict[str, int] = {}
     for hit in said:
         total[hit.rule.name] = total.get(hit.rule.name, 0) + hit.end - hit.start

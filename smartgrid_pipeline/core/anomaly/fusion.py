@@ -129,3 +129,17 @@ def calibrate(
         else:
             low = factor
     return thresholds
+
+
+RULE_SCORE = 10.0
+
+
+def fused_score(rarities: dict[str, Array], thresholds: dict[str, float], by_rule: Flags) -> Array:
+    """One score per interval: the rarest voice over its own threshold, RULE_SCORE where a rule is raised."""
+    shares = [rarities[name] / thresholds[name] for name in thresholds]
+    return np.where(by_rule, RULE_SCORE, np.fmin(np.fmax.reduce(shares), RULE_SCORE)).astype(np.float32)
+
+
+def near(flags: Flags, rows: int) -> Flags:
+    """Rows that are flagged or within ``rows`` after or before a flagged one."""
+    return np.convolve(flags.astype(float), np.ones(2 * rows + 1), "same") > 0.5

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core.anomaly.detector import Detection
+from smartgrid_pipeline.core.anomaly.detection import Detection
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CHANNELS
 
 if TYPE_CHECKING:

@@ -75,7 +75,8 @@ def _constant(values: Array) -> Flags:
     return values == lag(values, 1)
 
 
-def _constant_all(stream: Stream) -> Flags:
+def constant_all(stream: Stream) -> Flags:
+    """Readings equal in every channel to the one before."""
     return _equal_to(stream, 1)
 
 
@@ -86,12 +87,12 @@ def _missing(stream: Stream, _: Limits) -> Flags:
     return missing
 
 
-def _copied_day(stream: Stream, limits: Limits) -> Flags:
+def copied_day(stream: Stream, limits: Limits) -> Flags:
     """Exact repeats of the day before; a fine meter's standstill counts only inside such a repeat."""
     equal = _equal_to(stream, DAY // stream.meter.step_minutes)
     if not stream.has(VOLTAGE):
-        return equal & ~_constant_all(stream)
-    return equal & (run_lengths(_constant_all(stream)) < limits["frozen_readings"] - 1)
+        return equal & ~constant_all(stream)
+    return equal & (run_lengths(constant_all(stream)) < limits["frozen_readings"] - 1)
 
 
 def _copied_reading(stream: Stream, limits: Limits) -> Flags:
@@ -114,7 +115,7 @@ def _near_copy(stream: Stream, _: Limits) -> Flags:
 
 
 def _constant_run(stream: Stream) -> Array:
-    return run_lengths(_constant_all(stream)).astype(float)
+    return run_lengths(constant_all(stream)).astype(float)
 
 
 def _repeated_hour(stream: Stream, limits: Limits) -> Flags:
@@ -123,10 +124,12 @@ def _repeated_hour(stream: Stream, limits: Limits) -> Flags:
 
 
 def _frozen(stream: Stream, _: Limits) -> Flags:
-    return _constant_all(stream)
+    return constant_all(stream)
 
 
-def _stuck(channel: str) -> Callable[[Stream, Limits], Flags]:
+def stuck(channel: str) -> Callable[[Stream, Limits], Flags]:
+    """Flags readings of one channel that equal the one before and are not zero."""
+
     def bad(stream: Stream, _: Limits) -> Flags:
         values = stream.values[channel]
         return _constant(values) & (values != 0)
@@ -140,7 +143,7 @@ def _straight_line(stream: Stream, _: Limits) -> Flags:
     for channel, values in stream.values.items():
         bend = np.abs(values - 2 * lag(values, 1) + lag(values, 2))
         straight &= bend <= 2.1 * RESOLUTION[channel]
-    return straight & (run_lengths(_constant_all(stream)) < 10)
+    return straight & (run_lengths(constant_all(stream)) < 10)
 
 
 def _voltage_band(stream: Stream, limits: Limits) -> Flags:
@@ -178,7 +181,7 @@ def _far_too_little_current(stream: Stream, limits: Limits) -> Flags:
     return stream.excess_kva < 3 * limits["excess_low_kva"]
 
 
-def _power_unlike_current(stream: Stream, limits: Limits) -> Flags:
+def power_unlike_current(stream: Stream, limits: Limits) -> Flags:
     """Current that explains the recorded power badly, whichever way, for many readings on end."""
     high = np.maximum(limits["excess_usual_kva"], 0.01 * stream.apparent_kva)
     return (stream.excess_kva > high) | (stream.excess_kva < limits["excess_low_kva"])
@@ -197,7 +200,7 @@ QUALITY, METER, GRID = "data_quality", "meter", "grid"
 RULES = (
     Rule("gap", QUALITY, "missing", (), _always(1), _missing, "no reading was recorded"),
     Rule("negative", METER, "sign", (), _always(1), _negative, "a reading is negative"),
-    Rule("copied_day", QUALITY, "copied", (), _limit("copied_readings"), _copied_day,
+    Rule("copied_day", QUALITY, "copied", (), _limit("copied_readings"), copied_day,
          "readings repeat those of the day before"),
     Rule("copied_reading", QUALITY, "copied", (VOLTAGE,), _always(1), _copied_reading,
          "a reading repeats the one a day before and does not fit its neighbours"),
@@ -212,7 +215,7 @@ RULES = (
     Rule("freeze", QUALITY, "frozen", (), _limit("frozen_readings"), _frozen,
          "all channels stand still"),
     *(
-        Rule(f"stuck_{channel}", METER, "frozen", (channel,), _limit(f"stuck_{channel}"), _stuck(channel),
+        Rule(f"stuck_{channel}", METER, "frozen", (channel,), _limit(f"stuck_{channel}"), stuck(channel),
              f"{channel} stands still while it never did for so long")
         for channel in ELECTRICAL
     ),
@@ -227,7 +230,7 @@ RULES = (
     Rule("too_much_current", METER, "inconsistent", ELECTRICAL, _always(1), _too_much_current,
          "voltage times current is far more than the recorded power"),
     Rule("power_unlike_current", METER, "inconsistent", ELECTRICAL, _limit("unlike_readings"),
-         _power_unlike_current, "power and current have told different stories for long"),
+         power_unlike_current, "power and current have told different stories for long"),
     Rule("subs_above_total", METER, "sub_meter", ALL_SUBS, _always(2), _subs_above_total,
          "sub-meters add up to more than the total"),
 )  # fmt: skip
@@ -247,68 +250,6 @@ def rank(rule: Rule) -> int:
 def active(stream: Stream) -> tuple[Rule, ...]:
     """The rules this meter's channels allow."""
     return tuple(rule for rule in RULES if stream.has(*rule.channels))
-
-
-def learn_limits(stream: Stream, clean: Flags) -> Limits:
-    """Limits of this meter from its clean readings (``clean`` marks them): extremes with a margin."""
-    values = stream.values
-    step = stream.meter.step_minutes
-    power = values[ACTIVE_POWER][clean]
-    limits = {
-        "highest_power_kw": float(power.max()) * 1.5,
-        "lowest_power_kw": float(power.min()),
-        "zero_readings": 1.0,
-        "frozen_readings": 30.0 / step,
-        "copied_readings": 2.0,
-    }
-    if not stream.has(VOLTAGE):
-        still = _longest(_constant_all(stream) & clean)
-        limits["frozen_readings"] = max(3.0 * still, DAY / step)
-        repeats = _longest(_copied_day(stream, limits) & clean)
-        limits["copied_readings"] = max(1.5 * repeats, 180 / step)
-    for channel in [c for c in ELECTRICAL if c in values]:
-        longest = _longest(_stuck(channel)(stream, limits) & clean)
-        limits[f"stuck_{channel}"] = max(1.4 * longest, 5.0)
-    if stream.has(VOLTAGE):
-        limits |= _voltage_limits(values[VOLTAGE], values[ACTIVE_POWER], clean)
-    if stream.has(*ALL_SUBS):
-        excess = np.sum([values[sub] for sub in ALL_SUBS], axis=0) - values[ACTIVE_POWER]
-        limits["sub_excess_kw"] = max(1.2 * float(np.quantile(excess[clean], 0.99999)), 0.06)
-    if stream.has(*ELECTRICAL):
-        limits |= _excess_limits(stream, clean)
-    return limits
-
-
-def _longest(flags: Flags) -> float:
-    return float(run_lengths(flags).max(initial=0))
-
-
-def _voltage_limits(volt: Array, power: Array, clean: Flags) -> Limits:
-    step = np.abs(volt - lag(volt, 1))[clean & np.concatenate([[False], clean[:-1]])]
-    off = np.abs(volt[1:-1] - (volt[:-2] + volt[2:]) / 2)
-    jump = np.minimum(np.abs(power[1:-1] - power[:-2]), np.abs(power[1:-1] - power[2:]))
-    inner = clean[1:-1]
-    low, high = float(volt[clean].min()), float(volt[clean].max())
-    usual = float(np.median(volt[clean]))  # a few weeks have not seen all that is normal
-    return {
-        "voltage_low_v": min(low - 0.15 * (high - low), 0.92 * usual),
-        "voltage_high_v": max(high + 0.15 * (high - low), 1.07 * usual),
-        "voltage_step_v": 1.3 * float(np.nanmax(step)),
-        "copy_voltage_v": float(np.nanquantile(off[inner], 0.95)),
-        "copy_power_kw": float(np.nanquantile(jump[inner], 0.82)),
-    }
-
-
-def _excess_limits(stream: Stream, clean: Flags) -> Limits:
-    excess = stream.excess_kva
-    low = float(np.quantile(excess[clean], 1e-5))
-    limits = {
-        "excess_low_kva": 1.1 * low,
-        "excess_high_kva": 1.3 * float(excess[clean].max()),
-        "excess_usual_kva": 1.2 * abs(low),
-    }
-    unlike = _power_unlike_current(stream, limits) & clean
-    return limits | {"unlike_readings": max(1.5 * _longest(unlike), 5.0)}
 
 
 def hits(stream: Stream, limits: Limits) -> list[Hit]:

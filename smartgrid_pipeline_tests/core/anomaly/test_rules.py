@@ -2,14 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smartgrid_pipeline.core.anomaly import rules
+from smartgrid_pipeline.core.anomaly import limits, rules
 from smartgrid_pipeline.core.anomaly.stream import Stream
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CHANNELS, CURRENT, VOLTAGE
 from smartgrid_pipeline_tests.conftest import HOUSE, make_readings
 
 READINGS = make_readings(16, start="2010-03-15", seed=4)
 STREAM = Stream.from_readings(READINGS, HOUSE)
-LIMITS = rules.learn_limits(STREAM, np.ones(len(STREAM.times), bool))
+LIMITS = limits.learn_limits(STREAM, np.ones(len(STREAM.times), bool))
 ALL = list(CHANNELS)
 
 

@@ -1,0 +1,61 @@
+"""Whether the promise of few false alarms still holds, and which inputs have moved since it was made."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from smartgrid_pipeline.core.anomaly.stream import Array
+
+REFIT_P = 0.01
+"""A realised alarm rate less likely than this under the promise asks for new thresholds."""
+
+REFIT_SHARE = 1.5
+"""… provided it is also this many times the promise: a tiny excess over years is no reason."""
+
+
+@dataclass(frozen=True)
+class AlarmRate:
+    """Alarms counted over some months against the number promised a month."""
+
+    alarms: int
+    months: float
+    promised_per_month: float
+
+    @property
+    def ratio(self) -> float:
+        """Realised over promised."""
+        return self.alarms / (self.months * self.promised_per_month)
+
+    @property
+    def p_value(self) -> float:
+        """Probability of at least so many alarms if the promise held (Poisson)."""
+        from scipy.stats import poisson
+
+        return float(poisson.sf(self.alarms - 1, self.months * self.promised_per_month))
+
+    @property
+    def refit(self) -> bool:
+        """True when thresholds should be learned anew."""
+        return self.p_value < REFIT_P and self.ratio > REFIT_SHARE
+
+
+def population_stability(reference: Array, current: Array, bins: int = 10) -> float:
+    """Population stability index of one input over the reference's quantile bins; above 0.25 it has moved.
+
+    Missing values are left out; NaN when either side has none left.
+    """
+    reference, current = reference[~np.isnan(reference)], current[~np.isnan(current)]
+    if len(reference) == 0 or len(current) == 0:
+        return float("nan")
+    edges = np.unique(np.quantile(reference, np.linspace(0, 1, bins + 1)[1:-1]))
+    was = np.bincount(np.searchsorted(edges, reference), minlength=len(edges) + 1) / len(reference)
+    now = np.bincount(np.searchsorted(edges, current), minlength=len(edges) + 1) / len(current)
+    was, now = np.maximum(was, 1e-4), np.maximum(now, 1e-4)
+    return float(np.sum((now - was) * np.log(now / was)))
+
+
+def kolmogorov_smirnov(reference: Array, current: Array) -> float:
+    """Largest distance between the two distribution functions, 0 … 1."""
+    from scipy.stats import ks_2samp
+
+    return float(ks_2samp(reference[~np.isnan(reference)], current[~np.isnan(current)]).statistic)
