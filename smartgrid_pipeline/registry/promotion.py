@@ -62,6 +62,14 @@ class Succession:
                     client.set_registered_model_alias(self.model_name, CHALLENGER, str(version))
         return version
 
+    def already(self, run: TrackedRun) -> Promotion | None:
+        """The promotion of this run when it is champion and the alias agrees; nothing is left to do then."""
+        state = self.state()
+        row = state.last
+        if row is None or row.run_id != run.run_id or state.aliases.get(CHAMPION) != row.to_version:
+            return None
+        return Promotion(row, changed=False)
+
     def promote(
         self, run: TrackedRun, report: TrackedRun | None, reason: str, despite_rollback: bool
     ) -> Promotion:

@@ -104,10 +104,7 @@ class Registry:
             parameters=detector.parameters(), metrics=metrics or {}, figures=figures or {},
             tables=tables or {}, data=data,
         )  # fmt: skip
-        about = {
-            **self._about(values.DETECTOR, DETECTOR_NAME, month, fingerprint),
-            **data.to_tags(),
-        }
+        about = {**self._about(values.DETECTOR, DETECTOR_NAME, month, fingerprint), **data.to_tags()}
         model = models.detector_model(DETECTOR_NAME, detector)
         return self._log({**(tags or {}), **about}, contents, model)
 
@@ -219,9 +216,11 @@ class Registry:
         "promotion" of this run and "readings" and "features" of its month and of every month it was trained
         on (as given, and as the run itself recorded) passed, its model loads, and whoever it was compared
         with is still champion. A run that was rolled back needs ``despite_rollback``. Promoting the champion
-        again changes nothing.
+        again changes nothing and asks for nothing.
         """
         run = self._training(run_id)
+        if (already := self._succession.already(run)) is not None:
+            return already
         evidence.demand(run, verdicts, training_months, month)
         self.load(run_id)
         return self._succession.promote(run, self._report_of(run), reason, despite_rollback)

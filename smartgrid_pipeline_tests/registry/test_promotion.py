@@ -97,6 +97,7 @@ def test_promote_again__changes_nothing(candidates: Candidates) -> None:
     registry.promote(run.run_id, evidence_for(run), reason="first")
     again = registry.promote(run.run_id, evidence_for(run), reason="again")
     assert not again.changed and again.row.reason == "first" and len(registry.ledger()) == 1
+    assert not registry.promote(run.run_id, [], reason="compared with itself").changed
 
 
 def test_challenger__has_one_version_and_stops_being_one_when_promoted(candidates: Candidates) -> None:
