@@ -196,9 +196,10 @@ def _vacation(w: Window) -> None:
         usual = idle[0][int(np.argmax(idle[1]))] if len(small) else 0.0
         w.values[sub] = np.where(w.values[sub] > 0.12, usual, w.values[sub])
     base = float(np.nanquantile(w.values[ACTIVE_POWER], 0.1))
-    above = np.maximum(w.values[ACTIVE_POWER] - base, 0.0)
-    active = np.minimum(w.values[ACTIVE_POWER], base + 0.06 * np.log1p(above / 0.06))
-    w.add_load(active - w.values[ACTIVE_POWER])
+    above = w.values[ACTIVE_POWER] - base
+    calm = above[above < 0.15]  # what runs by itself goes on; it fills the minutes of what nobody starts
+    filled = np.where(above < 0.15, above, w.rng.choice(calm, w.n))
+    w.add_load(base + filled - w.values[ACTIVE_POWER])
 
 
 def _party(w: Window) -> None:

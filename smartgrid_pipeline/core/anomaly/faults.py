@@ -73,7 +73,8 @@ def _write(readings: pd.DataFrame, window: Window, event: Event) -> tuple[pd.Dat
     for channel, values in window.values.items():
         before = window.whole[channel][window.at]
         resolution = RESOLUTION[channel]
-        after = np.where(values == before, before, np.round(values / resolution) * resolution)
+        rounded = np.round(values / resolution) * resolution
+        after = np.where(np.abs(rounded - values) < 1e-9, values, rounded)  # copies stay what they copy
         after = np.where(np.isnan(before), np.nan, after)
         differs = ~((after == before) | (np.isnan(after) & np.isnan(before)))
         if differs.any():
