@@ -24,7 +24,7 @@ run: install     ## the main job on the real house: raw minutes to a gated champ
 	$(BIN)/smartgrid run $(if $(MONTH),--month $(MONTH))
 
 test: install    ## the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: install   ## format, lint, types, import contracts, Dagster definitions
 	$(BIN)/ruff format --check .

@@ -113,4 +113,4 @@ def _mixture(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
 
 def tags(context: dg.AssetExecutionContext) -> dict[str, str]:
     """What ties a tracking run to its Dagster run."""
-    return {"dagster.run_id": context.run_id, "dagster.asset": context.asset_key.to_user_string()}
+    return {"dagster.run_id": context.run.run_id, "dagster.asset": context.asset_key.to_user_string()}
