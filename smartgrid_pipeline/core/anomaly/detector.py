@@ -55,7 +55,7 @@ class AnomalyDetector:
         self.seed = seed
         self.price_per_kwh = price_per_kwh
         self._meter: Meter | None = None
-        self._calibration: dict[str, Array] = {}
+        self._heard: dict[str, fusion.Heard] = {}
 
     def fit(self, readings: pd.DataFrame, meter: Meter, calibrate_from: np.datetime64) -> None:
         """Learn members on clean rows before ``calibrate_from``, tails and thresholds on those after it.
@@ -83,7 +83,7 @@ class AnomalyDetector:
         self._ensemble = ensemble.Ensemble.fit(
             prepared.inputs, quiet & warm & (stream.intervals < calibrate_from), self.seed
         )
-        self._calibrate(prepared, quiet & (stream.intervals >= calibrate_from))
+        self._calibrate(prepared, quiet, quiet & (stream.intervals >= calibrate_from))
 
     def detect(
         self,
@@ -185,53 +185,62 @@ class AnomalyDetector:
         return Voice(name, "ensemble", "behaviour", "unusual", (), rarity, threshold,
                      "unlike anything this meter usually records")  # fmt: skip
 
-    def _calibrate(self, prepared: Prepared, quiet: Flags) -> None:
-        """Tails and thresholds on quiet rows of the later period; frozen from then on."""
-        days = quiet.sum() / prepared.stream.per_hours(24)
+    def _calibrate(self, prepared: Prepared, quiet: Flags, later: Flags) -> None:
+        """Tails and thresholds on quiet rows, frozen from then on.
+
+        Members are heard only on the later rows, which they were not trained on; physics learn no shape of
+        normal, so that all quiet rows with a full reference are a calibration to them.
+        """
+        per_day = prepared.stream.per_hours(24)
+        days = later.sum() / per_day
         if days < 14:
             raise DataError(
                 f"Too little to calibrate on: found {days:.1f} clean days, at least 14 are needed; "
                 "choose an earlier calibrate_from or give more readings."
             )
-        self._ensemble.calibrate(prepared.inputs, quiet)
-        known = prepared.hours
+        self._ensemble.calibrate(prepared.inputs, later)
+        known, intervals = prepared.hours, prepared.stream.intervals
+        settled = quiet & (later | (np.arange(len(quiet)) >= CONTEXT_DAYS * per_day))
         self._tails = {}
         for monitor in physics.active(self.meter.channels):
             for name, values in monitor.statistics(known).items():
-                on_intervals = known.to_intervals(values, prepared.stream.intervals)
-                self._tails[f"{monitor.name}/{name}"] = Tail.fit(on_intervals[quiet])
-        rarities = self._physics(known, prepared.stream.intervals)
+                self._tails[f"{monitor.name}/{name}"] = Tail.fit(
+                    known.to_intervals(values, intervals)[settled]
+                )
         members = self._ensemble.rarities(prepared.inputs)
-        rarities["ensemble"] = np.mean(list(members.values()), axis=0)
-        later = np.flatnonzero(quiet)
-        self._calibration = {
-            name: np.where(quiet, rarity, np.nan)[later[0] : later[-1] + 1]
-            for name, rarity in (rarities | members).items()
-        }
+        members["ensemble"] = np.mean(list(members.values()), axis=0)
+        rows = slice(int(np.flatnonzero(later)[0]), int(np.flatnonzero(later)[-1]) + 1)
         self._calibration_months = days / fusion.MONTH_DAYS
+        self._heard = {}
+        for heard, voices in ((later, members), (settled, self._physics(known, intervals))):
+            months = heard.sum() / per_day / fusion.MONTH_DAYS
+            for name, rarity in voices.items():
+                heights = fusion.peaks(np.where(heard, rarity, np.nan), self._gap_rows)
+                self._heard[name] = fusion.Heard(heights, months, np.where(later, rarity, np.nan)[rows])
         self.set_budget(self.budget_per_month)
+
+    @property
+    def _gap_rows(self) -> int:
+        return 60 * fusion.MERGE_HOURS // self.meter.working_minutes
 
     def alone(self, name: str, budget_per_month: float) -> float:
         """The threshold at which one voice or member alone would spend a budget; only right after ``fit``."""
-        if not self._calibration:
+        if not self._heard:
             raise ModelError("A loaded detector keeps its thresholds: fit again to ask for others.")
-        gap = 60 * fusion.MERGE_HOURS // self.meter.working_minutes
-        heights = fusion.peaks(self._calibration[name], gap)
-        return fusion.threshold_for(heights, budget_per_month * self._calibration_months)
+        heard = self._heard[name]
+        return fusion.threshold_for(heard.heights, budget_per_month * heard.months)
 
     def set_budget(self, budget_per_month: float) -> None:
         """Set thresholds for another budget; possible right after ``fit``, not on a loaded detector."""
-        if not self._calibration:
+        if not self._heard:
             raise ModelError("A loaded detector keeps its thresholds: fit again to give it another budget.")
         self.budget_per_month = budget_per_month
-        wanted = budget_per_month * self._calibration_months
-        gap = 60 * fusion.MERGE_HOURS // self.meter.working_minutes
-        voices = {k: v for k, v in self._calibration.items() if k not in MEMBERS}
+        voices = {name: heard for name, heard in self._heard.items() if name not in MEMBERS}
         shares = {name: SHARES.get(name, SMALL_SHARE) for name in voices}
-        self._thresholds = fusion.calibrate(voices, shares, wanted, gap)
-        for name in MEMBERS:
-            heights = fusion.peaks(self._calibration[name], gap)
-            self._thresholds[name] = fusion.threshold_for(heights, wanted)
+        self._thresholds = fusion.calibrate(
+            voices, shares, budget_per_month, self._calibration_months, self._gap_rows
+        )
+        self._thresholds |= {name: self.alone(name, budget_per_month) for name in MEMBERS}
 
     @property
     def meter(self) -> Meter:

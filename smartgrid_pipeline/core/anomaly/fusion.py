@@ -106,25 +106,40 @@ def months(rows: int, rows_per_day: int) -> float:
     return rows / rows_per_day / MONTH_DAYS
 
 
-def calibrate(
-    rarities: dict[str, Array], shares: dict[str, float], wanted: float, gap_rows: int
-) -> dict[str, float]:
-    """Thresholds of all voices that together spend ``wanted`` merged events on the calibration rows.
+@dataclass(frozen=True)
+class Heard:
+    """What a voice said of healthy readings: its peaks, over how many months, and its later rarities."""
 
-    Each voice gets its share; because events of several voices merge, all are scaled by one factor until the
-    union meets the wanted number as closely as whole events allow.
+    heights: Array
+    months: float
+    later: Array
+
+
+def calibrate(
+    heard: dict[str, Heard],
+    shares: dict[str, float],
+    budget_per_month: float,
+    later_months: float,
+    gap_rows: int,
+) -> dict[str, float]:
+    """Thresholds of all voices that together spend a budget on the later calibration period.
+
+    Each voice gets its share, over the months it was heard; because events of several voices merge, all are
+    scaled by one factor until the union meets the wanted number as closely as whole events allow.
     """
-    heights = {name: peaks(rarity, gap_rows) for name, rarity in rarities.items()}
-    whole = sum(shares[name] for name in rarities)
+    whole = sum(shares[name] for name in heard)
     thresholds: dict[str, float] = {}
     low, high = 0.1, 10.0
     for _ in range(14):
         factor = (low * high) ** 0.5
         thresholds = {
-            name: threshold_for(heights[name], factor * shares[name] / whole * wanted) for name in rarities
+            name: threshold_for(
+                voice.heights, factor * shares[name] / whole * budget_per_month * voice.months
+            )
+            for name, voice in heard.items()
         }
-        union: Flags = np.any([hysteresis(rarities[name], thresholds[name]) for name in rarities], axis=0)
-        if count(union, gap_rows) > wanted:
+        union: Flags = np.any([hysteresis(heard[name].later, thresholds[name]) for name in heard], axis=0)
+        if count(union, gap_rows) > budget_per_month * later_months:
             high = factor
         else:
             low = factor

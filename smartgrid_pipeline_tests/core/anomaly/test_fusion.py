@@ -32,7 +32,8 @@ def test_threshold__spends_the_events_it_was_given() -> None:
 def test_calibrate__the_union_of_voices_keeps_the_budget() -> None:
     rng = np.random.default_rng(1)
     rarities = {name: rng.exponential(1.0, 50_000) for name in "abc"}
-    heights = fusion.calibrate(rarities, {"a": 0.8, "b": 0.15, "c": 0.05}, 12, 72)
+    heard = {n: fusion.Heard(fusion.peaks(r, 72), 12.0, r) for n, r in rarities.items()}
+    heights = fusion.calibrate(heard, {"a": 0.8, "b": 0.15, "c": 0.05}, 1.0, 12.0, 72)
     union = np.any([fusion.hysteresis(rarities[name], heights[name]) for name in rarities], axis=0)
     assert 8 <= fusion.count(union, 72) <= 14
     assert heights["a"] < heights["b"] < heights["c"]
