@@ -138,7 +138,7 @@ class _Forest(FamilyForecaster):
     ) -> FamilyModel:
         grove, base = self.groves[family.name], Base.of(family, meter, learn)
         target = learn.observed_kw - base(learn.inputs)
-        columns = self._columns(grove, learn, target, seed)
+        columns = self._columns(grove, base, learn, seed)
         forest = self.kind(
             n_estimators=min(grove.trees, self.budget.max_trees or grove.trees),
             max_features=grove.share_of_columns,
@@ -154,9 +154,9 @@ class _Forest(FamilyForecaster):
         known = _out_of_bag(forest, model, learn), (model.mean(later.inputs), later)
         return replace(model, errors=_errors(known, ERROR_LEVELS[family.name]))
 
-    def _columns(self, grove: Grove, learn: Sample, target: Floats, seed: int) -> Columns:
+    def _columns(self, grove: Grove, base: Base, learn: Sample, seed: int) -> Columns:
         """The columns that reduce most variance in a small forest."""
-        some = slice(None, None, -(-len(target) // PILOT_ROWS))
+        part = learn.thinned(PILOT_ROWS)
         pilot = ExtraTreesRegressor(
             min(PILOT_TREES, self.budget.max_trees or PILOT_TREES),
             max_features=0.3,
@@ -164,7 +164,7 @@ class _Forest(FamilyForecaster):
             random_state=seed,
             n_jobs=self.budget.threads,
         )
-        pilot.fit(learn.inputs[some], target[some], sample_weight=learn.weights[some])
+        pilot.fit(part.inputs, part.observed_kw - base(part.inputs), sample_weight=part.weights)
         return np.argsort(-pilot.feature_importances_, kind="stable")[: grove.columns]
 
     @classmethod
@@ -175,7 +175,7 @@ class _Forest(FamilyForecaster):
 def _out_of_bag(forest: Any, model: ForestFamily, learn: Sample) -> tuple[Floats, Sample]:
     """Part of the sample, and its mean over the trees that did not grow from a row (NaN where all did)."""
     some = np.arange(0, len(learn.observed_kw), -(-len(learn.observed_kw) // OUT_OF_BAG_ROWS))
-    part = Sample(learn.inputs[some], learn.observed_kw[some], learn.weights[some], learn.groups[some])
+    part = learn.at(some)
     values = model.trees.values(part.inputs[:, model.columns])
     for k, rows in enumerate(forest.estimators_samples_):
         values[np.isin(some, rows), k] = np.nan

@@ -1,12 +1,11 @@
 """The strong reference: LightGBM on the same minutes as the experts, a mean and nine quantiles per family."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import lightgbm
 import numpy as np
 
-from smartgrid_pipeline.core.models.calibration import ConformalShift
 from smartgrid_pipeline.core.models.forecaster import Floats
 from smartgrid_pipeline.core.models.regressions import Base, Columns, FamilyForecaster, FamilyModel
 from smartgrid_pipeline.core.models.samples import Family, Rows, Sample
@@ -31,35 +30,40 @@ class Plan:
     quantile_rows: int = 80_000
     quantile_trees: int = 120
 
-    def mean_settings(self) -> dict[str, Any]:
-        """How the mean is boosted."""
+    def mean_settings(self, part: Sample) -> dict[str, Any]:
+        """How the mean is boosted from a sample."""
         return {"objective": "regression", "num_leaves": self.leaves, "learning_rate": self.rate,
-                "min_data_in_leaf": self.smallest_leaf,
-                "feature_fraction": self.share_of_columns}  # fmt: skip
+                **self._guards(part, self.smallest_leaf)}  # fmt: skip
 
-    def spread_settings(self) -> dict[str, Any]:
-        """How each quantile is boosted: fewer leaves, larger ones."""
+    def spread_settings(self, part: Sample) -> dict[str, Any]:
+        """How each quantile is boosted from a sample: fewer leaves, larger ones."""
         return {"objective": "quantile", "num_leaves": min(self.leaves, 15), "learning_rate": 0.1,
-                "min_data_in_leaf": 2 * self.smallest_leaf,
-                "feature_fraction": self.share_of_columns}  # fmt: skip
+                **self._guards(part, 2 * self.smallest_leaf)}  # fmt: skip
+
+    def _guards(self, part: Sample, smallest_leaf: int) -> dict[str, Any]:
+        smallest = min(smallest_leaf, max(5, len(part.observed_kw) // 20))
+        return {"min_data_in_leaf": smallest, "feature_fraction": self.share_of_columns}
 
 
 PLANS = {
     "next_5min": Plan(220_000, 5, 400, 31, 0.06, 80, 40),
     "within_hour": Plan(120_000, 5, 150, 31, 0.08, 60, 100),
-    "next_hour": Plan(220_000, 5, 300, 31, 0.06, 80, 40),
-    "day_15min": Plan(200_000, 60, 150, 15, 0.05, 70, 400, 0.2),
-    "day_1h": Plan(120_000, 60, 150, 15, 0.05, 70, 300, 0.2),
+    "next_hour": Plan(220_000, 5, 350, 31, 0.06, 100, 40),
+    "day_15min": Plan(220_000, 60, 150, 15, 0.05, 70, 400),
+    "day_1h": Plan(140_000, 60, 170, 15, 0.05, 70, 300),
     "next_day": Plan(20_000, 60, 200, 5, 0.05, 70, 300, 0.3),
-    "next_week": Plan(20_000, 60, 100, 5, 0.05, 70, 300, 0.3),
+    "next_week": Plan(20_000, 60, 100, 3, 0.05, 70, 300, 0.3),
 }
 
 PILOT_ROWS, PILOT_TREES = 40_000, 60
 """A short first model finds the columns worth splitting on."""
 
 QUANTILE_COLUMNS = 30
-PATIENCE = 30
 BINS = 63
+CURVE_STEP = 10
+
+ENOUGH_DAYS = 365
+"""With fewer days to learn from, fewer trees are grown."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,6 @@ class BoostedFamily:
     columns: Columns
     base: Base
     boosters: tuple[Booster, ...]
-    shift: ConformalShift
 
     def raw(self, inputs: Floats) -> tuple[Floats, Floats]:
         """Mean (rows,) and quantiles (rows, 9) before calibration."""
@@ -82,9 +85,8 @@ class BoostedFamily:
         return booster.predict(inputs[:, kept], num_threads=1).astype(np.float32)
 
     def predict(self, inputs: Floats, groups: Rows) -> tuple[Floats, Floats]:
-        """Mean and calibrated quantiles."""
-        mean, quantiles = self.raw(inputs)
-        return mean, self.shift.apply(quantiles, groups)
+        """Mean and quantiles."""
+        return self.raw(inputs)
 
     def to_arrays(self, prefix: str) -> Arrays:
         """Plain arrays for an npz file; each booster is its own text."""
@@ -92,8 +94,7 @@ class BoostedFamily:
             f"{prefix}.booster_{k}": np.frombuffer(booster.model_to_string().encode(), np.uint8)
             for k, booster in enumerate(self.boosters)
         }
-        shift = self.shift.to_arrays(f"{prefix}.")
-        return {f"{prefix}.columns": self.columns, **self.base.to_arrays(prefix), **shift, **texts}
+        return {f"{prefix}.columns": self.columns, **self.base.to_arrays(prefix), **texts}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, prefix: str) -> Self:
@@ -102,8 +103,7 @@ class BoostedFamily:
             lightgbm.Booster(model_str=arrays[f"{prefix}.booster_{k}"].tobytes().decode())
             for k in range(1 + len(QUANTILES))
         )
-        shift = ConformalShift.from_arrays(arrays, f"{prefix}.")
-        return cls(arrays[f"{prefix}.columns"], Base.from_arrays(arrays, prefix), boosters, shift)
+        return cls(arrays[f"{prefix}.columns"], Base.from_arrays(arrays, prefix), boosters)
 
 
 class LightGBM(FamilyForecaster):
@@ -121,20 +121,16 @@ class LightGBM(FamilyForecaster):
         self, family: Family, meter: Meter, learn: Sample, later: Sample, seed: int
     ) -> FamilyModel:
         plan, base = PLANS[family.name], Base.of(family, meter, learn)
-        target = learn.observed_kw - base(learn.inputs)
-        rank = self._rank_columns(plan, learn, target, seed)
-        boosters = [self._mean(family, plan, base, learn, later, rank[: plan.columns], seed)]
+        rank = self._rank_columns(plan, base, learn, seed)
+        columns = rank[: plan.columns]
+        mean = self._mean(family, plan, base, learn, later, columns, seed)
         few = rank[:QUANTILE_COLUMNS]
-        some = slice(None, None, -(-len(target) // plan.quantile_rows))
-        data = lightgbm.Dataset(
-            learn.inputs[some][:, few], target[some], weight=learn.weights[some], params=self._settings(seed)
-        )
-        for level in QUANTILES:
-            settings = self._settings(seed) | plan.spread_settings() | {"alpha": level}
-            boosters.append(lightgbm.train(settings, data, self._trees(plan.quantile_trees)))
-        model = BoostedFamily(rank[: plan.columns], base, tuple(boosters), ConformalShift.none())
-        shift = ConformalShift.fit(model.raw(later.inputs)[1], later.observed_kw, later.groups)
-        return replace(model, shift=shift)
+        part = learn.thinned(plan.quantile_rows)
+        data = _dataset(part, base, few, self._settings(seed))
+        settings = self._settings(seed) | plan.spread_settings(part)
+        count = self._trees(plan.quantile_trees, learn)
+        spread = (lightgbm.train(settings | {"alpha": level}, data, count) for level in QUANTILES)
+        return BoostedFamily(columns, base, (mean, *spread))
 
     def _mean(
         self,
@@ -146,35 +142,37 @@ class LightGBM(FamilyForecaster):
         columns: Columns,
         seed: int,
     ) -> Booster:
-        """The mean, stopped where the later block no longer improves."""
-        settings = self._settings(seed) | plan.mean_settings()
-        data, check = (
-            lightgbm.Dataset(part.inputs[:, columns], part.observed_kw - base(part.inputs),
-                             weight=part.weights, params=settings)
-            for part in (learn, later)
-        )  # fmt: skip
-        if not len(later.observed_kw):
-            return lightgbm.train(settings, data, self._trees(plan.trees))
+        """The mean. Two months of one season do not tell when to stop, so the later block only looks on."""
+        settings = self._settings(seed) | plan.mean_settings(learn)
+        data = _dataset(learn, base, columns, settings)
         losses: dict[str, dict[str, list[float]]] = {}
+        watched = {"learn": data}
+        if len(later.observed_kw):
+            watched["later"] = _dataset(later, base, columns, settings).set_reference(data)
         booster = lightgbm.train(
-            settings, data, self._trees(plan.trees), valid_sets=[check.set_reference(data)],
-            valid_names=["later"],
-            callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False), lightgbm.record_evaluation(losses)],
+            settings, data, self._trees(plan.trees, learn), list(watched.values()), list(watched),
+            callbacks=[lightgbm.record_evaluation(losses)],
         )  # fmt: skip
-        self._curves += [{"step": step + 1, "family": family.name, "training": None, "validation": loss}
-                         for step, loss in enumerate(losses["later"]["l2"])]  # fmt: skip
+        training, validation = (losses.get(name, {}).get("l2", []) for name in ("learn", "later"))
+        self._curves += [
+            {"step": k + 1, "family": family.name, "training": training[k],
+             "validation": validation[k] if validation else None}
+            for k in range(0, len(training), CURVE_STEP)
+        ]  # fmt: skip
         return booster
 
-    def _rank_columns(self, plan: Plan, learn: Sample, target: Floats, seed: int) -> Columns:
+    def _rank_columns(self, plan: Plan, base: Base, learn: Sample, seed: int) -> Columns:
         """Columns by the gain of a short first model, best first."""
-        some = slice(None, None, -(-len(target) // PILOT_ROWS))
-        settings = self._settings(seed) | plan.mean_settings() | {"learning_rate": 0.1}
-        data = lightgbm.Dataset(learn.inputs[some], target[some], weight=learn.weights[some], params=settings)
-        pilot = lightgbm.train(settings, data, self._trees(PILOT_TREES))
+        part = learn.thinned(PILOT_ROWS)
+        settings = self._settings(seed) | plan.mean_settings(part) | {"learning_rate": 0.1}
+        data = _dataset(part, base, np.arange(learn.inputs.shape[1]), settings)
+        pilot = lightgbm.train(settings, data, self._trees(PILOT_TREES, learn))
         return np.argsort(-pilot.feature_importance("gain"), kind="stable")
 
-    def _trees(self, count: int) -> int:
-        return min(count, self.budget.max_trees or count)
+    def _trees(self, count: int, learn: Sample) -> int:
+        """A short history affords fewer trees."""
+        afforded = round(count * np.clip(learn.days / ENOUGH_DAYS, 0.2, 1))
+        return min(afforded, self.budget.max_trees or afforded)
 
     def _settings(self, seed: int) -> dict[str, Any]:
         """What all boosters share; no setting depends on clock or machine."""
@@ -183,3 +181,10 @@ class LightGBM(FamilyForecaster):
             "max_bin": BINS, "bin_construct_sample_cnt": 50_000, "bagging_fraction": 0.5, "bagging_freq": 1,
             "verbose": -1,
         }  # fmt: skip
+
+
+def _dataset(part: Sample, base: Base, columns: Columns, settings: dict[str, Any]) -> Any:
+    """A LightGBM data set of some columns, its target what the base leaves over."""
+    target = part.observed_kw - base(part.inputs)
+    inputs = np.ascontiguousarray(part.inputs[:, columns])
+    return lightgbm.Dataset(inputs, target, weight=part.weights, params=settings)

@@ -50,12 +50,23 @@ class Family:
 
 @dataclass(frozen=True)
 class Sample:
-    """Pairs to learn from or to be judged on: inputs (n, columns); the others (n,)."""
+    """Pairs to learn from, out of a block of ``days``: inputs (n, columns); the others (n,)."""
 
     inputs: Floats
     observed_kw: Floats
     weights: Floats
     groups: Rows
+    days: float
+
+    def thinned(self, rows: int) -> "Sample":
+        """Every k-th pair, so that at most ``rows`` are left."""
+        return self.at(np.arange(0, len(self.observed_kw), max(1, -(-len(self.observed_kw) // rows))))
+
+    def at(self, rows: Rows) -> "Sample":
+        """Some of the pairs."""
+        return Sample(
+            self.inputs[rows], self.observed_kw[rows], self.weights[rows], self.groups[rows], self.days
+        )
 
 
 def _family_name(lead: LeadInterval) -> str:
@@ -101,12 +112,8 @@ def draw(
 ) -> Sample:
     """At most ``count`` observed pairs with targets in (start, end], origins ``every`` minutes apart."""
     every = max(every, history.meter.working_minutes)
-    origins = history.origins(start, end, every)
-    pairs = len(origins) * len(family.leads)
-    rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.choice(pairs, min(count, pairs), replace=False)) if pairs else np.arange(0)
-    origins, lead_at = origins[chosen // len(family.leads)], chosen % len(family.leads)
-    observed = np.full(len(chosen), np.nan, np.float32)
+    origins, lead_at = _choose(family, history.origins(start, end, every), count, seed)
+    observed = np.full(len(origins), np.nan, np.float32)
     rows = history.rows(origins)
     for at, lead in enumerate(family.leads):
         mine = (lead_at == at) & (origins + np.timedelta64(lead.end_minutes, "m") <= end)
@@ -119,7 +126,25 @@ def draw(
         observed[seen],
         _weights(family, origins),
         family.groups(origins, lead_at),
+        float((end - start) / np.timedelta64(1, "D")),
     )
+
+
+def _choose(family: Family, origins: Times, count: int, seed: int) -> tuple[Times, Rows]:
+    """Random pairs in order of time; for a far family those of midnight come first, up to half of them."""
+    rng = np.random.default_rng(seed)
+    leads = len(family.leads)
+    pairs = np.arange(len(origins) * leads)
+    wanted = _is_midnight(origins[pairs // leads]) & (not family.is_near)
+    first = rng.permutation(pairs[wanted])[: count // 2]
+    others = np.setdiff1d(pairs, first, assume_unique=True)
+    rest = rng.choice(others, min(count - len(first), len(others)), replace=False)
+    chosen = np.sort(np.concatenate([first, rest]))
+    return origins[chosen // leads], chosen % leads
+
+
+def _is_midnight(origins: Times) -> npt.NDArray[np.bool_]:
+    return origins == origins.astype("datetime64[D]")
 
 
 def warm_start(start: np.datetime64, end: np.datetime64) -> np.datetime64:
@@ -130,7 +155,7 @@ def warm_start(start: np.datetime64, end: np.datetime64) -> np.datetime64:
 def _weights(family: Family, origins: Times) -> Floats:
     """1 on average; the midnight origins of a far family share MIDNIGHT_SHARE among them."""
     weights = np.ones(len(origins), np.float32)
-    midnight = origins == origins.astype("datetime64[D]")
+    midnight = _is_midnight(origins)
     share = midnight.mean() if len(origins) else 0.0
     if not family.is_near and 0 < share < MIDNIGHT_SHARE:
         weights[midnight] = MIDNIGHT_SHARE / share
