@@ -44,7 +44,7 @@ def _fit(history: History, budget: Budget = SMALL) -> Fitted:
 
 @pytest.fixture(scope="module")
 def small_house() -> History:
-    return make_history(28)
+    return make_history(24)
 
 
 @pytest.fixture(scope="module")
