@@ -95,10 +95,10 @@ def run(
 @reads_source
 def report(settings: "Settings", month: Month = None, as_json: AsJson = False) -> None:
     """The result table of a month that was run, and where its report is."""
-    from smartgrid_pipeline.console import results
+    from smartgrid_pipeline.console import results, tables
 
     document = results.report(settings, month)
-    _answer(document, as_json, lambda: results.print_report(document, out))
+    _answer(document, as_json, lambda: tables.print_report(document, out))
 
 
 @app.command()
@@ -109,10 +109,10 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """The verdict that the pipeline would give on a file, month by month; exit code 1 when one fails."""
-    from smartgrid_pipeline.console import results
+    from smartgrid_pipeline.console import results, tables
 
     document = results.validate(settings.model_copy(update={"source": file}))
-    _answer(document, as_json, lambda: results.print_verdicts(document, out))
+    _answer(document, as_json, lambda: tables.print_verdicts(document, out))
     if not document["passed"]:
         raise typer.Exit(1)
 
@@ -125,20 +125,37 @@ def forecast(
     as_json: AsJson = False,
 ) -> None:
     """Forecast from the newest reading with the champion: every lead interval, mean and quantiles in kW."""
-    from smartgrid_pipeline.console import results
+    from smartgrid_pipeline.console import results, tables
 
     document = results.forecast(settings, file)
-    _answer(document, as_json, lambda: results.print_forecast(document, out))
+    _answer(document, as_json, lambda: tables.print_forecast(document, out))
+
+
+@app.command()
+@reads_source
+def anomalies(
+    settings: "Settings",
+    file: Annotated[
+        str | None, typer.Option(help="Readings of such a meter, instead of the meter's.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="Only events raised from this civil time on.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Events found by the newest detector: when, of what class, which channels, how grave, and why."""
+    from smartgrid_pipeline.console import results, tables
+
+    document = results.anomalies(settings, file, since)
+    _answer(document, as_json, lambda: tables.print_anomalies(document, out))
 
 
 @app.command()
 @reads_source
 def champion(settings: "Settings", as_json: AsJson = False) -> None:
     """Who is champion, since when and why, and who was before."""
-    from smartgrid_pipeline.console import results
+    from smartgrid_pipeline.console import results, tables
 
     document = results.champion(settings)
-    _answer(document, as_json, lambda: results.print_champion(document, out))
+    _answer(document, as_json, lambda: tables.print_champion(document, out))
 
 
 @app.command()
@@ -167,10 +184,10 @@ def rollback(settings: "Settings", reason: Reason = "asked for on the command li
 @reads_source
 def defects(settings: "Settings", as_json: AsJson = False) -> None:
     """What is wrong with the readings, found in the readings alone."""
-    from smartgrid_pipeline.console import results
+    from smartgrid_pipeline.console import results, tables
 
     document = results.defects(settings)
-    _answer(document, as_json, lambda: results.print_defects(document, out))
+    _answer(document, as_json, lambda: tables.print_defects(document, out))
 
 
 @app.command()

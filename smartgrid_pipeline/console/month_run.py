@@ -16,7 +16,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from smartgrid_pipeline.console import results
+from smartgrid_pipeline.console import results, tables
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -51,9 +51,9 @@ def run(settings: "Settings", month: str | None, force: bool, err: Console, out:
             _run_changed(settings, workbench, instance, month, err)
             _keep_state(workbench, month, state)
     document = results.report(settings, month)
-    results.print_report(document, out)
+    tables.print_report(document, out)
     err.print(f"[green]done[/] in {time.monotonic() - begun:.0f} s")
-    results.print_where_to_look(settings, document, out)
+    tables.print_where_to_look(settings, document, out)
 
 
 def _run_changed(

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 
-from smartgrid_pipeline.core.schema import CARDS, MODEL_NAMES, DataError, RegistryError, Verdict
+from smartgrid_pipeline.core.schema import DataError, RegistryError
 
 if TYPE_CHECKING:
     from smartgrid_pipeline.orchestration.resources import Workbench
     from smartgrid_pipeline.settings import Settings
+    from smartgrid_pipeline.sources import Readings
 
 Document = dict[str, Any]
 
@@ -38,54 +36,6 @@ def report(settings: "Settings", month: str | None) -> Document:
     }
 
 
-def print_report(document: Document, out: Console) -> None:
-    """Ranking per card, best model first, and the decision."""
-    out.print(
-        "RMSE, MAE and CRPS in kW; covers: share inside the 80 % interval; best CRPS first", style="dim"
-    )
-    titles = {card.name: card.title for card in CARDS}
-    for card, content in document["cards"].items():
-        title = f"{card}: {titles[card]} ({content['n_scored']} intervals scored)"
-        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
-        table.add_column("model", no_wrap=True)
-        for head in ("RMSE", "MAE", "MAPE %", "WAPE %", "CRPS", "covers", "R²"):
-            table.add_column(head, justify="right", no_wrap=True)
-        scored = {name: row for name, row in content["models"].items() if row["crps_kw"] is not None}
-        for place, (name, row) in enumerate(sorted(scored.items(), key=lambda item: item[1]["crps_kw"])):
-            mark = "[bold]" if place == 0 else ("" if name in MODEL_NAMES else "[dim]")
-            formats = {"rmse_kw": ".3f", "mae_kw": ".3f", "mape_percent": ".1f", "wape_percent": ".1f",
-                       "crps_kw": ".4f", "coverage_80": ".1%", "r2": ".3f"}  # fmt: skip
-            table.add_row(f"{mark}{name}", *(_cell(row[key], spec) for key, spec in formats.items()))
-        out.print(table)
-    verdict = Verdict.from_dict(document["verdict"])
-    said = "passed the gate" if verdict.passed else "did not pass the gate"
-    out.print(f"challenger [bold]{document['challenger']}[/] {said}", highlight=False)
-    for finding in verdict.failures:
-        out.print(f"  ✗ {finding.rule}: found {finding.found}, demanded {finding.demanded}", markup=False)
-    champion_now = document["champion"]
-    if champion_now:
-        out.print(
-            f"champion   [bold green]{champion_now['model']}[/] trained for {champion_now['month']}, "
-            f"version {champion_now['version']}, MLflow run {champion_now['run_id']}",
-            highlight=False,
-        )
-    else:
-        out.print("champion   none yet")
-
-
-def _cell(value: float | None, spec: str) -> str:
-    return "–" if value is None else format(value, spec)
-
-
-def print_where_to_look(settings: "Settings", document: Document, out: Console) -> None:
-    """Paths and commands for what was made."""
-    extra = "" if settings.source == "uci" else f" --source {settings.source}"
-    extra += f" --meter {settings.meter}" if settings.meter else ""
-    out.print(f"report     {document['report']}", highlight=False, soft_wrap=True)
-    out.print(f"UIs        smartgrid ui{extra}   (Dagster on :3000, MLflow on :5000)", highlight=False)
-    out.print(f"numbers    smartgrid report --month {document['month']} --json{extra}", highlight=False)
-
-
 def validate(settings: "Settings") -> Document:
     """The verdict of every month of a source, as the pipeline would give it. Raises SourceError."""
     from smartgrid_pipeline.orchestration import intake
@@ -102,16 +52,6 @@ def validate(settings: "Settings") -> Document:
         "passed": all(verdict.passed for verdict in verdicts),
         "months": {verdict.subject: verdict.to_dict() for verdict in verdicts},
     }
-
-
-def print_verdicts(document: Document, out: Console) -> None:
-    """One line a month, and what failed."""
-    for note in document["notes"]:
-        out.print(f"note: {note}", highlight=False)
-    for data in document["months"].values():
-        verdict = Verdict.from_dict(data)
-        out.print(f"[{'green' if verdict.passed else 'red'}]{'✓' if verdict.passed else '✗'}[/] ", end="")
-        out.print(verdict.summary(), markup=False, highlight=False)
 
 
 def defects(settings: "Settings") -> Document:
@@ -144,21 +84,6 @@ def defects(settings: "Settings") -> Document:
     }
 
 
-def print_defects(document: Document, out: Console) -> None:
-    """Counts by kind, then the longest defects."""
-    table = Table(title=f"defects of {document['meter']}", title_justify="left")
-    for head in ("kind", "intervals", "minutes"):
-        table.add_column(head, justify="left" if head == "kind" else "right")
-    for kind, count in document["counts"].items():
-        table.add_row(kind, str(count["intervals"]), str(count["minutes"]))
-    out.print(table)
-    longest = sorted(document["defects"], key=lambda row: -row["minutes"])[:12]
-    for row in longest:
-        out.print(f"{row['kind']:<12}{row['start']} … {row['end']}  {row['minutes']} min", highlight=False)
-    if len(document["defects"]) > len(longest):
-        out.print(f"… {len(document['defects']) - len(longest)} shorter ones; all of them with --json")
-
-
 def champion(settings: "Settings") -> Document:
     """The champion and the ledger of its predecessors."""
     registry = _workbench(settings).registry
@@ -179,28 +104,6 @@ def champion_dict(now: Any) -> Document:
         "run_id": now.run_id,
         "since": now.since.isoformat(),
     }
-
-
-def print_champion(document: Document, out: Console) -> None:
-    """Who it is, and the ledger."""
-    now = document["champion"]
-    if now is None:
-        out.print("No champion yet: `smartgrid run` trains candidates and puts one through the gate.")
-        return
-    out.print(
-        f"[bold green]{now['model']}[/] trained for {now['month']}, version {now['version']}, since "
-        f"{now['since']}, MLflow run {now['run_id']}",
-        highlight=False,
-    )
-    table = Table(title="ledger", title_justify="left")
-    for head in ("when", "what", "model", "month", "from", "to", "why"):
-        table.add_column(head)
-    for row in document["ledger"]:
-        table.add_row(
-            row["when"][:19], row["action"], row["model"], row["month"], str(row["from_version"] or "–"),
-            str(row["to_version"]), row["reason"],
-        )  # fmt: skip
-    out.print(table)
 
 
 def promote(settings: "Settings", run_id: str, reason: str) -> str:
@@ -224,13 +127,12 @@ def rollback(settings: "Settings", reason: str) -> str:
 def forecast(settings: "Settings", file: str | None) -> Document:
     """The champion's forecast from the newest reading of a file, or of the meter itself."""
     from smartgrid_pipeline.orchestration import release
-    from smartgrid_pipeline.sources import SourceSpec, read
 
     workbench = _workbench(settings)
     now = workbench.registry.champion()
     if now is None:
         raise RegistryError("There is no champion to forecast with: run `smartgrid run` first.")
-    readings = workbench.readings if file is None else read(_spec(settings, file, SourceSpec))
+    readings = workbench.readings if file is None else _read_file(settings, file)
     origin, frame = release.forecast_newest(workbench, now, readings.frame)
     return {
         "meter": readings.meter.meter_id,
@@ -241,31 +143,33 @@ def forecast(settings: "Settings", file: str | None) -> Document:
     }
 
 
-def print_forecast(document: Document, out: Console) -> None:
-    """Next intervals in full, the day in hours."""
-    out.print(f"{document['champion']['model']} for {document['meter']}, from {document['origin']}")
-    table = Table()
-    for head in ("from (min)", "to (min)", "mean kW", "10 %", "50 %", "90 %"):
-        table.add_column(head, justify="right")
-    frame = pd.DataFrame(document["forecasts"])
-    width = frame["lead_end_minutes"] - frame["lead_start_minutes"]
-    shown = frame[(width == 60) | (width >= 1440) | (frame["lead_end_minutes"] == width.min())]
-    for row in shown.itertuples():
-        table.add_row(
-            f"{row.lead_start_minutes:.0f}", f"{row.lead_end_minutes:.0f}", f"{row.mean_kw:.3f}",
-            f"{row.q10_kw:.3f}", f"{row.q50_kw:.3f}", f"{row.q90_kw:.3f}",
-        )  # fmt: skip
-    out.print(table)
+def anomalies(settings: "Settings", file: str | None, since: str | None) -> Document:
+    """Events in the readings of a file or of the meter. Raises RegistryError without a detector."""
+    from smartgrid_pipeline.orchestration import alarms
+
+    workbench = _workbench(settings)
+    readings = workbench.readings if file is None else _read_file(settings, file)
+    run, detection = alarms.detect_newest(workbench, readings, pd.Timestamp(since) if since else None)
+    events = detection.events.assign(channels=detection.events["channels"].str.split(","))
+    times = {name: events[name].astype(str) for name in ("start", "end", "raised")}
+    return {
+        "meter": readings.meter.meter_id,
+        "detector": {"month": run.month, "run_id": run.run_id},
+        "promised_false_alarms_per_month": float(run.parameters["budget_per_month"]),
+        "monitors_off": list(detection.monitors_off),
+        "events": events.assign(**times).to_dict("records"),
+    }
+
+
+def _read_file(settings: "Settings", file: str) -> "Readings":
+    from smartgrid_pipeline.sources import SourceSpec, read
+
+    if not Path(file).exists() and "://" not in file:
+        raise DataError(f"There is no file {file}.")
+    return read(SourceSpec(**{**vars(settings.source_spec), "location": file}))
 
 
 def _workbench(settings: "Settings") -> "Workbench":
     from smartgrid_pipeline.orchestration.resources import Workbench
 
     return Workbench(settings)
-
-
-def _spec(settings: "Settings", file: str, make: Any) -> Any:
-    if not Path(file).exists() and "://" not in file:
-        raise DataError(f"There is no file {file}.")
-    fields = {**vars(settings.source_spec), "location": file}
-    return make(**fields)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from smartgrid_pipeline.registry import TrackedRun
+    from smartgrid_pipeline.sources import Readings
 
 MODEL = "anomaly_detector"
 CALIBRATION_DAYS = 365
@@ -96,6 +97,27 @@ def detect_month(workbench: Workbench, watch: Watch) -> Detection:
     context = start - pd.Timedelta(days=detector.context_days)
     near = watch.readings[(watch.readings.index >= context) & (watch.readings.index < end)]
     return detector.detect(near, np.datetime64(start, "m"))
+
+
+def detect_newest(
+    workbench: Workbench, readings: "Readings", since: pd.Timestamp | None
+) -> "tuple[TrackedRun, Detection]":
+    """Judge readings of such a meter with the newest detector. Raises RegistryError when there is none."""
+    registry = workbench.registry
+    run = next((each for each in registry.runs(kind="detector") if each.status == "FINISHED"), None)
+    if run is None:
+        raise RegistryError("There is no anomaly detector yet: `smartgrid run` fits one.")
+    detector = AnomalyDetector.load(registry.detector_directory(run.run_id))
+    absent = set(detector.meter.channels) - set(readings.meter.channels)
+    if absent or readings.meter.step_minutes != detector.meter.step_minutes:
+        raise DataError(
+            f"The detector watches {detector.meter.step_minutes}-minute readings of "
+            f"{', '.join(detector.meter.channels)}; found {readings.meter.step_minutes}-minute readings of "
+            f"{', '.join(readings.meter.channels)}. `smartgrid run` on this meter gives it a detector."
+        )
+    grid = meter_data.to_grid(readings.frame, readings.meter)
+    begin = None if since is None else np.datetime64(since, "m")
+    return run, detector.detect(grid, begin)
 
 
 def figures(
