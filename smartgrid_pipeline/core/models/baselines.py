@@ -1,5 +1,6 @@
 """Ridge, RandomForest and ExtraTrees on the same inputs as everyone, with intervals from their own errors."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -7,7 +8,7 @@ import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 
 from smartgrid_pipeline.core.models.calibration import ResidualQuantiles
-from smartgrid_pipeline.core.models.forecaster import Floats, Forecaster
+from smartgrid_pipeline.core.models.forecaster import Budget, Floats, Forecaster
 from smartgrid_pipeline.core.models.inputs import nan_mean
 from smartgrid_pipeline.core.models.regressions import Base, Columns, FamilyForecaster, FamilyModel
 from smartgrid_pipeline.core.models.ridge import RidgeFamily
@@ -63,7 +64,7 @@ class Ridge(FamilyForecaster):
         return RidgeFamily.from_arrays(arrays, prefix)
 
 
-def _errors(known: tuple[tuple[Floats, Sample], ...], levels: int) -> ResidualQuantiles:
+def _errors(known: Sequence[tuple[Floats, Sample]], levels: int) -> ResidualQuantiles:
     """Quantiles of the errors of predictions that a sample did not shape."""
     predicted = np.concatenate([mean for mean, _ in known])
     observed = np.concatenate([sample.observed_kw for _, sample in known])
@@ -126,6 +127,8 @@ PILOT_ROWS, PILOT_TREES = 15_000, 10
 OUT_OF_BAG_ROWS = 40_000
 """Rows whose errors are learned from the trees that did not see them."""
 
+QUARTERS = 4
+
 
 class _Forest(FamilyForecaster):
     """What both forests share: out-of-bag errors and those of the later block give the quantiles."""
@@ -137,22 +140,45 @@ class _Forest(FamilyForecaster):
         self, family: Family, meter: Meter, learn: Sample, later: Sample, seed: int
     ) -> FamilyModel:
         grove, base = self.groves[family.name], Base.of(family, meter, learn)
-        target = learn.observed_kw - base(learn.inputs)
         columns = self._columns(grove, base, learn, seed)
+        forest = self._grow(grove, base, columns, learn, seed)
+        trees = PackedTrees.of([tree.tree_ for tree in forest.estimators_])
+        model = ForestFamily(columns, base, trees, ResidualQuantiles.none())
+        known = [(model.mean(later.inputs), later)]
+        if family.leads[0].width_minutes > 60:  # neighbours share their target: no bag tells them apart
+            known += self._left_out(grove, base, columns, learn, seed)
+        else:
+            known.append(_out_of_bag(forest, model, learn))
+        return replace(model, errors=_errors(known, ERROR_LEVELS[family.name]))
+
+    def _grow(self, grove: Grove, base: Base, columns: Columns, learn: Sample, seed: int) -> Any:
         forest = self.kind(
             n_estimators=min(grove.trees, self.budget.max_trees or grove.trees),
             max_features=grove.share_of_columns,
             min_samples_leaf=grove.smallest_leaf,
-            max_samples=min(grove.rows_per_tree, len(target)),
+            max_samples=min(grove.rows_per_tree, len(learn.observed_kw)),
             bootstrap=True,
             random_state=seed,
             n_jobs=self.budget.threads,
         )
-        forest.fit(learn.inputs[:, columns], target, sample_weight=learn.weights)
-        trees = PackedTrees.of([tree.tree_ for tree in forest.estimators_])
-        model = ForestFamily(columns, base, trees, ResidualQuantiles.none())
-        known = _out_of_bag(forest, model, learn), (model.mean(later.inputs), later)
-        return replace(model, errors=_errors(known, ERROR_LEVELS[family.name]))
+        target = learn.observed_kw - base(learn.inputs)
+        return forest.fit(learn.inputs[:, columns], target, sample_weight=learn.weights)
+
+    def _left_out(
+        self, grove: Grove, base: Base, columns: Columns, learn: Sample, seed: int
+    ) -> list[tuple[Floats, Sample]]:
+        """Means of each quarter of the window by a forest grown on the other three."""
+        rows = np.arange(len(learn.observed_kw))
+        known = []
+        for quarter in np.array_split(rows, QUARTERS):
+            others = learn.at(np.setdiff1d(rows, quarter))
+            forest = self._grow(replace(grove, trees=-(-grove.trees // 2)), base, columns, others, seed)
+            trees = PackedTrees.of([tree.tree_ for tree in forest.estimators_])
+            part = learn.at(quarter)
+            known.append(
+                (ForestFamily(columns, base, trees, ResidualQuantiles.none()).mean(part.inputs), part)
+            )
+        return known
 
     def _columns(self, grove: Grove, base: Base, learn: Sample, seed: int) -> Columns:
         """The columns that reduce most variance in a small forest."""
@@ -188,7 +214,7 @@ class RandomForest(_Forest):
     name = "random_forest"
     kind = RandomForestRegressor
     groves: ClassVar[dict[str, Grove]] = {
-        "next_5min": Grove(200_000, 14, 50_000, 5, 60, 0.33),
+        "next_5min": Grove(200_000, 12, 50_000, 5, 60, 0.33),
         "within_hour": Grove(100_000, 10, 30_000, 10, 40, 0.33),
         "next_hour": Grove(200_000, 16, 50_000, 5, 60, 0.33),
         "day_15min": Grove(150_000, 20, 50_000, 60, 40, 0.2),
@@ -206,17 +232,19 @@ class ExtraTrees(_Forest):
     name = "extra_trees"
     kind = ExtraTreesRegressor
     groves: ClassVar[dict[str, Grove]] = {
-        "next_5min": Grove(200_000, 20, 80_000, 6, 80, 0.6),
+        "next_5min": Grove(200_000, 17, 80_000, 6, 80, 0.6),
         "within_hour": Grove(100_000, 16, 60_000, 10, 60, 0.6),
-        "next_hour": Grove(200_000, 24, 80_000, 5, 80, 0.6),
-        "day_15min": Grove(150_000, 30, 100_000, 40, 60, 0.4),
+        "next_hour": Grove(200_000, 19, 80_000, 5, 80, 0.6),
+        "day_15min": Grove(150_000, 24, 100_000, 40, 60, 0.4),
         "day_1h": Grove(100_000, 30, 80_000, 30, 60, 0.4),
-        "next_day": Grove(20_000, 60, 15_000, 60, 60, 0.6),
-        "next_week": Grove(20_000, 60, 10_000, 60, 60, 0.6),
+        "next_day": Grove(20_000, 40, 15_000, 60, 60, 0.6),
+        "next_week": Grove(20_000, 40, 10_000, 60, 60, 0.6),
     }
     rows: ClassVar[dict[str, int]] = {family: grove.rows for family, grove in groves.items()}
     origin_minutes: ClassVar[dict[str, int]] = Ridge.origin_minutes
 
 
-BASELINES: dict[str, type[Forecaster]] = {model.name: model for model in (Ridge, RandomForest, ExtraTrees)}
+BASELINES: dict[str, Callable[[Budget], Forecaster]] = {
+    model.name: model for model in (Ridge, RandomForest, ExtraTrees)
+}
 """Baseline name → class; each is made from a budget."""

@@ -29,6 +29,7 @@ class Plan:
     share_of_columns: float = 0.5
     quantile_rows: int = 80_000
     quantile_trees: int = 120
+    quantile_columns: int = 30
 
     def mean_settings(self, part: Sample) -> dict[str, Any]:
         """How the mean is boosted from a sample."""
@@ -46,9 +47,9 @@ class Plan:
 
 
 PLANS = {
-    "next_5min": Plan(220_000, 5, 400, 31, 0.06, 80, 40),
+    "next_5min": Plan(320_000, 5, 400, 31, 0.06, 80, 40, 0.5, 120_000, 160, 60),
     "within_hour": Plan(120_000, 5, 150, 31, 0.08, 60, 100),
-    "next_hour": Plan(220_000, 5, 350, 31, 0.06, 100, 40),
+    "next_hour": Plan(320_000, 5, 350, 31, 0.06, 100, 40, 0.5, 110_000, 150, 60),
     "day_15min": Plan(220_000, 60, 150, 15, 0.05, 70, 400),
     "day_1h": Plan(140_000, 60, 170, 15, 0.05, 70, 300),
     "next_day": Plan(20_000, 60, 200, 5, 0.05, 70, 300, 0.3),
@@ -58,7 +59,6 @@ PLANS = {
 PILOT_ROWS, PILOT_TREES = 40_000, 60
 """A short first model finds the columns worth splitting on."""
 
-QUANTILE_COLUMNS = 30
 BINS = 63
 CURVE_STEP = 10
 
@@ -124,7 +124,7 @@ class LightGBM(FamilyForecaster):
         rank = self._rank_columns(plan, base, learn, seed)
         columns = rank[: plan.columns]
         mean = self._mean(family, plan, base, learn, later, columns, seed)
-        few = rank[:QUANTILE_COLUMNS]
+        few = rank[: plan.quantile_columns]
         part = learn.thinned(plan.quantile_rows)
         data = _dataset(part, base, few, self._settings(seed))
         settings = self._settings(seed) | plan.spread_settings(part)
@@ -187,4 +187,6 @@ def _dataset(part: Sample, base: Base, columns: Columns, settings: dict[str, Any
     """A LightGBM data set of some columns, its target what the base leaves over."""
     target = part.observed_kw - base(part.inputs)
     inputs = np.ascontiguousarray(part.inputs[:, columns])
-    return lightgbm.Dataset(inputs, target, weight=part.weights, params=settings)
+    return lightgbm.Dataset(
+        np.ascontiguousarray(inputs), np.ascontiguousarray(target), weight=part.weights, params=settings
+    )

@@ -105,7 +105,7 @@ class History:
             raise DataError(f"The feature table is not a regular grid of {step}: it breaks before {at}.")
         per_interval = meter.working_minutes // meter.step_minutes
         within = {
-            channel: table[columns].to_numpy(np.float32)
+            channel: np.ascontiguousarray(table[columns].to_numpy(np.float32))
             for channel in CHANNELS
             if (columns := within_columns(channel, per_interval)) and columns[0] in table
         }

@@ -3,6 +3,7 @@
 Nothing is learned here but the size of past errors, and a climatology for when the history says nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -108,7 +109,7 @@ class _PointReference(_Reference):
 
     def __init__(self, budget: Budget = FULL) -> None:
         super().__init__(budget)
-        self._errors: ResidualQuantiles | None = None
+        self._errors = ResidualQuantiles.none()
 
     def _point(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Floats:
         raise NotImplementedError
@@ -123,12 +124,10 @@ class _PointReference(_Reference):
     def _look(
         self, history: History, origins: Times, leads: tuple[LeadInterval, ...]
     ) -> tuple[Floats, Floats]:
-        assert self._errors is not None  # require_fit has seen to it
         point = self._point(history, origins, leads)
         return point, self._errors.apply(point, lead_groups(leads))
 
     def _arrays(self) -> storage.Arrays:
-        assert self._errors is not None
         return super()._arrays() | self._errors.to_arrays()
 
     def _take(self, arrays: storage.Arrays) -> None:
@@ -218,7 +217,7 @@ def _first_seen(values: Floats) -> Floats:
     return np.take_along_axis(values, first[..., None], -1)[..., 0]
 
 
-REFERENCES: dict[str, type[Forecaster]] = {
+REFERENCES: dict[str, Callable[[Budget], Forecaster]] = {
     model.name: model for model in (Persistence, SeasonalDay, SeasonalWeek, Analogue7d, Analogue28d, LightGBM)
 }
 """Reference name → class; each is made from a budget."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no stubs
 
 from smartgrid_pipeline.core.models import samples, storage
 from smartgrid_pipeline.core.models.climatology import Climatology
@@ -100,6 +101,11 @@ class FamilyForecaster:
         self._climatology = Climatology.fit(history, split)
         self._models, self._curves, self._sizes = {}, [], {}
         first = samples.warm_start(split.start, split.fit_end)
+        with threadpool_limits(self.budget.threads):  # more threads than asked for add other bits
+            self._fit_families(history, split, first)
+        self._fitted_on = storage.identity(history.meter)
+
+    def _fit_families(self, history: History, split: Split, first: np.datetime64) -> None:
         for number, family in enumerate(samples.families(history.meter)):
             seed = 1000 * self.budget.seed + number
             count, every = self._capped(self.rows[family.name]), self.origin_minutes[family.name]
@@ -111,7 +117,6 @@ class FamilyForecaster:
                 continue
             self._sizes[family.name] = len(learn.observed_kw)
             self._models[family.name] = self._fit_family(family, history.meter, learn, later, seed)
-        self._fitted_on = storage.identity(history.meter)
 
     def _capped(self, rows: int) -> int:
         return min(rows, self.budget.max_rows or rows)

@@ -20,7 +20,15 @@ SCALED_BY_HOUR = (
     "analogue_weekday_4_kw",
     "analogue_mean_7_kw",
     "analogue_1_kw",
+    "active_power_kw",
+    "power_1h_mean_kw",
     "power_24h_mean_kw",
+    "power_mean_180min_kw",
+    "power_mean_720min_kw",
+    "power_before_jump_1000w",
+    "sub_meter_1_kw",
+    "sub_meter_2_kw",
+    "sub_meter_3_kw",
     "target_is_weekend",
     "target_day_of_year_cos",
     "target_day_of_year_sin",
@@ -82,8 +90,8 @@ class RidgeFamily:
 
     def mean(self, inputs: Floats) -> Floats:
         """Mean power (kW) of each row."""
-        parts = [self.terms(inputs[begin : begin + _BLOCK]) @ self.weights
-                 for begin in range(0, len(inputs), _BLOCK)]  # fmt: skip
+        parts = [np.einsum("ij,j->i", self.terms(inputs[begin : begin + _BLOCK]), self.weights)
+                 for begin in range(0, len(inputs), _BLOCK)]  # fmt: skip  # a row alone = among others
         return (np.concatenate([np.zeros(0), *parts]) + self.base(inputs)).astype(np.float32)
 
     def predict(self, inputs: Floats, groups: Rows) -> tuple[Floats, Floats]:
