@@ -216,7 +216,7 @@ class RandomForest(_Forest):
     groves: ClassVar[dict[str, Grove]] = {
         "next_5min": Grove(200_000, 12, 50_000, 5, 60, 0.33),
         "within_hour": Grove(100_000, 10, 30_000, 10, 40, 0.33),
-        "next_hour": Grove(200_000, 16, 50_000, 5, 60, 0.33),
+        "next_hour": Grove(200_000, 15, 50_000, 5, 60, 0.33),
         "day_15min": Grove(150_000, 20, 50_000, 60, 40, 0.2),
         "day_1h": Grove(100_000, 20, 50_000, 50, 40, 0.2),
         "next_day": Grove(20_000, 40, 15_000, 60, 60, 0.2),
@@ -234,7 +234,7 @@ class ExtraTrees(_Forest):
     groves: ClassVar[dict[str, Grove]] = {
         "next_5min": Grove(200_000, 17, 80_000, 6, 80, 0.6),
         "within_hour": Grove(100_000, 16, 60_000, 10, 60, 0.6),
-        "next_hour": Grove(200_000, 19, 80_000, 5, 80, 0.6),
+        "next_hour": Grove(200_000, 17, 80_000, 5, 80, 0.6),
         "day_15min": Grove(150_000, 24, 100_000, 40, 60, 0.4),
         "day_1h": Grove(100_000, 30, 80_000, 30, 60, 0.4),
         "next_day": Grove(20_000, 40, 15_000, 60, 60, 0.6),

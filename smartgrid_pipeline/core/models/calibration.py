@@ -77,13 +77,15 @@ class ResidualQuantiles:
     def apply(self, predicted_kw: Floats, groups: Groups) -> Floats:
         """Quantiles (…, 9) around predictions (…), not yet sorted or cut at zero."""
         predicted, groups = np.broadcast_arrays(predicted_kw, groups)
-        out = np.empty((*predicted.shape, len(QUANTILES)), np.float32)
-        for group in np.unique(groups):
-            mine = groups == group
-            for k in range(len(QUANTILES)):
-                offset = np.interp(predicted[mine], self.levels_kw[group], self.offsets_kw[group, :, k])
-                out[mine, k] = predicted[mine] + offset
-        return out
+        levels, offsets = self.levels_kw[groups], self.offsets_kw  # (…, levels), (groups, levels, 9)
+        last = levels.shape[-1] - 1
+        above = np.minimum((levels < predicted[..., None]).sum(-1), last)
+        below = np.maximum(above - 1, 0)
+        low, high = (np.take_along_axis(levels, at[..., None], -1)[..., 0] for at in (below, above))
+        step = np.where(high > low, high - low, 1)
+        share = np.clip((predicted - low) / step, 0, 1)[..., None]
+        between = (1 - share) * offsets[groups, below] + share * offsets[groups, above]
+        return (predicted[..., None] + between).astype(np.float32)
 
     def to_arrays(self, prefix: str = "") -> Arrays:
         """Plain arrays for an npz or safetensors file."""
