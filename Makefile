@@ -30,7 +30,7 @@ check: install   ## format, lint, types, import contracts, Dagster definitions
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/lint-imports
 	$(BIN)/dagster definitions validate -w workspace.yaml --log-level warning
 
 dev: install     ## Dagster and MLflow UIs on loopback; Ctrl-C stops both

@@ -1,6 +1,6 @@
 """Ridge, RandomForest and ExtraTrees on the same inputs as everyone, with intervals from their own errors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 
 from smartgrid_pipeline.core.models.calibration import ResidualQuantiles
-from smartgrid_pipeline.core.models.forecaster import Budget, Floats, Forecaster
+from smartgrid_pipeline.core.models.forecaster import Floats
 from smartgrid_pipeline.core.models.inputs import nan_mean
 from smartgrid_pipeline.core.models.regressions import Base, Columns, FamilyForecaster, FamilyModel
 from smartgrid_pipeline.core.models.ridge import RidgeFamily
@@ -244,7 +244,5 @@ class ExtraTrees(_Forest):
     origin_minutes: ClassVar[dict[str, int]] = Ridge.origin_minutes
 
 
-BASELINES: dict[str, Callable[[Budget], Forecaster]] = {
-    model.name: model for model in (Ridge, RandomForest, ExtraTrees)
-}
+BASELINES: dict[str, type[Any]] = {model.name: model for model in (Ridge, RandomForest, ExtraTrees)}
 """Baseline name → class; each is made from a budget."""

@@ -19,8 +19,9 @@ MAKERS: dict[str, Callable[[Budget], Forecaster]] = {
 """Model name → what makes it, not fitted, from a budget."""
 
 LOADERS: dict[str, Callable[[Path], Forecaster]] = {
-    **{name: kind.load for name, kind in {**REFERENCES, **BASELINES}.items()},
-    **{name: NeuralExpert.load for name in EXPERTS},
+    **{name: kind.load for name, kind in REFERENCES.items()},
+    **{name: kind.load for name, kind in BASELINES.items()},
+    **dict.fromkeys(EXPERTS, NeuralExpert.load),
     MixtureOfExperts.name: MixtureOfExperts.load,
 }
 """Model name → its ``load``."""

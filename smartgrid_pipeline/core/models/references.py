@@ -3,7 +3,6 @@
 Nothing is learned here but the size of past errors, and a climatology for when the history says nothing.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -20,7 +19,6 @@ from smartgrid_pipeline.core.models.forecaster import (
     Budget,
     Floats,
     Forecast,
-    Forecaster,
     History,
     Split,
     Times,
@@ -217,7 +215,7 @@ def _first_seen(values: Floats) -> Floats:
     return np.take_along_axis(values, first[..., None], -1)[..., 0]
 
 
-REFERENCES: dict[str, Callable[[Budget], Forecaster]] = {
+REFERENCES: dict[str, type[Any]] = {
     model.name: model for model in (Persistence, SeasonalDay, SeasonalWeek, Analogue7d, Analogue28d, LightGBM)
 }
 """Reference name → class; each is made from a budget."""
