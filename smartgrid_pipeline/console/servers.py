@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -39,12 +40,14 @@ def serve(settings: Settings, dagster_port: int, mlflow_port: int, err: Console)
                    "--artifacts-destination", str(settings.mlflow_dir / "artifacts")],
     }  # fmt: skip
     running = {
-        name: subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603 - fixed commands
+        name: subprocess.Popen(  # noqa: S603 - fixed commands
+            command, env=environment, start_new_session=True, preexec_fn=_hear_signals
+        )
         for name, command in commands.items()
     }
-    err.print(
-        f"Dagster: http://127.0.0.1:{dagster_port}    MLflow: http://127.0.0.1:{mlflow_port}    Ctrl-C stops."
-    )
+    err.print(f"Dagster  http://127.0.0.1:{dagster_port}")
+    err.print(f"MLflow   http://127.0.0.1:{mlflow_port}/#/experiments/1/runs")
+    err.print("Ctrl-C stops both.")
     try:
         while all(process.poll() is None for process in running.values()):
             time.sleep(0.5)
@@ -53,8 +56,7 @@ def serve(settings: Settings, dagster_port: int, mlflow_port: int, err: Console)
     except KeyboardInterrupt:
         err.print("stopping …")
     finally:
-        for process in running.values():
-            _stop(process)
+        _stop(list(running.values()))
 
 
 def _program(name: str) -> str:
@@ -79,13 +81,30 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a server and the processes it started: ask, wait, then insist."""
+def _hear_signals() -> None:
+    """In the child: a shell in the background passes on that SIGINT is ignored; servers must hear it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
+    """End servers and all that they started: ask them all, wait, then insist."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            break
-        os.killpg(process.pid, number)
-        try:
-            process.wait(timeout=12)
-        except subprocess.TimeoutExpired:
-            continue
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+        deadline = time.monotonic() + 10
+        while any(_group_lives(process) for process in processes) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        if not any(_group_lives(process) for process in processes):
+            return
+
+
+def _group_lives(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the server or anything it started still runs."""
+    process.poll()
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
