@@ -39,7 +39,7 @@ class Plan:
     near: View
     far: View
     match_days: int = 0
-    near_steps: int = 2_000
+    near_steps: int = 1_000
     far_steps: int = 320
 
 
