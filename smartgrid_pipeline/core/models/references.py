@@ -14,6 +14,7 @@ from smartgrid_pipeline.core.models import storage
 from smartgrid_pipeline.core.models.boosting import LightGBM
 from smartgrid_pipeline.core.models.calibration import ResidualQuantiles, lead_groups
 from smartgrid_pipeline.core.models.climatology import Climatology
+from smartgrid_pipeline.core.models.ensembles import past_days
 from smartgrid_pipeline.core.models.forecaster import (
     FULL,
     Budget,
@@ -24,8 +25,7 @@ from smartgrid_pipeline.core.models.forecaster import (
     Times,
     finish,
 )
-from smartgrid_pipeline.core.models.inputs import nan_mean
-from smartgrid_pipeline.core.schema import QUANTILES, LeadInterval, leads_for
+from smartgrid_pipeline.core.schema import LeadInterval, leads_for
 
 CALIBRATION_MINUTES = 300
 """Origins that errors are learned from are this far apart: every hour of every weekday has its turn."""
@@ -177,8 +177,7 @@ class _Analogue(_Reference):
     def _look(
         self, history: History, origins: Times, leads: tuple[LeadInterval, ...]
     ) -> tuple[Floats, Floats]:
-        ensemble = history.analogues(origins, leads, self.days)
-        return nan_mean(ensemble), ensemble_quantiles(ensemble)
+        return past_days(history, origins, leads, self.days)
 
 
 class Analogue7d(_Analogue):
@@ -193,20 +192,6 @@ class Analogue28d(_Analogue):
 
     name = "analogue_28d"
     days = 28
-
-
-def ensemble_quantiles(members: Floats) -> Floats:
-    """QUANTILES of the members that are not NaN, (…, members) → (…, 9); NaN where there is none.
-
-    Member i of n stands for the level i / (n + 1), so that small ensembles are not too sure of themselves.
-    """
-    ordered = np.sort(members, -1)  # NaN last
-    count = (~np.isnan(members)).sum(-1, keepdims=True)
-    place = np.clip(np.array(QUANTILES) * (count + 1) - 1, 0, np.maximum(count - 1, 0))
-    below = place.astype(np.int64)
-    above = np.minimum(below + 1, np.maximum(count - 1, 0))
-    low, high = (np.take_along_axis(ordered, at, -1) for at in (below, above))
-    return (low + (place - below) * (high - low)).astype(np.float32)
 
 
 def _first_seen(values: Floats) -> Floats:

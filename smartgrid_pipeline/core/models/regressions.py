@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # i
 
 from smartgrid_pipeline.core.models import samples, storage
 from smartgrid_pipeline.core.models.climatology import Climatology
+from smartgrid_pipeline.core.models.ensembles import past_days
 from smartgrid_pipeline.core.models.forecaster import (
     FULL,
     Budget,
@@ -29,6 +30,14 @@ Columns = npt.NDArray[np.int64]
 
 FEWEST_ROWS = 50
 """A family with fewer pairs to learn from is left to the climatology."""
+
+SEASON_DAYS = 540
+"""A season that was seen only once looks like a trend: with fewer days to learn from, regressions do not see
+the time of the year, and far forecasts lean on the past days themselves.
+"""
+
+LEAST_TRUST, PAST_DAYS = 0.5, 28
+"""Weight of a far regression, against the past days, when there is hardly anything to learn from."""
 
 LATER_ROWS = 30_000
 """Pairs of the later block that calibrate a family."""
@@ -93,6 +102,7 @@ class FamilyForecaster:
         self._models: dict[str, FamilyModel] = {}
         self._curves: list[dict[str, Any]] = []
         self._sizes: dict[str, int] = {}
+        self._days = 0.0
 
     # --- learning ---------------------------------------------------------------------------------
 
@@ -101,12 +111,13 @@ class FamilyForecaster:
         self._climatology = Climatology.fit(history, split)
         self._models, self._curves, self._sizes = {}, [], {}
         first = samples.warm_start(split.start, split.fit_end)
+        self._days = float((split.fit_end - first) / np.timedelta64(1, "D"))
         with threadpool_limits(self.budget.threads):  # more threads than asked for add other bits
             self._fit_families(history, split, first)
         self._fitted_on = storage.identity(history.meter)
 
     def _fit_families(self, history: History, split: Split, first: np.datetime64) -> None:
-        for number, family in enumerate(samples.families(history.meter)):
+        for number, family in enumerate(samples.families(history.meter, self._days >= SEASON_DAYS)):
             seed = 1000 * self.budget.seed + number
             count, every = self._capped(self.rows[family.name]), self.origin_minutes[family.name]
             learn = samples.draw(history, family, first, split.fit_end, count, every, seed)
@@ -138,12 +149,23 @@ class FamilyForecaster:
         origins = origins.astype("datetime64[m]")
         usual = self._climatology.of(origins, leads)
         mean, quantiles = usual[..., 0].copy(), usual[..., 1:].copy()
-        for family in samples.families(history.meter):
+        for family in samples.families(history.meter, self._days >= SEASON_DAYS):
             wanted = [j for j, lead in enumerate(leads) if lead in family.leads]
             if wanted and family.name in self._models:
                 asked = np.array([family.leads.index(leads[j]) for j in wanted])
                 mean[:, wanted], quantiles[:, wanted] = self._ask(history, family, origins, asked)
+            trust = self._trust(family)
+            if wanted and trust < 1:
+                days = past_days(history, origins, tuple(leads[j] for j in wanted), PAST_DAYS)
+                mean[:, wanted] = _lean(mean[:, wanted], days[0], trust)
+                quantiles[:, wanted] = _lean(quantiles[:, wanted], days[1], trust)
         return Forecast(origins, leads, *finish(mean, quantiles))
+
+    def _trust(self, family: Family) -> float:
+        """Weight of the regression of a family against the past days."""
+        if family.name not in self._models:
+            return 0.0
+        return 1.0 if family.is_near else float(np.clip(self._days / SEASON_DAYS, LEAST_TRUST, 1))
 
     def _ask(
         self, history: History, family: Family, origins: Times, asked: samples.Rows
@@ -176,7 +198,7 @@ class FamilyForecaster:
     def save(self, directory: Path) -> None:
         """Write the fitted model into an existing, empty directory."""
         facts = self._fitted_on and {"fitted_on": self._fitted_on, "budget": asdict(self.budget),
-                                     "families": list(self._models), "sizes": self._sizes,
+                                     "families": list(self._models), "days": self._days, "sizes": self._sizes,
                                      "curves": self._curves}  # fmt: skip
         arrays = {"climatology_kw": self._climatology.kw}
         for family, model in self._models.items():
@@ -188,11 +210,13 @@ class FamilyForecaster:
         """Read what ``save`` wrote. Raises ModelError when files are missing or do not fit."""
         facts, arrays = storage.read(directory, cls.name)
         model = cls(Budget(**facts["budget"]))
-        model._fitted_on, model._sizes, model._curves = (
-            facts["fitted_on"],
-            facts["sizes"],
-            facts["curves"],
-        )
+        model._fitted_on, model._days = facts["fitted_on"], facts["days"]
+        model._sizes, model._curves = facts["sizes"], facts["curves"]
         model._climatology = Climatology(arrays["climatology_kw"])
         model._models = {family: cls._read_family(arrays, family) for family in facts["families"]}
         return model
+
+
+def _lean(forecast: Floats, days: Floats, trust: float) -> Floats:
+    """A forecast drawn towards that of the past days, where these know something."""
+    return np.where(np.isfinite(days), trust * forecast + (1 - trust) * days, forecast)

@@ -23,10 +23,13 @@ PREDICT_BLOCK = 65_536
 
 @dataclass(frozen=True)
 class Family:
-    """Leads with one model: near ones see the last minutes, far ones the lead and the target's analogues."""
+    """Leads with one model: near ones see the last minutes, far ones the past days; ``seasonal`` ones also
+    the time of the year.
+    """
 
     name: str
     leads: tuple[LeadInterval, ...]
+    seasonal: bool = True
 
     @property
     def is_near(self) -> bool:
@@ -80,15 +83,22 @@ def _family_name(lead: LeadInterval) -> str:
 FAMILY_NAMES = ("next_5min", "within_hour", "next_hour", "day_15min", "day_1h", "next_day", "next_week")
 
 
-def families(meter: Meter) -> tuple[Family, ...]:
+SEASONAL = ("day_of_year_", "year_ago_")
+"""Parts of the names of columns that tell the time of the year."""
+
+
+def families(meter: Meter, seasonal: bool = True) -> tuple[Family, ...]:
     """The families of a meter, in the order of FAMILY_NAMES; what it cannot resolve drops out."""
     leads = leads_for(meter.working_minutes)
     found = {name: tuple(lead for lead in leads if _family_name(lead) == name) for name in FAMILY_NAMES}
-    return tuple(Family(name, members) for name, members in found.items() if members)
+    return tuple(Family(name, members, seasonal) for name, members in found.items() if members)
 
 
 def look(history: History, family: Family, origins: Times, lead_at: Rows) -> Floats:
-    """Inputs of pairs of an origin and a lead (its place in ``family.leads``), (pairs, columns) float32."""
+    """Inputs of pairs of an origin and a lead (its place in ``family.leads``), (pairs, columns) float32.
+
+    What tells the time of the year is NaN for a family that is not seasonal.
+    """
     distinct, back = np.unique(origins, return_inverse=True)
     known = inputs.origin_inputs(history, distinct, family.is_near)
     out = np.empty((len(origins), len(family.names(history.meter))), np.float32)
@@ -98,6 +108,9 @@ def look(history: History, family: Family, origins: Times, lead_at: Rows) -> Flo
     for width in np.unique(widths):
         mine = widths == width
         out[mine, known.shape[1] :] = inputs.pair_inputs(history, origins[mine], starts[mine], int(width))
+    if not family.seasonal:
+        names = family.names(history.meter)
+        out[:, [k for k, name in enumerate(names) if any(part in name for part in SEASONAL)]] = np.nan
     return out
 
 

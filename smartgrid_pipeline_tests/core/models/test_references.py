@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from smartgrid_pipeline.core.models.climatology import HOURS, Climatology
+from smartgrid_pipeline.core.models.ensembles import ensemble_quantiles
 from smartgrid_pipeline.core.models.forecaster import TINY, Forecast, History, Split
-from smartgrid_pipeline.core.models.references import REFERENCES, ensemble_quantiles
+from smartgrid_pipeline.core.models.references import REFERENCES
 from smartgrid_pipeline.core.schema import QUANTILES, LeadInterval
 from smartgrid_pipeline_tests.core.models.spoiling import unobserved
 
