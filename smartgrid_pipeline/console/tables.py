@@ -18,20 +18,20 @@ Document = dict[str, Any]
 def print_report(document: Document, out: Console) -> None:
     """Ranking per card, best model first, and the decision."""
     out.print(
-        "RMSE, MAE and CRPS in kW; covers: share inside the 80 % interval; best CRPS first", style="dim"
+        "RMSE, MAE, CRPS in kW; MAPE, WAPE in per cent; covers: share inside the 80 % interval", style="dim"
     )
     titles = {card.name: card.title for card in CARDS}
     for card, content in document["cards"].items():
         title = f"{card}: {titles[card]} ({content['n_scored']} intervals scored)"
-        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
         table.add_column("model", no_wrap=True)
-        for head in ("RMSE", "MAE", "MAPE %", "WAPE %", "CRPS", "covers", "R²"):
+        for head in ("RMSE", "MAE", "MAPE", "WAPE", "CRPS", "covers", "R²"):
             table.add_column(head, justify="right", no_wrap=True)
         scored = {name: row for name, row in content["models"].items() if row["crps_kw"] is not None}
         for place, (name, row) in enumerate(sorted(scored.items(), key=lambda item: item[1]["crps_kw"])):
             mark = "[bold]" if place == 0 else ("" if name in MODEL_NAMES else "[dim]")
             formats = {"rmse_kw": ".3f", "mae_kw": ".3f", "mape_percent": ".1f", "wape_percent": ".1f",
-                       "crps_kw": ".4f", "coverage_80": ".1%", "r2": ".3f"}  # fmt: skip
+                       "crps_kw": ".3f", "coverage_80": ".1%", "r2": ".3f"}  # fmt: skip
             table.add_row(f"{mark}{name}", *(_cell(row[key], spec) for key, spec in formats.items()))
         out.print(table)
     verdict = Verdict.from_dict(document["verdict"])

@@ -21,7 +21,7 @@ from smartgrid_pipeline.core.schema import ACTIVE_POWER, INTERVAL_START, DataErr
 
 __all__ = ["AnomalyDetector", "Detection"]
 
-FORMAT = 2
+FORMAT = 3
 SHORT_CONTEXT_DAYS = 10
 """Readings before the first judged one that rules and inputs need."""
 
