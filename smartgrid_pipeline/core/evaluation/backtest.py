@@ -30,9 +30,9 @@ def forecast_cards(
         group = [card for card in cards if card.origin_minutes == every]
         leads = tuple(dict.fromkeys(lead for card in group for lead in card.leads))
         origins = history.origins(start, last, every)
-        for batch in _batches(origins, len(leads)):
+        for batch in batches(origins, len(leads)):
             forecast = forecaster.predict(history, batch, leads)
-            frames += [_card_frame(forecast, history, card, last) for card in group]
+            frames += [card_frame(forecast, history, card, last) for card in group]
     if not any(len(frame) for frame in frames):
         raise DataError(
             f"Nothing to forecast between {start} and {end}: the history holds "
@@ -45,12 +45,13 @@ def forecast_cards(
     ]
 
 
-def _batches(origins: Times, n_leads: int) -> list[Times]:
+def batches(origins: Times, n_leads: int) -> list[Times]:
+    """Origins in groups that are asked at once."""
     size = max(1, BATCH_FORECASTS // n_leads)
     return [origins[i : i + size] for i in range(0, len(origins), size)]
 
 
-def _card_frame(forecast: Forecast, history: History, card: Card, last: np.datetime64) -> pd.DataFrame:
+def card_frame(forecast: Forecast, history: History, card: Card, last: np.datetime64) -> pd.DataFrame:
     """The rows of one card out of a forecast of several, without intervals that end after ``last``."""
     column_of: dict[LeadInterval, int] = {lead: j for j, lead in enumerate(forecast.leads)}
     columns = [column_of[lead] for lead in card.leads]

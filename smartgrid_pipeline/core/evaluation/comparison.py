@@ -133,6 +133,17 @@ def paired(a: pd.DataFrame, b: pd.DataFrame, card: str, loss: str = "crps") -> P
     return _test(_daily_loss(frames["a"], loss), _daily_loss(frames["b"], loss), card, loss)
 
 
+def paired_over_seeds(
+    a: Sequence[pd.DataFrame], b: Sequence[pd.DataFrame], card: str, loss: str = "crps"
+) -> PairedTest:
+    """``paired`` of models fitted with several seeds each: a day's loss is the mean over a model's seeds.
+
+    All tables must be aligned (see ``metrics.align``).
+    """
+    means = [np.mean([_daily_loss(frame, loss) for frame in frames], axis=0) for frames in (a, b)]
+    return _test(means[0], means[1], card, loss)
+
+
 def paired_composite(a: pd.DataFrame, b: pd.DataFrame, analogue: pd.DataFrame) -> PairedTest:
     """Test ``a`` against ``b`` on the composite loss of all three's common rows; see ``composite_loss``."""
     losses = composite_loss({"a": a, "b": b}, analogue)
