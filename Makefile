@@ -2,11 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 MONTH ?=
+SEEDS ?= 0
 export DAGSTER_DISABLE_TELEMETRY := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help install run test check dev format clean
+.PHONY: help install run test check dev peers bench-accuracy format clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/ —/'
@@ -35,6 +36,17 @@ check: install   ## format, lint, types, import contracts, Dagster definitions
 
 dev: install     ## Dagster and MLflow UIs on loopback; Ctrl-C stops both
 	@$(BIN)/smartgrid ui
+
+peers: .venv-peers/neuralforecast/installed .venv-peers/openstef/installed  ## other people's forecasters, an environment each
+
+.venv-peers/%/installed:
+	$(PYTHON) -m venv .venv-peers/$*
+	.venv-peers/$*/bin/pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	.venv-peers/$*/bin/pip install --quiet --group peers-$*
+	@touch $@
+
+bench-accuracy: install peers  ## every model and peer on cards T1–T5 of 2010 (SEEDS="0 1 2" for the spread)
+	$(BIN)/python -m benchmarks.accuracy --seeds $(SEEDS)
 
 format: install  ## rewrite the sources in the house style
 	$(BIN)/ruff format .

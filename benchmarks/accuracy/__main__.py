@@ -1,0 +1,133 @@
+"""python -m benchmarks.accuracy: every model on cards T1–T5 of the UCI house; resumable; JSON and HTML."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.accuracy import peers, summary, tasks
+from benchmarks.accuracy.console import print_table
+from benchmarks.accuracy.house import house
+from benchmarks.accuracy.page import write_page
+from benchmarks.accuracy.targets import against_targets
+from benchmarks.accuracy.tasks import ALL_MODELS, MIXTURE, NEURAL, Task
+from benchmarks.result_head import ROOT, head
+from smartgrid_pipeline.core.schema import CARDS, MODEL_NAMES
+
+RESULT = ROOT / "benchmarks" / "results" / "accuracy.json"
+DEVELOPMENT_RESULT = ROOT / "data" / "benchmarks" / "accuracy" / "development.json"
+
+
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
+    """What to run, on which test, and where half-done work is kept."""
+    cards = [card.name for card in CARDS]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
+    parser.add_argument("--models", nargs="+", default=list(ALL_MODELS), choices=ALL_MODELS, metavar="MODEL")
+    parser.add_argument(
+        "--cards", nargs="+", choices=cards, metavar="CARD", help=f"some of {', '.join(cards)}"
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="SEED", help="of neural models")
+    parser.add_argument(
+        "--test-year", type=int, default=2010, choices=(2009, 2010),
+        help="2009: fit before 2008-11-27 and judge 2009, so that choices are never made on 2010",
+    )  # fmt: skip
+    parser.add_argument("--until", metavar="DATE", help="end the test early")
+    parser.add_argument("--skip-peers", action="store_true")
+    parser.add_argument("--workers", type=int, default=2, help="processes side by side, one thread each")
+    parser.add_argument("--cache", type=Path, default=ROOT / "data" / "benchmarks" / "accuracy")
+    parser.add_argument("--tiny", action="store_true", help="hardly any training: does every line run?")
+    parser.add_argument("--result", type=Path, help="where the JSON goes; the page lies beside it")
+    options = parser.parse_args(given)
+    plain = options.test_year == 2010 and not options.until and not options.tiny
+    options.result = options.result or (RESULT if plain else DEVELOPMENT_RESULT)
+    return options
+
+
+def main() -> None:
+    """Run, resume or finish the benchmark; write its result file and page; print the targets."""
+    options = arguments()
+    began = time.monotonic()
+    history = house(options.cache)
+    jobs = tasks.chosen(options.models, options.seeds, options.test_year, options.until, options.cards,
+                        options.cache, options.tiny)  # fmt: skip
+    facts: dict[Task, dict[str, Any]] = {}
+    for task, told in tasks.run_all(jobs, options.workers):
+        facts[task] = told
+        say(task, told, len(facts), len(jobs), time.monotonic() - began)
+    protocol = jobs[0].protocol(history)
+    told_peers = {} if options.skip_peers else peers.run(history, protocol, options.cache)
+    runs = _collected(jobs, history) | {name: {None: peer.forecasts} for name, peer in told_peers.items()}
+    cards = {
+        window.name: summary.of_window(window, runs, protocol, history, tuple(told_peers))
+        for window in protocol.windows
+    }
+    cards = {name: entry for name, entry in cards.items() if entry}
+    costs = [*facts.values(), *(peer.facts for peer in told_peers.values())]
+    result = head("python -m benchmarks.accuracy " + " ".join(sys.argv[1:]), options.seeds, began, costs) | {
+        "protocol": {"fit_before": str(protocol.fit_before), "until": str(protocol.end)},
+        "cards": cards,
+        "targets": _targets(cards),
+        "models": _costs(facts) | {name: peer.facts for name, peer in told_peers.items()},
+    }
+    options.result.parent.mkdir(parents=True, exist_ok=True)
+    options.result.write_text(json.dumps(rounded(result), indent=1) + "\n")
+    write_page(json.loads(options.result.read_text()), options.result.with_suffix(".html"))
+    print_table(result)
+    print(f"\n{options.result}\n{options.result.with_suffix('.html')}")
+
+
+def say(task: Task, told: dict[str, Any], count: int, total: int, seconds: float) -> None:
+    """One line of progress."""
+    fit, forecast = told["fit"]["cpu_seconds"], told["forecast"]["cpu_seconds"]
+    print(
+        f"{count:3d} of {total}  {task.model} seed {task.seed}: "
+        f"fit {fit:.0f} s, forecasts {forecast:.0f} s CPU  [{seconds:.0f} s]",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def _collected(jobs: list[Task], history: Any) -> dict[str, dict[int | None, Any]]:
+    """Row of the table → seed → forecasts."""
+    runs: dict[str, dict[int | None, Any]] = {}
+    for job in jobs:
+        for name, frame in tasks.forecasts(job, history).items():
+            runs.setdefault(name, {})[job.seed if job.model in NEURAL else None] = frame
+    return runs
+
+
+def _targets(cards: dict[str, Any]) -> list[dict[str, Any]]:
+    """The targets against the mixture, and against the best of the eight models and boosting by CRPS."""
+    rows = against_targets(cards, MIXTURE)
+    for card, entry in cards.items():
+        best = summary.best_of(entry["models"], (*MODEL_NAMES, "lightgbm"))
+        if best and best != MIXTURE:
+            rows += [row for row in against_targets(cards, best) if row["card"] == card]
+    return rows
+
+
+def _costs(facts: dict[Task, dict[str, Any]]) -> dict[str, Any]:
+    """Cost and size of each model, of its first seed."""
+    out: dict[str, Any] = {}
+    for task, told in facts.items():
+        out.setdefault(task.model, {key: told[key] for key in ("fit", "forecast", "parameters", "size_mb")})
+    return out
+
+
+def rounded(value: Any) -> Any:
+    """The same with six digits after the point: more is noise and makes the file large."""
+    if isinstance(value, dict):
+        return {key: rounded(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(each) for each in value]
+    if isinstance(value, float | np.floating):
+        return round(float(value), 6) if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+if __name__ == "__main__":
+    main()

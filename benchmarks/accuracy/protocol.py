@@ -1,0 +1,127 @@
+"""What is asked, when and of what knowledge: one fit before the test, calibration rolled month by month."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from smartgrid_pipeline.core.evaluation import backtest
+from smartgrid_pipeline.core.models.forecaster import Forecast, History, Split, Times
+from smartgrid_pipeline.core.schema import Card, LeadInterval, cards_for
+
+Ask = Callable[[History, Times, tuple[LeadInterval, ...]], dict[str, Forecast]]
+"""Forecasts of one or several rows of the table from the same origins."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A card over a span of origins, [start, end of the test), under the name it has in the results."""
+
+    name: str
+    card: str
+    start: np.datetime64
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Fit on everything before ``fit_before``; judge each window until ``end``, which no interval exceeds."""
+
+    year: int
+    fit_before: np.datetime64
+    end: np.datetime64
+    windows: tuple[Window, ...]
+
+    @classmethod
+    def of_year(cls, year: int, history: History, until: np.datetime64 | None = None) -> Self:
+        """The test of a civil year: day ahead in quarters of an hour from late November before it."""
+        fit_before = {2010: "2009-11-26", 2009: "2008-11-27"}[year]
+        first, spring = np.datetime64(f"{year}-01-01", "m"), np.datetime64(f"{year}-04-01", "m")
+        november = np.datetime64(fit_before, "m")
+        windows = (
+            Window("T1", "T1", first),
+            Window("T2", "T2", first),
+            Window("T3", "T3", november),
+            Window("T4", "T4", spring),
+            Window("T4_year", "T4", first),
+            Window("T5", "T5", first),
+            Window("T5_week", "T5_week", first),
+        )
+        possible = {card.name for card in cards_for(history.meter.working_minutes)}
+        end = min(np.datetime64(f"{year + 1}-01-01", "m"), history.end)
+        end = min(end, until) if until is not None else end
+        windows = tuple(w for w in windows if w.card in possible and w.start < end)
+        return cls(year, november, end, windows)
+
+    def only(self, cards: list[str] | None) -> "Protocol":
+        """The same test of some cards."""
+        windows = tuple(w for w in self.windows if cards is None or w.card in cards)
+        return Protocol(self.year, self.fit_before, self.end, windows)
+
+    def split(self, history: History) -> Split:
+        """The training window."""
+        return Split.before(self.fit_before, history)
+
+    def months(self) -> list[tuple[np.datetime64, np.datetime64]]:
+        """First and last (exclusive) minute of each civil month of the test, the first from its first day."""
+        first = min(window.start for window in self.windows)
+        names = np.arange(first.astype("datetime64[M]"), self.end.astype("datetime64[M]") + 1)
+        bounds = [(m.astype("datetime64[m]"), (m + 1).astype("datetime64[m]")) for m in names]
+        return [(max(a, first), min(b, self.end)) for a, b in bounds if a < self.end]
+
+    def cards(self, history: History, start: np.datetime64) -> tuple[Card, ...]:
+        """The cards that are asked in the month that begins at ``start``."""
+        asked = {window.card for window in self.windows if window.start <= start}
+        return tuple(card for card in cards_for(history.meter.working_minutes) if card.name in asked)
+
+    def key(self) -> str:
+        """What identifies the test in file names."""
+        cards = "-".join(dict.fromkeys(window.card for window in self.windows))
+        return f"{self.year}-{str(self.end)[:10]}-{cards}"
+
+
+def asker(forecaster: Any) -> Ask:
+    """How to ask a forecaster: a mixture tells several rows at once, others one."""
+    if not hasattr(forecaster, "rows") or not hasattr(forecaster, "expert_names"):
+        return lambda history, origins, leads: {forecaster.name: forecaster.predict(history, origins, leads)}
+
+    def ask(history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> dict[str, Forecast]:
+        rows = forecaster.rows(history, origins, leads)
+        return {name: row for name, row in rows.items() if name not in forecaster.expert_names}
+
+    return ask
+
+
+def recalibrated(forecaster: Any, history: History, month: np.datetime64, fit_before: np.datetime64) -> Any:
+    """The forecaster as a monthly calibration would leave it at the month's first minute; weights stay."""
+    if month <= fit_before or not hasattr(forecaster, "recalibrated"):
+        return forecaster
+    past = history.until(month)
+    return forecaster.recalibrated(past, Split.before(month, past))
+
+
+def rolling(forecaster: Any, history: History, protocol: Protocol) -> dict[str, pd.DataFrame]:
+    """Forecasts with FORECAST_COLUMNS of every row the forecaster tells, over all months of the test."""
+    history = history.until(protocol.end)
+    frames: dict[str, list[pd.DataFrame]] = {}
+    for start, end in protocol.months():
+        current = recalibrated(forecaster, history, start, protocol.fit_before)
+        for name, parts in _month(asker(current), history, protocol, start, end).items():
+            frames.setdefault(name, []).extend(parts)
+    return {name: pd.concat(parts, ignore_index=True) for name, parts in frames.items()}
+
+
+def _month(
+    ask: Ask, history: History, protocol: Protocol, start: np.datetime64, end: np.datetime64
+) -> dict[str, list[pd.DataFrame]]:
+    cards = protocol.cards(history, start)
+    frames: dict[str, list[pd.DataFrame]] = {}
+    for every in sorted({card.origin_minutes for card in cards}):
+        group = [card for card in cards if card.origin_minutes == every]
+        leads = tuple(dict.fromkeys(lead for card in group for lead in card.leads))
+        for batch in backtest.batches(history.origins(start, end, every), len(leads)):
+            for name, forecast in ask(history, batch, leads).items():
+                parts = [backtest.card_frame(forecast, history, card, protocol.end) for card in group]
+                frames.setdefault(name, []).extend(part for part in parts if len(part))
+    return frames

@@ -1,0 +1,208 @@
+"""One model with one seed: fitted once, asked over the whole test, kept; and many of them side by side."""
+
+import json
+import os
+import resource
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.accuracy import fingerprint
+from benchmarks.accuracy.house import house, identity
+from benchmarks.accuracy.protocol import Protocol, rolling
+from smartgrid_pipeline.core.models import catalogue
+from smartgrid_pipeline.core.models.forecaster import FULL, TINY, Budget, Forecaster, History
+from smartgrid_pipeline.core.schema import EXPERT_NAMES, MODEL_NAMES, REFERENCE_NAMES
+
+MIXTURE = "mixture_of_experts"
+NEURAL = (*EXPERT_NAMES, MIXTURE)
+ALL_MODELS = (*REFERENCE_NAMES, *MODEL_NAMES)
+ORDER = (*EXPERT_NAMES, "extra_trees", "random_forest", MIXTURE)
+"""The longest first, so that two workers end together; the mixture waits for its experts."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model and seed under a protocol, with where its results are kept."""
+
+    model: str
+    seed: int
+    year: int
+    until: str | None
+    cards: tuple[str, ...] | None
+    cache: Path
+    tiny: bool = False
+
+    @property
+    def budget(self) -> Budget:
+        """One thread always: two workers share two cores."""
+        base = TINY if self.tiny else FULL
+        return Budget(base.max_steps, base.max_trees, base.max_rows, self.seed, 1)
+
+    def protocol(self, history: History) -> Protocol:
+        """The test."""
+        until = np.datetime64(self.until, "m") if self.until else None
+        return Protocol.of_year(self.year, history, until).only(list(self.cards) if self.cards else None)
+
+    @property
+    def code(self) -> str:
+        """Hash of what the model's fit and forecasts hang on: its code, the house, the budget."""
+        module = type(catalogue.create(self.model, TINY)).__module__
+        parts = (fingerprint.of_modules(module), identity(), repr(self.budget))
+        return sha256("|".join(parts).encode()).hexdigest()[:12]
+
+    @property
+    def folder(self) -> Path:
+        """Where fit and forecasts are kept."""
+        return self.cache / str(self.year) / f"{self.model}-seed{self.seed}-{self.code}"
+
+
+def chosen(
+    models: list[str], seeds: list[int], year: int, until: str | None, cards: list[str] | None,
+    cache: Path, tiny: bool = False,
+) -> list[Task]:  # fmt: skip
+    """The tasks of some models: neural ones with every seed, others with the first."""
+    wanted = [*models, *(EXPERT_NAMES if MIXTURE in models else ())]
+    names = sorted(dict.fromkeys(wanted), key=lambda m: ORDER.index(m) if m in ORDER else len(ORDER))
+    only = tuple(cards) if cards else None
+    return [
+        Task(name, seed, year, until, only, cache, tiny)
+        for seed in seeds
+        for name in names
+        if name in NEURAL or seed == seeds[0]
+    ]
+
+
+# --- one task ---------------------------------------------------------------------------------------
+
+
+def run(task: Task, history: History) -> dict[str, Any]:
+    """Fit (or load) and forecast (or read); returns the task's facts."""
+    protocol = task.protocol(history)
+    task.folder.mkdir(parents=True, exist_ok=True)
+    facts_path = task.folder / "fit.json"
+    if not facts_path.exists():
+        facts_path.write_text(json.dumps(_fit(task, history, protocol), indent=1))
+    told = task.folder / f"forecasts-{protocol.key()}.json"
+    if not told.exists():
+        told.write_text(json.dumps(_forecast(task, history, protocol), indent=1))
+    return json.loads(facts_path.read_text()) | json.loads(told.read_text())
+
+
+def done(task: Task, history: History) -> dict[str, Any] | None:
+    """The facts of a task that is finished already."""
+    told = task.folder / f"forecasts-{task.protocol(history).key()}.json"
+    if not told.exists():
+        return None
+    return json.loads((task.folder / "fit.json").read_text()) | json.loads(told.read_text())
+
+
+def forecasts(task: Task, history: History) -> dict[str, pd.DataFrame]:
+    """The kept forecasts of a finished task, by row of the table."""
+    table = pd.read_parquet(task.folder / f"forecasts-{task.protocol(history).key()}.parquet")
+    return {str(name): rows.drop(columns="model") for name, rows in table.groupby("model", sort=False)}
+
+
+def load(task: Task) -> Forecaster:
+    """The kept fit of a task."""
+    return catalogue.loaders()[task.model](task.folder / "fitted")
+
+
+def _fit(task: Task, history: History, protocol: Protocol) -> dict[str, Any]:
+    folder = task.folder / "fitted"
+    past, clock = history.until(protocol.fit_before), _Clock()
+    split = protocol.split(past)
+    forecaster = catalogue.create(task.model, task.budget)
+    if task.model == MIXTURE:
+        experts = [load(expert_task(task, name)) for name in EXPERT_NAMES]
+        forecaster.fit(past, split, experts)  # type: ignore[call-arg]  # the mixture takes fitted experts
+    else:
+        forecaster.fit(past, split)
+    clock.stop()
+    if folder.exists():  # left by a run that was stopped while it saved
+        folder.rename(folder.with_name(f"unfinished-{time.time_ns()}"))
+    folder.mkdir()
+    forecaster.save(folder)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return {"fit": clock.facts(), "parameters": forecaster.parameters(), "size_mb": size / 1e6}
+
+
+def expert_task(task: Task, name: str) -> Task:
+    """The task of one of the mixture's experts."""
+    return replace(task, model=name)
+
+
+def _forecast(task: Task, history: History, protocol: Protocol) -> dict[str, Any]:
+    clock = _Clock()
+    rows = rolling(load(task), history, protocol)
+    clock.stop()
+    table = pd.concat([frame.assign(model=name) for name, frame in rows.items()], ignore_index=True)
+    table.to_parquet(task.folder / f"forecasts-{protocol.key()}.parquet", index=False)
+    return {"forecast": clock.facts(), "rows": list(rows)}
+
+
+class _Clock:
+    """CPU and wall seconds of a piece of work, and the process's memory at its end."""
+
+    def __init__(self) -> None:
+        self.wall, self.cpu = time.monotonic(), time.process_time()
+
+    def stop(self) -> None:
+        self.wall, self.cpu = time.monotonic() - self.wall, time.process_time() - self.cpu
+
+    def facts(self) -> dict[str, float]:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return {"wall_seconds": self.wall, "cpu_seconds": self.cpu, "peak_memory_mb": peak}
+
+
+# --- many tasks -------------------------------------------------------------------------------------
+
+
+def run_all(tasks: list[Task], workers: int) -> Iterator[tuple[Task, dict[str, Any]]]:
+    """Run what is not done yet, each task in a process of its own; yields tasks as they finish."""
+    history = house(tasks[0].cache)
+    ready: list[Task] = []
+    for task in tasks:
+        facts = done(task, history)
+        if facts is None:
+            ready.append(task)
+        else:
+            yield task, facts
+    if ready:
+        yield from _run_missing(ready, workers)
+
+
+def _run_missing(waiting: list[Task], workers: int) -> Iterator[tuple[Task, dict[str, Any]]]:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    running: dict[Future[dict[str, Any]], Task] = {}
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), max_tasks_per_child=1)
+    with pool:
+        while waiting or running:
+            for task in [t for t in waiting if _may_start(t, [*waiting, *running.values()])]:
+                if len(running) < workers:
+                    waiting.remove(task)
+                    running[pool.submit(_run_alone, task)] = task
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                yield running.pop(future), future.result()
+
+
+def _may_start(task: Task, unfinished: list[Task]) -> bool:
+    """A mixture starts when no expert of its seed is unfinished."""
+    return task.model != MIXTURE or not any(
+        other.model in EXPERT_NAMES and other.seed == task.seed for other in unfinished
+    )
+
+
+def _run_alone(task: Task) -> dict[str, Any]:
+    os.nice(5)
+    return run(task, house(task.cache))
