@@ -4,6 +4,7 @@ A feature row belongs to the interval that starts at its index and is available 
 it uses this interval and earlier ones only. Channels a meter lacks are absent features, never invented.
 """
 
+from contextlib import suppress
 from functools import lru_cache
 
 import numpy as np
@@ -122,6 +123,31 @@ def public_holidays(country: str, first_year: int, last_year: int) -> npt.NDArra
     import holidays
 
     days = holidays.country_holidays(country, years=range(first_year, last_year + 1))
+    return np.array(sorted(days), "datetime64[D]")
+
+
+def school_holidays(days: npt.NDArray[np.datetime64], meter: Meter) -> dict[str, npt.NDArray[np.float32]]:
+    """Whether schools of the meter's zone are closed on each day; empty for a meter without a zone.
+
+    Days of years that no calendar has been published for count as school days.
+    """
+    if not meter.school_zone:
+        return {}
+    days = days.astype("datetime64[D]")
+    first, last = (int(str(value)[:4]) for value in (days.min(), days.max())) if len(days) else (1970, 1970)
+    closed = np.isin(days, french_school_holidays(meter.school_zone, first, last))
+    return {"is_school_holiday": closed.astype(np.float32)}
+
+
+@lru_cache(maxsize=32)
+def french_school_holidays(zone: str, first_year: int, last_year: int) -> npt.NDArray[np.datetime64]:
+    """Days of school holidays of a French zone (A, B or C) in the years given, both included."""
+    from vacances_scolaires_france import SchoolHolidayDates, UnsupportedYearException
+
+    known, days = SchoolHolidayDates(), set()
+    for year in range(first_year, last_year + 1):
+        with suppress(UnsupportedYearException):
+            days |= set(known.holidays_for_year_and_zone(year, zone))
     return np.array(sorted(days), "datetime64[D]")
 
 

@@ -32,13 +32,15 @@ KEY = ["origin", "interval_start", "interval_end"]
 PERSISTENCE, ANALOGUE = "persistence", "analogue_28d"
 """The references of the two skills."""
 
+MEDIAN_COLUMN = QUANTILE_COLUMNS[QUANTILES.index(0.5)]
+
 PINBALL_COLUMNS = tuple(f"pinball_{column}" for column in QUANTILE_COLUMNS)
 
 FORMULAS = {
     "rmse_kw": "√ mean (ŷ − y)²",
-    "mae_kw": "mean |ŷ − y|",
-    "mape_percent": "100 · mean (|ŷ − y| / y) over rows with y > 0",
-    "wape_percent": "100 · Σ|ŷ − y| / Σ y",
+    "mae_kw": "mean |q50 − y|: the median is what an absolute error asks for, as the mean is for a square",
+    "mape_percent": "100 · mean (|q50 − y| / y) over rows with y > 0",
+    "wape_percent": "100 · Σ|q50 − y| / Σ y",
     "r2": "1 − Σ(ŷ − y)² / Σ(y − ȳ)², all rows of the card together",
     "mase": "MAE / in-sample MAE of the same interval of the latest day that has ended",
     "crps_kw": "2 · mean pinball loss over the nine quantiles 0.1 … 0.9 (quantile approximation of CRPS)",
@@ -50,7 +52,7 @@ FORMULAS = {
     "cvrmse_percent": "100 · RMSE / mean y",
     "peak_hour_hit_rate": "share of days whose highest hour the forecast names (day-ahead cards)",
 }
-"""How each metric is computed; shown beside every table."""
+"""How each metric is computed; shown beside every table. ŷ is the forecast's mean, q50 its median."""
 
 _PEAK_CARDS = ("T3", "T4")
 
@@ -67,8 +69,9 @@ def row_loss(frame: pd.DataFrame, loss: str) -> Doubles:
     observed = frame["observed_kw"].to_numpy(np.float64)
     if loss == "crps":
         return 2 * pinball_kw(observed, frame[list(QUANTILE_COLUMNS)].to_numpy(np.float64)).mean(axis=1)
-    error = frame["mean_kw"].to_numpy(np.float64) - observed
-    return {"absolute": np.abs(error), "squared": error**2}[loss]
+    point = {"absolute": MEDIAN_COLUMN, "squared": "mean_kw"}[loss]
+    error = frame[point].to_numpy(np.float64) - observed
+    return np.abs(error) if loss == "absolute" else error**2
 
 
 def mape_percent(observed_kw: Doubles, forecast_kw: Doubles) -> float:
@@ -92,13 +95,14 @@ def score(frame: pd.DataFrame, mase_scale_kw: float | None = None) -> dict[str, 
     observed = frame["observed_kw"].to_numpy(np.float64)
     quantiles = frame[list(QUANTILE_COLUMNS)].to_numpy(np.float64)
     error = frame["mean_kw"].to_numpy(np.float64) - observed
+    miss = np.abs(frame[MEDIAN_COLUMN].to_numpy(np.float64) - observed)
     pinball = pinball_kw(observed, quantiles)
     out["rmse_kw"] = float(np.sqrt(np.mean(error**2)))
-    out["mae_kw"] = float(np.mean(np.abs(error)))
-    out["mape_percent"] = mape_percent(observed, observed + error)
-    out["mape_floor_percent"] = _mape_floor(observed, error)
+    out["mae_kw"] = float(np.mean(miss))
+    out["mape_percent"] = mape_percent(observed, observed + miss)
+    out["mape_floor_percent"] = _mape_floor(observed, miss)
     if observed.sum() > 0:
-        out["wape_percent"] = float(100 * np.abs(error).sum() / observed.sum())
+        out["wape_percent"] = float(100 * miss.sum() / observed.sum())
         out["cvrmse_percent"] = float(100 * out["rmse_kw"] / observed.mean())
     if (spread := float(((observed - observed.mean()) ** 2).sum())) > 0:
         out["r2"] = float(1 - (error**2).sum() / spread)
@@ -245,12 +249,12 @@ def _skill(metrics: dict[str, float], reference: dict[str, float] | None, name: 
     return 1 - metrics[name] / reference[name]
 
 
-def _mape_floor(observed: Doubles, error: Doubles) -> float:
+def _mape_floor(observed: Doubles, miss: Doubles) -> float:
     """100 · MAE / max(y) over the rows that MAPE uses: no MAPE can be lower."""
     positive = observed > 0
     if not positive.any():
         return float("nan")
-    return float(100 * np.abs(error[positive]).mean() / observed.max())
+    return float(100 * miss[positive].mean() / observed.max())
 
 
 def _peak_hour_hit_rate(frame: pd.DataFrame) -> float:

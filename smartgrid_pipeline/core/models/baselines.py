@@ -57,14 +57,14 @@ class Ridge(FamilyForecaster):
             self.waves[family.name],
         )
         known = (model.mean(learn.inputs), learn), (model.mean(later.inputs), later)
-        return replace(model, errors=_errors(known, ERROR_LEVELS[family.name]))
+        return model.with_errors(errors_of(known, ERROR_LEVELS[family.name]))
 
     @classmethod
     def _read_family(cls, arrays: Arrays, prefix: str) -> FamilyModel:
         return RidgeFamily.from_arrays(arrays, prefix)
 
 
-def _errors(known: Sequence[tuple[Floats, Sample]], levels: int) -> ResidualQuantiles:
+def errors_of(known: Sequence[tuple[Floats, Sample]], levels: int) -> ResidualQuantiles:
     """Quantiles of the errors of predictions that a sample did not shape."""
     predicted = np.concatenate([mean for mean, _ in known])
     observed = np.concatenate([sample.observed_kw for _, sample in known])
@@ -149,7 +149,7 @@ class _Forest(FamilyForecaster):
             known += self._left_out(grove, base, columns, learn, seed)
         else:
             known.append(_out_of_bag(forest, model, learn))
-        return replace(model, errors=_errors(known, ERROR_LEVELS[family.name]))
+        return replace(model, errors=errors_of(known, ERROR_LEVELS[family.name]))
 
     def _grow(self, grove: Grove, base: Base, columns: Columns, learn: Sample, seed: int) -> Any:
         forest = self.kind(

@@ -1,6 +1,7 @@
 """Boosted trees for the two short leads that have a card: what trees see in the present, nets may miss.
 
-The mixture leans on them by a share that its later block decides; where they do not help it is nought.
+Any minute is an origin here. Each lead has a mean and three quantiles (10, 50 and 90 %); the shape between
+them is the experts'. The mixture leans on them by a share that its later block decides.
 """
 
 import gzip
@@ -12,121 +13,187 @@ import lightgbm
 import numpy as np
 
 from smartgrid_pipeline.core.models import neural_inputs as inputs
-from smartgrid_pipeline.core.models.calibration import GROUP_COUNT, Groups
 from smartgrid_pipeline.core.models.forecaster import Budget, Floats, Split
-from smartgrid_pipeline.core.models.gate import pinball_kw
 from smartgrid_pipeline.core.models.past import DAY, Past, Rows
 from smartgrid_pipeline.core.schema import LeadInterval
 
-LEADS = (LeadInterval(0, 5), LeadInterval(0, 60))
 
-ROWS, TREES = 160_000, 250
-SETTINGS: dict[str, Any] = {
-    "objective": "regression",
-    "num_leaves": 31,
-    "learning_rate": 0.08,
-    "feature_fraction": 0.4,
-    "bagging_fraction": 0.7,
+@dataclass(frozen=True)
+class Plan:
+    """How one lead is boosted; the further the lead, the more its rows repeat each other."""
+
+    rows: int
+    trees: int
+    leaves: int
+    rate: float
+    smallest_leaf: int
+    columns: int
+    share_of_columns: float
+    share_of_rows: float
+    quantile_rows: int
+    quantile_trees: int
+    corrects_latest: bool
+
+    def settings(self, rows: int) -> dict[str, Any]:
+        """LightGBM settings that depend on the lead; leaves stay small beside a small sample."""
+        return {
+            "num_leaves": self.leaves,
+            "learning_rate": self.rate,
+            "min_data_in_leaf": min(self.smallest_leaf, max(5, rows // 50)),
+            "feature_fraction": self.share_of_columns,
+            "bagging_fraction": self.share_of_rows,
+        }
+
+
+PLANS = {
+    LeadInterval(0, 5): Plan(600_000, 450, 63, 0.06, 100, 140, 0.4, 0.7, 250_000, 220, True),
+    LeadInterval(0, 60): Plan(600_000, 380, 31, 0.05, 1_000, 160, 0.2, 0.3, 250_000, 160, False),
+}
+
+PILOT_ROWS, PILOT_TREES = 60_000, 60
+"""A short first model finds the columns worth splitting on."""
+
+ANCHORS = (0.1, 0.5, 0.9)
+SHARED_SETTINGS: dict[str, Any] = {
     "bagging_freq": 1,
-    "min_data_in_leaf": 80,
     "lambda_l2": 5.0,
-    "max_bin": 127,
+    "max_bin": 63,
     "deterministic": True,
     "force_row_wise": True,
     "verbosity": -1,
 }
 
-SHARES = tuple(round(0.1 * k, 1) for k in range(10))
-
 BLOCK = 8_192
 
 
 @dataclass(frozen=True)
-class Boost:
-    """One model of the mean per lead that is boosted; leads the meter cannot resolve are absent."""
+class Booster:
+    """One lead: the columns it looks at, its mean and its three quantiles."""
 
-    models: dict[LeadInterval, Any] = field(default_factory=dict)
+    columns: Rows
+    models: tuple[Any, ...]
+
+    def ask(self, seen: Floats) -> Floats:
+        """Mean and ANCHORS of rows of ``see``, (rows, 4) kW."""
+        mine = np.ascontiguousarray(seen[:, self.columns])
+        found = np.stack([model.predict(mine, num_threads=1) for model in self.models], -1)
+        found[:, 1:].sort(-1)
+        return found.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Boost:
+    """A booster per lead; leads the meter cannot resolve are absent."""
+
+    boosters: dict[LeadInterval, Booster] = field(default_factory=dict)
 
     @classmethod
     def fit(cls, past: Past, split: Split, leads: tuple[LeadInterval, ...], budget: Budget) -> Self:
         """Learn from random origins before ``split.fit_end``."""
-        first, fit_end = (int(row) for row in past.rows(np.array([split.start, split.fit_end])))
-        first += min(past.steps(28 * DAY), (fit_end - first) // 4)
-        rng = np.random.default_rng(budget.seed)
-        rows = rng.integers(first, fit_end - past.steps(60), min(ROWS, budget.max_rows or ROWS))
-        seen = _see(past, rows)
-        settings = SETTINGS | {"seed": budget.seed, "num_threads": max(1, budget.threads)}
-        models = {}
-        for lead in LEADS:
-            if lead in leads:
-                target = past.targets(rows, (lead,), fit_end)[:, 0]
-                known = np.isfinite(target)
-                if known.sum() > SETTINGS["min_data_in_leaf"]:
-                    data = lightgbm.Dataset(seen[known], target[known], free_raw_data=True)
-                    models[lead] = lightgbm.train(settings, data, min(TREES, budget.max_trees or TREES))
-        return cls(models)
+        return cls(
+            {
+                lead: booster
+                for number, (lead, plan) in enumerate(PLANS.items())
+                if lead in leads and (booster := _fit(past, split, lead, plan, budget, number)) is not None
+            }
+        )
 
-    def predict(self, past: Past, rows: Rows, leads: tuple[LeadInterval, ...]) -> Floats:
-        """Mean (rows, leads) kW; NaN for leads that are not boosted."""
-        out = np.full((len(rows), len(leads)), np.nan, np.float32)
-        at = {j: self.models[lead] for j, lead in enumerate(leads) if lead in self.models}
+    def predict(self, past: Past, rows: Rows, leads: tuple[LeadInterval, ...]) -> tuple[Floats, Floats]:
+        """Mean (rows, leads) and ANCHORS (rows, leads, 3) in kW; NaN for leads that are not boosted."""
+        out = np.full((len(rows), len(leads), 1 + len(ANCHORS)), np.nan, np.float32)
+        at = {j: self.boosters[lead] for j, lead in enumerate(leads) if lead in self.boosters}
         for begin in range(0, len(rows) if at else 0, BLOCK):
-            seen = _see(past, rows[begin : begin + BLOCK])
-            for j, model in at.items():
-                out[begin : begin + BLOCK, j] = model.predict(seen, num_threads=1)
-        return out
+            part = rows[begin : begin + BLOCK]
+            seen = see(past, part)
+            for j, booster in at.items():
+                out[begin : begin + BLOCK, j] = booster.ask(seen) + _base(past, part, leads[j])[:, None]
+        return out[..., 0], out[..., 1:]
 
     def save(self, directory: Path) -> None:
-        """Write one compressed LightGBM text per lead."""
-        for lead, model in self.models.items():
-            text = model.model_to_string().encode()
-            (directory / _file(lead)).write_bytes(gzip.compress(text, 9, mtime=0))
+        """Write the columns and the compressed LightGBM texts of each lead."""
+        for lead, booster in self.boosters.items():
+            texts = [model.model_to_string(importance_type="gain") for model in booster.models]
+            head = " ".join(map(str, booster.columns.tolist()))
+            whole = PAGE.join([head, *(_without_importances(text) for text in texts)])
+            (directory / _file(lead)).write_bytes(gzip.compress(whole.encode(), 9, mtime=0))
 
     @classmethod
     def load(cls, directory: Path) -> Self:
-        """Read what ``save`` wrote."""
-        models = {}
-        for lead in LEADS:
+        """Read what ``save`` wrote. Raises ValueError when a file is not one of ours."""
+        boosters = {}
+        for lead in PLANS:
             if (directory / _file(lead)).exists():
-                text = gzip.decompress((directory / _file(lead)).read_bytes()).decode()
-                models[lead] = lightgbm.Booster(model_str=text)
-        return cls(models)
+                head, *texts = gzip.decompress((directory / _file(lead)).read_bytes()).decode().split(PAGE)
+                columns = np.array(head.split(), np.int64)
+                boosters[lead] = Booster(columns, tuple(lightgbm.Booster(model_str=text) for text in texts))
+        return cls(boosters)
 
 
-@dataclass(frozen=True)
-class Lean:
-    """How far a row of forecasts leans on the trees: a share per calibration group, of mean and quantiles."""
+PAGE = "\f"
 
-    shares: Floats
 
-    @classmethod
-    def fit(
-        cls, mean_kw: Floats, quantiles_kw: Floats, boosted_kw: Floats, target_kw: Floats, groups: Groups
-    ) -> Self:
-        """The shares (of SHARES) that were best on a later block; all arrays are flat, NaN is not boosted."""
-        shares = np.zeros((GROUP_COUNT, 2), np.float32)
-        for group in np.unique(groups[np.isfinite(boosted_kw)]):
-            mine = (groups == group) & np.isfinite(boosted_kw)
-            mean, target, away = mean_kw[mine], target_kw[mine], (boosted_kw - mean_kw)[mine]
-            squares = [((target - mean - share * away) ** 2).mean() for share in SHARES]
-            losses = [
-                pinball_kw(quantiles_kw[mine] + share * away[:, None], target).mean() for share in SHARES
-            ]
-            shares[group] = SHARES[int(np.argmin(squares))], SHARES[int(np.argmin(losses))]
-        return cls(shares)
+def _without_importances(text: str) -> str:
+    """A model text without what only its makers read."""
+    return text.split("\nfeature_importances:")[0] + "\n" if "\nfeature_importances:" in text else text
 
-    def apply(
-        self, mean_kw: Floats, quantiles_kw: Floats, boosted_kw: Floats, groups: Groups
-    ) -> tuple[Floats, Floats]:
-        """Mean (…) and quantiles (…, 9) moved towards the trees where there are any."""
-        away = np.where(np.isfinite(boosted_kw), boosted_kw - mean_kw, 0).astype(np.float32)
-        shares = self.shares[np.broadcast_to(groups, away.shape)]
-        return mean_kw + shares[..., 0] * away, quantiles_kw + (shares[..., 1] * away)[..., None]
+
+def _fit(
+    past: Past, split: Split, lead: LeadInterval, plan: Plan, budget: Budget, number: int
+) -> Booster | None:
+    first, fit_end = (int(row) for row in past.rows(np.array([split.start, split.fit_end])))
+    first += min(past.steps(28 * DAY), (fit_end - first) // 4)
+    rng = np.random.default_rng([budget.seed, number])
+    count = min(plan.rows, budget.max_rows or plan.rows, fit_end - first)
+    rows = rng.integers(first, fit_end - past.steps(lead.end_minutes), count)
+    target = past.targets(rows, (lead,), fit_end)[:, 0]
+    rows, target = rows[np.isfinite(target)], target[np.isfinite(target)]
+    target = target - _base(past, rows, lead)
+    if len(rows) < 2 * plan.smallest_leaf:
+        return None
+    shared = SHARED_SETTINGS | {"seed": budget.seed, "num_threads": max(1, budget.threads)}
+
+    def grow(seen: Floats, target: Floats, trees: int, extra: dict[str, Any]) -> Any:
+        data = lightgbm.Dataset(seen, target, free_raw_data=True)
+        settings = shared | plan.settings(len(target)) | extra
+        return lightgbm.train(settings, data, min(trees, budget.max_trees or trees))
+
+    pilot_rows, pilot_target = rows[:PILOT_ROWS], target[:PILOT_ROWS]
+    pilot = grow(see(past, pilot_rows), pilot_target, PILOT_TREES, {"learning_rate": 0.1})
+    columns = np.sort(np.argsort(-pilot.feature_importance("gain"), kind="stable")[: plan.columns])
+    seen = np.concatenate([see(past, part)[:, columns] for part in _parts(rows)])
+    models = [grow(seen, target, plan.trees, {"objective": "regression"})]
+    few = slice(0, plan.quantile_rows)
+    for level in ANCHORS:
+        wanted = {"objective": "quantile", "alpha": level, "learning_rate": 0.1, "num_leaves": 31}
+        models.append(grow(seen[few], target[few], plan.quantile_trees, wanted))
+    return Booster(columns, tuple(models))
+
+
+def _base(past: Past, rows: Rows, lead: LeadInterval) -> Floats:
+    """What the trees correct (kW): the latest reading for the next minutes, nothing further on."""
+    if PLANS[lead].corrects_latest:
+        return past.power_kw[rows - 1]
+    return np.zeros(len(rows), np.float32)
+
+
+def _parts(rows: Rows) -> list[Rows]:
+    return [rows[begin : begin + BLOCK] for begin in range(0, len(rows), BLOCK)]
+
+
+def shaped(quantiles_kw: Floats, anchors_kw: Floats) -> Floats:
+    """The experts' nine quantiles (…, 9) stretched so that they pass through the ANCHORS (…, 3)."""
+    low, middle, high = (quantiles_kw[..., k, None] for k in (0, 4, 8))
+    to_low, to_middle, to_high = (anchors_kw[..., k, None] for k in range(3))
+    below = (middle - quantiles_kw) / np.maximum(middle - low, 1e-4) * (to_middle - to_low)
+    above = (quantiles_kw - middle) / np.maximum(high - middle, 1e-4) * (to_high - to_middle)
+    side = np.arange(quantiles_kw.shape[-1]) < 4
+    return (to_middle + np.where(side, -below, above)).astype(np.float32)
+
+
+def see(past: Past, rows: Rows) -> Floats:
+    """All that trees may look at, (rows, columns)."""
+    return np.concatenate([inputs.present(past, rows), inputs.present_plain(past, rows)], 1)
 
 
 def _file(lead: LeadInterval) -> str:
     return f"boost_{lead.end_minutes}min.txt.gz"
-
-
-def _see(past: Past, rows: Rows) -> Floats:
-    return np.concatenate([inputs.present(past, rows), inputs.present_plain(past, rows)], 1)

@@ -126,9 +126,9 @@ class LightGBM(FamilyForecaster):
         mean = self._mean(family, plan, base, learn, later, columns, seed)
         few = rank[: plan.quantile_columns]
         part = learn.thinned(plan.quantile_rows)
-        data = _dataset(part, base, few, self._settings(seed))
-        settings = self._settings(seed) | plan.spread_settings(part)
-        count = self._trees(plan.quantile_trees, learn)
+        data = _dataset(part, base, few, self.settings(seed))
+        settings = self.settings(seed) | plan.spread_settings(part)
+        count = self.trees(plan.quantile_trees, learn)
         spread = (lightgbm.train(settings | {"alpha": level}, data, count) for level in QUANTILES)
         return BoostedFamily(columns, base, (mean, *spread))
 
@@ -143,14 +143,14 @@ class LightGBM(FamilyForecaster):
         seed: int,
     ) -> Booster:
         """The mean. Two months of one season do not tell when to stop, so the later block only looks on."""
-        settings = self._settings(seed) | plan.mean_settings(learn)
+        settings = self.settings(seed) | plan.mean_settings(learn)
         data = _dataset(learn, base, columns, settings)
         losses: dict[str, dict[str, list[float]]] = {}
         watched = {"learn": data}
         if len(later.observed_kw):
             watched["later"] = _dataset(later, base, columns, settings).set_reference(data)
         booster = lightgbm.train(
-            settings, data, self._trees(plan.trees, learn), list(watched.values()), list(watched),
+            settings, data, self.trees(plan.trees, learn), list(watched.values()), list(watched),
             callbacks=[lightgbm.record_evaluation(losses)],
         )  # fmt: skip
         training, validation = (losses.get(name, {}).get("l2", []) for name in ("learn", "later"))
@@ -164,17 +164,17 @@ class LightGBM(FamilyForecaster):
     def _rank_columns(self, plan: Plan, base: Base, learn: Sample, seed: int) -> Columns:
         """Columns by the gain of a short first model, best first."""
         part = learn.thinned(PILOT_ROWS)
-        settings = self._settings(seed) | plan.mean_settings(part) | {"learning_rate": 0.1}
+        settings = self.settings(seed) | plan.mean_settings(part) | {"learning_rate": 0.1}
         data = _dataset(part, base, np.arange(learn.inputs.shape[1]), settings)
-        pilot = lightgbm.train(settings, data, self._trees(PILOT_TREES, learn))
+        pilot = lightgbm.train(settings, data, self.trees(PILOT_TREES, learn))
         return np.argsort(-pilot.feature_importance("gain"), kind="stable")
 
-    def _trees(self, count: int, learn: Sample) -> int:
+    def trees(self, count: int, learn: Sample) -> int:
         """A short history affords fewer trees."""
         afforded = round(count * np.clip(learn.days / ENOUGH_DAYS, 0.2, 1))
         return min(afforded, self.budget.max_trees or afforded)
 
-    def _settings(self, seed: int) -> dict[str, Any]:
+    def settings(self, seed: int) -> dict[str, Any]:
         """What all boosters share; no setting depends on clock or machine."""
         return {
             "seed": seed, "num_threads": self.budget.threads, "deterministic": True, "force_row_wise": True,

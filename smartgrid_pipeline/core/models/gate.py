@@ -69,8 +69,8 @@ class GateData:
     """Pairs of origin and lead of the later block, n of them, all observed.
 
     ``inputs`` (n, features), ``roots`` (n, experts, 9), ``mean`` (n, experts), ``usable`` (n, experts),
-    ``target`` (n,) kW, ``scale`` (n,) spread of the lead's target, ``groups`` (n,), ``boosted`` (n,) kW
-    or NaN, ``days`` (n,).
+    ``target`` (n,) kW, ``scale`` (n,) spread of the lead's target, ``groups`` and ``kinds`` (n,),
+    ``support_mean`` (n,) and ``support_quantiles`` (n, 9) kW or NaN, ``days`` (n,).
     """
 
     inputs: Floats
@@ -81,13 +81,16 @@ class GateData:
     scale: Floats
     weight: Floats
     groups: npt.NDArray[np.int64]
-    boosted: Floats
+    kinds: npt.NDArray[np.int64]
+    support_mean: Floats
+    support_quantiles: Floats
     days: npt.NDArray[np.int64]
 
     @classmethod
     def of(
         cls, origins: Times, leads: tuple[LeadInterval, ...], inputs: Floats, mean: Floats, quantiles: Floats,
-        target: Floats, groups: npt.NDArray[np.int64], boosted: Floats,
+        target: Floats, groups: npt.NDArray[np.int64], kinds: npt.NDArray[np.int64],
+        support: tuple[Floats, Floats],
     ) -> Self:  # fmt: skip
         """Flatten what experts (experts, origins, leads) said of targets (origins, leads)."""
         usable = np.moveaxis(np.isfinite(mean) & np.isfinite(quantiles).all(-1), 0, -1)
@@ -106,7 +109,9 @@ class GateData:
             np.broadcast_to(spread, full)[good],
             np.broadcast_to(share * share.sum() / len(origins), full)[good],
             np.broadcast_to(groups, full)[good],
-            boosted[good],
+            np.broadcast_to(kinds, full)[good],
+            support[0][good],
+            support[1][good],
             np.broadcast_to(days[:, None], full)[good],
         )
 

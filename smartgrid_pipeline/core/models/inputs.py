@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartgrid_pipeline.core import features
-from smartgrid_pipeline.core.models import switching
+from smartgrid_pipeline.core.models import cycles, switching
 from smartgrid_pipeline.core.models.forecaster import Floats, History, Times
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, REACTIVE_POWER, SUB_METERS, LeadInterval, Meter
 
@@ -86,6 +86,7 @@ def _recent_parts(meter: Meter) -> list[Part]:
             lambda history, rows: _take(history.power_kw, rows[:, None] - np.arange(count)),
         ),
         (switching.names(meter), lambda history, rows: _take(switching.state(history), rows)),
+        (cycles.names(meter, _reading_minutes(meter)), cycles.at_rows),
     ]
     if meter.step_minutes < meter.working_minutes:
         extremes = tuple(f"power_row_{k}_{w}_kw" for w in ("last", "highest", "lowest") for k in range(count))
@@ -93,6 +94,10 @@ def _recent_parts(meter: Meter) -> list[Part]:
         parts += [_readings_part(c, m // meter.step_minutes) for c, m in READING_MINUTES.items()
                   if c in meter.channels]  # fmt: skip
     return parts
+
+
+def _reading_minutes(meter: Meter) -> int:
+    return min(meter.step_minutes, meter.working_minutes)
 
 
 def _readings_part(channel: str, count: int) -> Part:
@@ -141,6 +146,7 @@ def target_names(meter: Meter) -> tuple[str, ...]:
         "target_hour",
         "target_weekday",
         *(f"target_{name}" for name in features.calendar(np.empty(0, "datetime64[m]"), meter)),
+        *(f"target_{name}" for name in features.school_holidays(np.empty(0, "datetime64[m]"), meter)),
         *(f"analogue_{k + 1}_kw" for k in range(SINGLE_ANALOGUES)),
         *(f"analogue_{what}_kw" for what in ("mean_7", "mean_28", "median_28", "sd_28", "weekday_4")),
         *(f"analogue_wide_{pad}min_{what}_kw" for pad in PAD_MINUTES for what in ("1", "mean_7", "weekday")),
@@ -219,6 +225,7 @@ def _calendar(meter: Meter, origins: Times, start_minutes: Rows, width_minutes: 
         hour,
         weekday,
         *features.calendar(middle, meter).values(),
+        *features.school_holidays(middle, meter).values(),
     ]
 
 

@@ -1,9 +1,11 @@
-"""The four experts weighted by a learned gate, per origin and lead; quantiles calibrated on the later block.
+"""The four experts weighted by a learned gate, per origin and lead, leaning on supports and calibrated.
 
-The gate is fitted on days the experts' weights never saw. It can always fall back to equal weights: how far
-it may leave them is itself decided on held-out weeks of that block.
+Gate, leaning and calibration are fitted on days the experts' weights never saw, and can be settled again on
+later ones. The gate can always fall back to equal weights: how far it may leave them is itself decided on
+held-out weeks of those days.
 """
 
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,7 +17,6 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from smartgrid_pipeline.core.models.boost import Boost, Lean
 from smartgrid_pipeline.core.models.calibration import GROUP_COUNT, ConformalShift, lead_groups
 from smartgrid_pipeline.core.models.experts import EXPERTS, NeuralExpert
 from smartgrid_pipeline.core.models.forecaster import (
@@ -38,7 +39,9 @@ from smartgrid_pipeline.core.models.gate import (
     gate_inputs,
     pinball_kw,
 )
+from smartgrid_pipeline.core.models.leaning import KIND_COUNT, Lean, belief, lead_kinds
 from smartgrid_pipeline.core.models.past import Past, typical_level
+from smartgrid_pipeline.core.models.supports import Supports
 from smartgrid_pipeline.core.models.training import Curve, torch_threads
 from smartgrid_pipeline.core.schema import LeadInterval, ModelError, leads_for
 
@@ -48,9 +51,6 @@ __all__ = ["FixedWeights", "MixtureOfExperts", "collapse_alarms", "entropy"]
 
 SAMPLE_MINUTES = {"near": 20, "far": 180}
 """Origins of the later block that gate and calibration learn from: this far apart, for near and far leads."""
-
-BELIEF_COUNT = 60
-"""With this many separate targets half of a measured miscalibration is corrected."""
 
 BLOCK_PAIRS = 200_000
 """Pairs of origin and lead forecast at a time, so that memory stays bounded."""
@@ -67,11 +67,14 @@ class MixtureOfExperts:
         self.expert_names: tuple[str, ...] = ()
         self.best_name = ""
         self._gate: Gate | None = None
-        self._boost = Boost()
+        self._supports: Supports | None = None
         self._leans: dict[str, Lean] = {}
         self._shifts: dict[str, ConformalShift] = {}
         self._curves: list[Curve] = []
         self._level_kw = 1.0
+        self._heard: GateData | None = None
+        self._heard_from: np.datetime64 = np.datetime64("NaT", "m")
+        self._heard_until: np.datetime64 = np.datetime64("NaT", "m")
 
     # --- learning ---------------------------------------------------------------------------------
 
@@ -84,53 +87,94 @@ class MixtureOfExperts:
                 expert.fit(history, split)
         self.experts, self.expert_names = list(experts), tuple(expert.name for expert in experts)
         self._level_kw = typical_level(history, split)
-        leads = leads_for(history.meter.working_minutes)
-        self._boost = Boost.fit(Past.of(history, self._level_kw), split, leads, self.budget)
-        data = self._later_block(history, split)
+        self._supports = Supports.fit(history, split, self._level_kw, self.budget)
+        self._heard_from = split.fit_end
+        self._settle(history, self._listen(history, split.fit_end, split.end), split.end)
+
+    def recalibrated(self, history: History, end: np.datetime64) -> "MixtureOfExperts":
+        """The same experts and supports with gate, leaning and calibration settled on all days since those
+        they learned from, up to ``end``. This mixture stays as it is.
+        """
+        self._require_fit()
+        history = history.until(end) if history.end > end else history
+        other = copy.copy(self)
+        begin = self._heard_from if self._heard is None else self._heard_until
+        parts = [] if self._heard is None else [self._heard]
+        if end > begin:
+            parts.append(self._listen(history, begin, end))
+        other._settle(history, GateData.joined(parts), end)
+        return other
+
+    def _settle(self, history: History, data: GateData, end: np.datetime64) -> None:
+        """Fit gate, leaning and calibration on what was heard of the experts since ``_heard_from``."""
+        self._heard, self._heard_until = data, end
         with torch_threads(self.budget.threads), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.budget.seed)
             self._gate, self._curves = fit_gate(data, self.budget)
             shares = self._gate.shares(data.inputs, data.usable)
-        even = _even(data.usable)
-        losses = [pinball_kw(data.roots[:, e] ** 2, data.target) / data.scale for e in range(len(experts))]
+        losses = [
+            pinball_kw(data.roots[:, e] ** 2, data.target) / data.scale for e in range(len(self.experts))
+        ]
         self.best_name = self.expert_names[int(np.argmin([loss.mean() for loss in losses]))]
-        alone = _alone(data.usable, self.expert_names.index(self.best_name))
-        belief = _belief(leads, float((split.end - split.fit_end) / np.timedelta64(1, "D")))
+        days = float((end - self._heard_from) / np.timedelta64(1, "D"))
+        beliefs, trust = _beliefs(leads_for(history.meter.working_minutes), days)
+        even, alone = (
+            _even(data.usable),
+            _alone(data.usable, self.expert_names.index(self.best_name)),
+        )
+        support = data.support_mean, data.support_quantiles
+        self._leans, self._shifts = {}, {}
         for row, weights in ((self.name, shares), ("equal_weights", even), ("best_expert", alone)):
-            mean, mixed = mix(weights, data.mean, data.roots)
-            lean = Lean.fit(mean, mixed, data.boosted, data.target, data.groups)
-            _, leaning = lean.apply(mean, mixed, data.boosted, data.groups)
+            own = mix(weights, data.mean, data.roots)
+            if row == self.name:
+                lean = Lean.fit(own, support, data.target, data.kinds, beliefs)
+            else:
+                lean = Lean.fixed(1 / (1 + len(self.experts)) if row == "equal_weights" else 0.0)
             self._leans[row] = lean
-            fitted = ConformalShift.fit(leaning, data.target, data.groups)
-            self._shifts[row] = ConformalShift(fitted.shift * belief[:, None])
+            fitted = ConformalShift.fit(lean.apply(own, support, data.kinds)[1], data.target, data.groups)
+            self._shifts[row] = ConformalShift(fitted.shift * trust[:, None])
 
-    def _later_block(self, history: History, split: Split) -> GateData:
-        """Experts' forecasts and what happened, flat over pairs of origin and lead of the later block."""
+    def _listen(self, history: History, begin: np.datetime64, end: np.datetime64) -> GateData:
+        """What experts and supports said of [begin, end) and what happened, flat over pairs of origin and
+        lead. Raises ModelError when nothing was observed.
+        """
         leads = leads_for(history.meter.working_minutes)
         near = tuple(lead for lead in leads if lead.end_minutes <= 60)
         far = tuple(lead for lead in leads if lead.end_minutes > 60)
         parts = []
         for kind, some in (("near", near), ("far", far)):
             every = max(SAMPLE_MINUTES[kind], history.meter.working_minutes)
-            origins = history.origins(split.fit_end, split.end, every)
+            origins = history.origins(begin, end, every)
             if self.budget.max_rows:
                 origins = origins[:: max(1, len(origins) * len(some) // self.budget.max_rows)]
             if some and len(origins):
-                mean, quantiles = self._ask(history, origins, some)
-                target = history.targets(origins, some, split.end)
-                inputs = gate_inputs(
-                    Past.reaching(history, origins, self._level_kw), origins, some, mean, quantiles
-                )
-                past = Past.of(history, self._level_kw)
-                boosted = self._boost.predict(past, past.rows(origins), some)
-                groups = lead_groups(some)
-                parts.append(GateData.of(origins, some, inputs, mean, quantiles, target, groups, boosted))
+                parts.append(self._heard_of(history, origins, some, end))
         data = GateData.joined(parts)
         if not len(data.target):
-            raise ModelError(
-                f"Nothing was observed between {split.fit_end} and {split.end} to fit a gate on."
-            )
+            raise ModelError(f"Nothing was observed between {begin} and {end} to fit a gate on.")
         return data
+
+    def _heard_of(
+        self, history: History, origins: Times, leads: tuple[LeadInterval, ...], end: np.datetime64
+    ) -> GateData:
+        mean, quantiles = self._ask(history, origins, leads)
+        target = history.targets(origins, leads, end)
+        past = Past.reaching(history, origins, self._level_kw)
+        inputs = gate_inputs(past, origins, leads, mean, quantiles)
+        support = self._support(history, origins, leads, quantiles)
+        return GateData.of(
+            origins, leads, inputs, mean, quantiles, target, lead_groups(leads), lead_kinds(leads), support
+        )
+
+    def _support(
+        self, history: History, origins: Times, leads: tuple[LeadInterval, ...], quantiles: Floats
+    ) -> tuple[Floats, Floats]:
+        """Mean and quantiles of the supports; the experts' averaged quantiles (experts, …, 9) shape them."""
+        assert self._supports is not None
+        usable = np.isfinite(quantiles).all(-1, keepdims=True)
+        sums = np.where(usable, np.sqrt(np.maximum(quantiles, 0)), 0).sum(0)
+        even = (sums / np.maximum(usable.sum(0), 1)) ** 2
+        return self._supports.ask(history, origins, leads, even)
 
     def _ask(
         self, history: History, origins: Times, leads: tuple[LeadInterval, ...]
@@ -156,7 +200,7 @@ class MixtureOfExperts:
         return self._weights(history, origins, leads, mean, quantiles)
 
     def alternatives(self) -> "dict[str, FixedWeights]":
-        """``equal_weights`` and ``best_expert`` as forecasters, calibrated as the mixture is."""
+        """``equal_weights`` (of experts and support alike) and ``best_expert`` (alone), each calibrated."""
         return {name: FixedWeights(self, name) for name in ("equal_weights", "best_expert")}
 
     def _forecasts(
@@ -167,9 +211,10 @@ class MixtureOfExperts:
         parts: dict[str, list[tuple[Floats, Floats]]] = {name: [] for name in names}
         for begin in range(0, max(len(origins), 1), block):
             some = origins[begin : begin + block]
-            mean, quantiles = self._ask(history, some, leads)
+            asked = self._ask(history, some, leads)
+            support = self._support(history, some, leads, asked[1])
             for name in names:
-                parts[name].append(self._row(name, history, some, leads, mean, quantiles))
+                parts[name].append(self._row(name, history, some, leads, asked, support))
         return {
             name: Forecast(origins, leads, *(np.concatenate(arrays) for arrays in zip(*part, strict=True)))
             for name, part in parts.items()
@@ -177,8 +222,9 @@ class MixtureOfExperts:
 
     def _row(
         self, name: str, history: History, origins: Times, leads: tuple[LeadInterval, ...],
-        mean: Floats, quantiles: Floats,
+        asked: tuple[Floats, Floats], support: tuple[Floats, Floats],
     ) -> tuple[Floats, Floats]:  # fmt: skip
+        mean, quantiles = asked
         if name in self.expert_names:
             at = self.expert_names.index(name)
             return mean[at], quantiles[at]
@@ -193,14 +239,11 @@ class MixtureOfExperts:
             weights = _alone(usable, self.expert_names.index(self.best_name))
         else:
             weights = self._weights(history, origins, leads, mean, quantiles)
-        past = Past.reaching(history, origins, self._level_kw)
-        boosted = self._boost.predict(past, past.rows(origins), leads)
-        groups = lead_groups(leads)
         mixed = mix(
             weights, *(np.moveaxis(np.nan_to_num(a, posinf=0, neginf=0), 0, 2) for a in (mean, roots))
         )
-        mixed_mean, leaning = self._leans[name].apply(*mixed, boosted, groups)
-        return finish(mixed_mean, self._shifts[name].apply(leaning, groups))
+        leaning = self._leans[name].apply(mixed, support, lead_kinds(leads))
+        return finish(leaning[0], self._shifts[name].apply(leaning[1], lead_groups(leads)))
 
     def _weights(
         self,
@@ -251,11 +294,13 @@ class MixtureOfExperts:
             "best_expert": self.best_name,
             "budget": asdict(self.budget),
             "level_kw": self._level_kw,
+            "heard_from": str(self._heard_from),
+            "heard_until": str(self._heard_until),
             "gate": self._gate.facts(),  # type: ignore[union-attr]
             "curves": [asdict(point) for point in self._curves],
         }
         (directory / FACTS_FILE).write_text(json.dumps(facts, indent=1))
-        self._boost.save(directory)
+        self._supports.save(directory)  # type: ignore[union-attr]
         for expert in self.experts:
             folder = directory / expert.name
             folder.mkdir()
@@ -283,7 +328,9 @@ class MixtureOfExperts:
             mixture._leans = {
                 k.removeprefix("lean."): Lean(v.numpy()) for k, v in kept.items() if k.startswith("lean.")
             }
-            mixture._boost = Boost.load(directory)
+            mixture._supports = Supports.load(directory, mixture._level_kw)
+            mixture._heard_from = np.datetime64(facts["heard_from"], "m")
+            mixture._heard_until = np.datetime64(facts["heard_until"], "m")
             mixture._curves = [Curve(**point) for point in facts["curves"]]
         except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ModelError(
@@ -304,15 +351,12 @@ class FixedWeights:
         return self.mixture._forecasts(history, origins, leads, (self.name,))[self.name]
 
 
-def _belief(leads: tuple[LeadInterval, ...], block_days: float) -> Floats:
-    """How much of a calibration to believe, (groups,), 0 … 1, by how many separate targets the block held:
-    one a day for far leads, one an hour for near ones, one a week for the next week.
-    """
-    belief = np.zeros(GROUP_COUNT, np.float32)
-    for lead, group in zip(leads, lead_groups(leads), strict=True):
-        separate = block_days * (24 if lead.end_minutes <= 60 else 1) / max(1, lead.width_minutes / 1440)
-        belief[group] = separate / (separate + BELIEF_COUNT)
-    return belief
+def _beliefs(leads: tuple[LeadInterval, ...], days: float) -> tuple[Floats, Floats]:
+    """How much of a measured leaning (kinds,) and of a measured calibration (groups,) to believe, 0 … 1."""
+    kinds, groups = np.zeros(KIND_COUNT, np.float32), np.zeros(GROUP_COUNT, np.float32)
+    for lead, kind, group in zip(leads, lead_kinds(leads), lead_groups(leads), strict=True):
+        kinds[kind] = groups[group] = belief(lead, days)
+    return kinds, groups
 
 
 def mix(weights: Floats, mean: Floats, roots: Floats) -> tuple[Floats, Floats]:

@@ -51,6 +51,7 @@ def present(past: Past, rows: Rows) -> Floats:
         _next_hour_analogues(past, rows),
         clock(_minute(past, rows)),
         past.days[past.day_rows(_minutes(past, rows))],
+        past.appliances(rows),
     ]
     return np.concatenate(parts, 1, dtype=np.float32)
 

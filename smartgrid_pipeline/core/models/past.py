@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from smartgrid_pipeline.core.features import calendar
+from smartgrid_pipeline.core.features import calendar, school_holidays
+from smartgrid_pipeline.core.models import cycles
 from smartgrid_pipeline.core.models.forecaster import Floats, History, Split, Times
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
@@ -51,7 +52,8 @@ class Past:
     ``power_kw`` has gaps filled from a week (else a day) before; ``observed`` is 1 where it was read;
     ``channels`` (N, c) are the further fine channels as square roots; ``state`` (N, s) describes how long the
     present appliance state has lasted; ``running`` are running sums (N + 1,) of power, of its square and of
-    means over the same clock time of past days; ``complete`` counts observed rows.
+    means over the same clock time of past days; ``complete`` counts observed rows; ``cycles`` knows how
+    appliances come and go, from the first reading on.
     """
 
     meter: Meter
@@ -67,6 +69,7 @@ class Past:
     running: dict[str, npt.NDArray[np.float64]]
     complete: Rows
     days: Floats
+    cycles: cycles.Cycles | None
 
     @classmethod
     def of(cls, history: History, level_kw: float) -> "Past":
@@ -118,6 +121,12 @@ class Past:
         first = np.where(inside, first, 0)
         full = self.complete[first + width] - self.complete[first] == width
         return np.where(inside & full, self.mean("power", first, width), np.float32(np.nan))
+
+    def appliances(self, rows: Rows) -> Floats:
+        """How appliances cycle as known before each row, (rows, columns); no columns for a coarse meter."""
+        if self.cycles is None:
+            return np.zeros((len(rows), 0), np.float32)
+        return self.cycles.at(np.maximum(rows - 1 - self.padding, 0))
 
     def day_rows(self, minutes_after_start: Rows) -> Rows:
         """Rows of ``days`` for times given in minutes after the first reading's interval began."""
@@ -172,6 +181,7 @@ def _build(history: History, level_kw: float) -> Past:
         running,
         np.concatenate([[0], np.cumsum(observed > 0)]).astype(np.int64),
         _days(history),
+        cycles.of_history(history)[0],
     )
 
 
@@ -255,7 +265,7 @@ def _log_minutes(rows: Rows, step: int) -> npt.NDArray[np.float64]:
 
 def _days(history: History) -> Floats:
     """Civil calendar of each day from the first virtual one to a month after the last: weekday (7), weekend,
-    public holiday and the days around one, two yearly waves.
+    public holiday and the days around one, two yearly waves, school holiday where the meter has a zone.
     """
     first = history.starts[0].astype("datetime64[D]") - PADDING_DAYS
     last = history.end.astype("datetime64[D]") + 40
@@ -271,6 +281,7 @@ def _days(history: History) -> Floats:
         np.append(holiday[1:], 0),
         np.append(0, holiday[:-1]),
         *(wave(k * phase) for k in (1, 2) for wave in (np.sin, np.cos)),
+        *school_holidays(days, history.meter).values(),
     ]
     return np.ascontiguousarray(np.column_stack([weekday, *columns]).astype(np.float32))
 

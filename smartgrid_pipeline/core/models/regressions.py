@@ -117,7 +117,7 @@ class FamilyForecaster:
         self._fitted_on = storage.identity(history.meter)
 
     def _fit_families(self, history: History, split: Split, first: np.datetime64) -> None:
-        for number, family in enumerate(samples.families(history.meter, self._days >= SEASON_DAYS)):
+        for number, family in enumerate(self._families(history.meter)):
             seed = 1000 * self.budget.seed + number
             count, every = self._capped(self.rows[family.name]), self.origin_minutes[family.name]
             learn = samples.draw(history, family, first, split.fit_end, count, every, seed)
@@ -128,6 +128,10 @@ class FamilyForecaster:
                 continue
             self._sizes[family.name] = len(learn.observed_kw)
             self._models[family.name] = self._fit_family(family, history.meter, learn, later, seed)
+
+    def _families(self, meter: Meter) -> tuple[Family, ...]:
+        """The families this forecaster answers for."""
+        return samples.families(meter, self._days >= SEASON_DAYS)
 
     def _capped(self, rows: int) -> int:
         return min(rows, self.budget.max_rows or rows)
@@ -149,7 +153,7 @@ class FamilyForecaster:
         origins = origins.astype("datetime64[m]")
         usual = self._climatology.of(origins, leads)
         mean, quantiles = usual[..., 0].copy(), usual[..., 1:].copy()
-        for family in samples.families(history.meter, self._days >= SEASON_DAYS):
+        for family in self._families(history.meter):
             wanted = [j for j, lead in enumerate(leads) if lead in family.leads]
             if wanted and family.name in self._models:
                 asked = np.array([family.leads.index(leads[j]) for j in wanted])

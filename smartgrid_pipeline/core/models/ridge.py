@@ -80,6 +80,10 @@ class RidgeFamily:
         cost[-1] = 0.0  # the intercept is free
         return replace(model, weights=linalg.solve(gram + np.diag(cost), moment, assume_a="pos"))
 
+    def with_errors(self, errors: ResidualQuantiles) -> "RidgeFamily":
+        """The same line with the errors its quantiles are made of."""
+        return replace(self, errors=errors)
+
     def terms(self, inputs: Floats) -> Doubles:
         """Regressors (rows, terms): standardised inputs (0 where unknown), waves, scaled waves, 1."""
         z = np.nan_to_num((inputs - self.centre) / self.scale).clip(-FURTHEST, FURTHEST)

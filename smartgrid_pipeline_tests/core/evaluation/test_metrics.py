@@ -128,3 +128,12 @@ def test_mase_scale__is_the_error_of_the_day_before(house_history: History) -> N
     assert set(scales) == {card.name for card in cards}
     power = house_history.power_kw.astype(float)
     assert scales["T1"] == pytest.approx(np.nanmean(np.abs(power[288:] - power[:-288])), rel=1e-3)
+
+
+def test_metrics__judge_the_median_by_absolute_and_the_mean_by_squared_errors() -> None:
+    frame = forecasts(OBSERVED, MEAN)
+    frame["mean_kw"] += 1.0  # quantiles stay: only what is squared may notice
+    before, after = metrics.score(forecasts(OBSERVED, MEAN)), metrics.score(frame)
+    assert after["rmse_kw"] > before["rmse_kw"]
+    for name in ("mae_kw", "mape_percent", "wape_percent", "crps_kw"):
+        assert after[name] == before[name]

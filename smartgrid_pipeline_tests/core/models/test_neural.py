@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from smartgrid_pipeline.core.models.boost import Lean
 from smartgrid_pipeline.core.models.experts import EXPERTS
 from smartgrid_pipeline.core.models.forecaster import Budget, Forecast, Forecaster, History, Split, Times
+from smartgrid_pipeline.core.models.leaning import KIND_COUNT, Lean
 from smartgrid_pipeline.core.models.mixture_of_experts import MixtureOfExperts, collapse_alarms, entropy
 from smartgrid_pipeline.core.models.neural_inputs import LeadTable, day_analogues, lead_inputs, present
 from smartgrid_pipeline.core.models.past import Past
@@ -156,7 +156,12 @@ def test_saved_model__is_the_same_model(
         fitted[name].predict(small_house, origins, LEADS), loaded.predict(small_house, origins, LEADS)
     )
     assert loaded.name == name
-    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} <= {".json", ".safetensors", ".gz"}
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} <= {
+        ".json",
+        ".safetensors",
+        ".gz",
+        ".npz",
+    }
 
 
 def test_fit__gives_the_same_bits_again(fitted: Fitted, small_house: History) -> None:
@@ -278,18 +283,27 @@ def test_rows__of_the_comparison_come_from_one_asking(
     for name, row in mixture.alternatives().items():
         _assert_same(rows[name], row.predict(small_house, origins, LEADS))
     even = np.mean([rows[name].mean_kw for name in EXPERT_NAMES], 0)
-    unboosted = slice(2, None)  # the first two leads lean on trees as well
-    np.testing.assert_allclose(rows["equal_weights"].mean_kw[:, unboosted], even[:, unboosted], atol=1e-5)
+    unsupported = [j for j, lead in enumerate(LEADS) if lead.end_minutes <= 60][2:]
+    np.testing.assert_allclose(rows["equal_weights"].mean_kw[:, unsupported], even[:, unsupported], atol=1e-5)
 
 
-def test_lean__follows_the_trees_only_where_they_are_right() -> None:
+def test_lean__follows_the_support_only_where_it_is_right() -> None:
     rng = np.random.default_rng(0)
     target = rng.gamma(2, 0.5, 4_000).astype(np.float32)
-    groups = np.repeat([0, 1], 2_000)
+    kinds = np.repeat([0, 1], 2_000)
     mean = target + rng.normal(0, 0.3, 4_000).astype(np.float32)
-    boosted = np.where(groups == 0, target + 0.01, target + 3).astype(np.float32)
-    lean = Lean.fit(mean, np.repeat(mean[:, None], 9, 1), boosted, target, groups)
-    assert lean.shares[0].min() >= 0.8 and lean.shares[1].max() == 0 and lean.shares[2:].max() == 0
-    moved, _ = lean.apply(mean, np.repeat(mean[:, None], 9, 1), boosted, groups)
-    assert np.abs(moved - target)[groups == 0].mean() < np.abs(mean - target)[groups == 0].mean() / 3
-    np.testing.assert_array_equal(moved[groups == 1], mean[groups == 1])
+    own = mean, np.repeat(mean[:, None], 9, 1)
+    boosted = np.where(kinds == 0, target + 0.01, target + 3).astype(np.float32)
+    support = boosted, np.repeat(boosted[:, None], 9, 1)
+    lean = Lean.fit(own, support, target, kinds, np.ones(KIND_COUNT, np.float32))
+    assert lean.shares[0].min() >= 0.8 and lean.shares[1].max() == 0
+    moved, _ = lean.apply(own, support, kinds)
+    assert np.abs(moved - target)[kinds == 0].mean() < np.abs(mean - target)[kinds == 0].mean() / 3
+    np.testing.assert_array_equal(moved[kinds == 1], mean[kinds == 1])
+
+
+def test_lean__stays_at_the_middle_where_nothing_was_measured() -> None:
+    own, support = (np.full(9, level, np.float32) for level in (0.0, 1.0))
+    fans = np.repeat(own[:, None], 9, 1), np.repeat(support[:, None], 9, 1)
+    lean = Lean.fit((own, fans[0]), (support, fans[1]), support, np.zeros(9, int), np.zeros(KIND_COUNT))
+    np.testing.assert_allclose(lean.shares, 0.5)
