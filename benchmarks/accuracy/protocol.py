@@ -105,8 +105,9 @@ def rolling(forecaster: Any, history: History, protocol: Protocol) -> dict[str, 
     """Forecasts with FORECAST_COLUMNS of every row the forecaster tells, over all months of the test."""
     history = history.until(protocol.end)
     frames: dict[str, list[pd.DataFrame]] = {}
+    current = forecaster
     for start, end in protocol.months():
-        current = recalibrated(forecaster, history, start, protocol.fit_before)
+        current = recalibrated(current, history, start, protocol.fit_before)
         for name, parts in _month(asker(current), history, protocol, start, end).items():
             frames.setdefault(name, []).extend(parts)
     return {name: pd.concat(parts, ignore_index=True) for name, parts in frames.items()}

@@ -1,8 +1,9 @@
 """Four neural experts with different views of the past, one class: GRU, CNN-LSTM, Transformer, Attention."""
 
+import copy
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,6 +28,9 @@ from smartgrid_pipeline.core.models.neural_inputs import DAY, MatchView, TokenVi
 from smartgrid_pipeline.core.models.past import Past, typical_level
 from smartgrid_pipeline.core.models.training import Curve, Schedule, torch_threads
 from smartgrid_pipeline.core.schema import LeadInterval, ModelError, leads_for
+
+WARM_PART, WARM_RATE = 8, 3e-4
+"""A monthly update takes this part of the steps of a training, at this rate."""
 
 WEIGHTS_FILE, FACTS_FILE = "expert.safetensors", "expert.json"
 
@@ -70,10 +74,28 @@ class NeuralExpert:
     def fit(self, history: History, split: Split) -> None:
         """Train both halves on rows before ``split.fit_end``, stopped on the rest of the split."""
         history = history.until(split.end) if history.end > split.end else history
-        level = typical_level(history, split)
-        self._facts = {"level_kw": level, **_identity(history)}
-        past = Past.of(history, level)
+        self._facts = {"level_kw": typical_level(history, split), **_identity(history)}
         self._halves(leads_for(history.meter.working_minutes))
+        self._train(history, split)
+
+    def updated(self, history: History, split: Split) -> Self:
+        """This expert after a short training on newer rows, at a low rate, from the weights it has; it stays
+        as it is itself.
+        """
+        self._require_fit(history)
+        history = history.until(split.end) if history.end > split.end else history
+        other = copy.deepcopy(self)
+        for half in other._present_halves():
+            steps = max(2, half.schedule.steps // WARM_PART)
+            half.schedule = replace(
+                half.schedule, steps=steps, rate=WARM_RATE, check_every=max(1, steps // 4)
+            )
+            half.trained = True
+        other._train(history, split)
+        return other
+
+    def _train(self, history: History, split: Split) -> None:
+        past = Past.of(history, self._facts["level_kw"])
         first, fit_end, end = past.rows(np.array([split.start, split.fit_end, split.end]))
         warm = min(past.steps(28 * DAY), (fit_end - first) // 4)
         blocks = Blocks(int(first + warm), int(fit_end), int(end), self.budget.max_rows)

@@ -40,6 +40,7 @@ class FarHorizon:
     batch: int = 192
     network: FarNetwork | None = None
     sizes: dict[str, Any] = field(default_factory=dict)
+    trained: bool = False
 
     def build(self, sizes: dict[str, Any]) -> FarNetwork:
         """Make the network for input sizes that ``measure`` found."""
@@ -62,9 +63,18 @@ class FarHorizon:
         }
 
     def fit(self, past: Past, blocks: Blocks, rng: np.random.Generator) -> list[Curve]:
-        """Train on random origins of the earlier block, half of them midnights, a few leads of each."""
-        network = self.build(self.measure(past))
-        scale = self._learn_scales(past, blocks, rng)
+        """Train on random origins of the earlier block, half of them midnights, a few leads of each.
+
+        A network that is there already goes on from where it is, with the scales it knows.
+        """
+        network = self.network or self.build(self.measure(past))
+        rows, chosen = self._draw(past, blocks, rng, blocks.capped(SAMPLE))
+        root, mean, scale = moments(past.targets(rows, self.leads, blocks.fit_end))
+        if not self.trained:
+            self._learn_scales(past, rows, chosen)
+            with torch.no_grad():
+                network.middle.bias.fill_(float(root.mean()))
+                network.mean.bias.fill_(float(mean.mean()))
         weight = torch.tensor([WEIGHTS[lead.width_minutes] for lead in self.leads])
         later = np.arange(blocks.fit_end, blocks.end, past.steps(DAY // 4))
         later = later[:: max(1, len(later) * len(self.leads) // blocks.capped(10**9))]
@@ -82,22 +92,18 @@ class FarHorizon:
         def validate(model: nn.Module) -> Tensor:
             return forecast_loss(model(*seen_later), target_later, weight, scale)
 
+        self.trained = True
         return train(network, loss, validate, self.schedule)
 
     @torch.no_grad()
-    def _learn_scales(self, past: Past, blocks: Blocks, rng: np.random.Generator) -> Tensor:
-        """Fill the network's scales and starting levels from a sample; returns each lead's spread (kW)."""
+    def _learn_scales(self, past: Past, rows: Rows, chosen: Rows) -> None:
+        """Fill the network's scales from a sample."""
         assert self.network is not None
-        rows, chosen = self._draw(past, blocks, rng, blocks.capped(SAMPLE))
         network, seen = self.network, tensors(*self._see(past, rows, chosen))
         for part, sample in zip(
             (network.token_scale, network.level_scale, network.scale, network.plain_scale), seen, strict=False
         ):
             part.learn(sample)
-        root, mean, spread = moments(past.targets(rows, self.leads, blocks.fit_end))
-        network.middle.bias.fill_(float(root.mean()))
-        network.mean.bias.fill_(float(mean.mean()))
-        return spread
 
     def _draw(self, past: Past, blocks: Blocks, rng: np.random.Generator, count: int) -> tuple[Rows, Rows]:
         """Random origins (count,) on whole quarters of an hour, every other one a midnight, and numbers of

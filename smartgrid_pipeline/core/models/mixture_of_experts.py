@@ -91,11 +91,25 @@ class MixtureOfExperts:
         self._heard_from = split.fit_end
         self._settle(history, self._listen(history, split.fit_end, split.end), split.end)
 
-    def recalibrated(self, history: History, end: np.datetime64) -> "MixtureOfExperts":
-        """The same experts and supports with gate, leaning and calibration settled on all days since those
-        they learned from, up to ``end``. This mixture stays as it is.
+    def updated(self, history: History, split: Split) -> "MixtureOfExperts":
+        """Every expert trained on a little from its weights, the same supports, settled on the later block.
+
+        This mixture stays as it is.
         """
         self._require_fit()
+        history = history.until(split.end) if history.end > split.end else history
+        other = copy.copy(self)
+        other.experts = [expert.updated(history, split) for expert in self.experts]  # type: ignore[attr-defined]
+        other._heard_from = split.fit_end
+        other._settle(history, other._listen(history, split.fit_end, split.end), split.end)
+        return other
+
+    def recalibrated(self, history: History, split: Split) -> "MixtureOfExperts":
+        """The same experts and supports with gate, leaning and calibration settled on all days since those
+        they learned from, up to the end of the split. This mixture stays as it is.
+        """
+        self._require_fit()
+        end = split.end
         history = history.until(end) if history.end > end else history
         other = copy.copy(self)
         begin = self._heard_from if self._heard is None else self._heard_until

@@ -39,6 +39,7 @@ class NearHorizon:
     batch: int = 512
     network: NearNetwork | None = None
     sizes: dict[str, Any] = field(default_factory=dict)
+    trained: bool = False
 
     def build(self, sizes: dict[str, Any]) -> NearNetwork:
         """Make the network for input sizes that ``measure`` found."""
@@ -58,10 +59,16 @@ class NearHorizon:
         }
 
     def fit(self, past: Past, blocks: Blocks, rng: np.random.Generator) -> list[Curve]:
-        """Train on random rows of the earlier block: any minute is an origin, not only whole intervals."""
-        network = self.build(self.measure(past))
-        last = blocks.last(past.steps(60))
-        scale = self._learn_scales(past, rng.integers(blocks.first, last, blocks.capped(SAMPLE)), blocks)
+        """Train on random rows of the earlier block: any minute is an origin, not only whole intervals.
+
+        A network that is there already goes on from where it is, with the scales it knows.
+        """
+        network, last = self.network or self.build(self.measure(past)), blocks.last(past.steps(60))
+        sample = rng.integers(blocks.first, last, blocks.capped(SAMPLE))
+        if not self.trained:
+            self._learn_scales(past, sample)
+        now = past.mean("power", sample - past.steps(5), past.steps(5))
+        scale = moments(past.targets(sample, self.leads, blocks.fit_end) - now[:, None])[2]
         weight = self._weights()
         later = self._later(past, blocks)
 
@@ -74,20 +81,17 @@ class NearHorizon:
             parts = [forecast_loss(model(*seen), target, weight, scale, SQUARES) for *seen, target in later]
             return torch.stack(parts).mean()
 
+        self.trained = True
         return train(network, loss, validate, self.schedule)
 
     @torch.no_grad()
-    def _learn_scales(self, past: Past, rows: Rows, blocks: Blocks) -> Tensor:
-        """Fill the network's scales from a sample; returns how far (kW) each lead strays from the present, so
-        that a lead counts by what is left to forecast of it.
-        """
+    def _learn_scales(self, past: Past, rows: Rows) -> None:
+        """Fill the network's scales from a sample."""
         assert self.network is not None
         network, (tokens, present, _) = self.network, tensors(*self._see(past, rows))
         network.scale.learn(present)
         network.token_scale.learn(tokens)
         network.bins.learn(present[:, : network.keys])
-        now = past.mean("power", rows - past.steps(5), past.steps(5))
-        return moments(past.targets(rows, self.leads, blocks.fit_end) - now[:, None])[2]
 
     def _later(self, past: Past, blocks: Blocks) -> list[tuple[Tensor, ...]]:
         """The later block every twenty minutes, in parts: inputs and targets."""
