@@ -13,6 +13,7 @@ import numpy as np
 from smartgrid_pipeline.core.models.baselines import ERROR_LEVELS, Ridge, errors_of
 from smartgrid_pipeline.core.models.boosting import PLANS, LightGBM
 from smartgrid_pipeline.core.models.forecaster import Floats, Forecast, History, Times
+from smartgrid_pipeline.core.models.lightgbm_text import slim, text_of
 from smartgrid_pipeline.core.models.regressions import Base, FamilyForecaster, FamilyModel
 from smartgrid_pipeline.core.models.ridge import RidgeFamily
 from smartgrid_pipeline.core.models.samples import Family, Rows, Sample
@@ -35,7 +36,7 @@ class AnchorFamily:
 
     def to_arrays(self, prefix: str) -> Arrays:
         """Plain arrays for an npz file; the trees are their LightGBM text."""
-        text = self.trees.model_to_string().encode()
+        text = text_of(self.trees).encode()
         return {**self.line.to_arrays(prefix), f"{prefix}.trees": np.frombuffer(text, np.uint8)}
 
     @classmethod
@@ -72,7 +73,7 @@ class Anchor(FamilyForecaster):
         settings = LightGBM(self.budget).settings(seed) | plan.mean_settings(learn)
         data = lightgbm.Dataset(learn.inputs, learn.observed_kw, weight=learn.weights, params=settings)
         trees = lightgbm.train(settings, data, LightGBM(self.budget).trees(plan.trees, learn))
-        return AnchorFamily(line.with_errors(errors_of(known, ERROR_LEVELS[family.name])), trees)
+        return AnchorFamily(line.with_errors(errors_of(known, ERROR_LEVELS[family.name])), slim(trees))
 
     @classmethod
     def _read_family(cls, arrays: Arrays, prefix: str) -> FamilyModel:

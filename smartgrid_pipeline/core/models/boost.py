@@ -14,6 +14,7 @@ import numpy as np
 
 from smartgrid_pipeline.core.models import neural_inputs as inputs
 from smartgrid_pipeline.core.models.forecaster import Budget, Floats, Split
+from smartgrid_pipeline.core.models.lightgbm_text import slim, text_of
 from smartgrid_pipeline.core.models.past import DAY, Past, Rows
 from smartgrid_pipeline.core.schema import LeadInterval
 
@@ -112,9 +113,8 @@ class Boost:
     def save(self, directory: Path) -> None:
         """Write the columns and the compressed LightGBM texts of each lead."""
         for lead, booster in self.boosters.items():
-            texts = [model.model_to_string(importance_type="gain") for model in booster.models]
             head = " ".join(map(str, booster.columns.tolist()))
-            whole = PAGE.join([head, *(_without_importances(text) for text in texts)])
+            whole = PAGE.join([head, *(text_of(model) for model in booster.models)])
             (directory / _file(lead)).write_bytes(gzip.compress(whole.encode(), 9, mtime=0))
 
     @classmethod
@@ -130,11 +130,6 @@ class Boost:
 
 
 PAGE = "\f"
-
-
-def _without_importances(text: str) -> str:
-    """A model text without what only its makers read."""
-    return text.split("\nfeature_importances:")[0] + "\n" if "\nfeature_importances:" in text else text
 
 
 def _fit(
@@ -161,11 +156,11 @@ def _fit(
     pilot = grow(see(past, pilot_rows), pilot_target, PILOT_TREES, {"learning_rate": 0.1})
     columns = np.sort(np.argsort(-pilot.feature_importance("gain"), kind="stable")[: plan.columns])
     seen = np.concatenate([see(past, part)[:, columns] for part in _parts(rows)])
-    models = [grow(seen, target, plan.trees, {"objective": "regression"})]
+    models = [slim(grow(seen, target, plan.trees, {"objective": "regression"}))]
     few = slice(0, plan.quantile_rows)
     for level in ANCHORS:
         wanted = {"objective": "quantile", "alpha": level, "learning_rate": 0.1, "num_leaves": 31}
-        models.append(grow(seen[few], target[few], plan.quantile_trees, wanted))
+        models.append(slim(grow(seen[few], target[few], plan.quantile_trees, wanted)))
     return Booster(columns, tuple(models))
 
 

@@ -7,6 +7,7 @@ import lightgbm
 import numpy as np
 
 from smartgrid_pipeline.core.models.forecaster import Floats
+from smartgrid_pipeline.core.models.lightgbm_text import slim, text_of
 from smartgrid_pipeline.core.models.regressions import Base, Columns, FamilyForecaster, FamilyModel
 from smartgrid_pipeline.core.models.samples import Family, Rows, Sample
 from smartgrid_pipeline.core.models.storage import Arrays
@@ -91,7 +92,7 @@ class BoostedFamily:
     def to_arrays(self, prefix: str) -> Arrays:
         """Plain arrays for an npz file; each booster is its own text."""
         texts = {
-            f"{prefix}.booster_{k}": np.frombuffer(booster.model_to_string().encode(), np.uint8)
+            f"{prefix}.booster_{k}": np.frombuffer(text_of(booster).encode(), np.uint8)
             for k, booster in enumerate(self.boosters)
         }
         return {f"{prefix}.columns": self.columns, **self.base.to_arrays(prefix), **texts}
@@ -130,7 +131,7 @@ class LightGBM(FamilyForecaster):
         settings = self.settings(seed) | plan.spread_settings(part)
         count = self.trees(plan.quantile_trees, learn)
         spread = (lightgbm.train(settings | {"alpha": level}, data, count) for level in QUANTILES)
-        return BoostedFamily(columns, base, (mean, *spread))
+        return BoostedFamily(columns, base, tuple(slim(booster) for booster in (mean, *spread)))
 
     def _mean(
         self,

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from smartgrid_pipeline.core.models.calibration import GROUP_COUNT, ConformalShift, lead_groups
+from smartgrid_pipeline.core.models.calibration import GROUP_COUNT, ConformalShift, clock_groups
 from smartgrid_pipeline.core.models.experts import EXPERTS, NeuralExpert
 from smartgrid_pipeline.core.models.forecaster import (
     FULL,
@@ -177,7 +177,15 @@ class MixtureOfExperts:
         inputs = gate_inputs(past, origins, leads, mean, quantiles)
         support = self._support(history, origins, leads, quantiles)
         return GateData.of(
-            origins, leads, inputs, mean, quantiles, target, lead_groups(leads), lead_kinds(leads), support
+            origins,
+            leads,
+            inputs,
+            mean,
+            quantiles,
+            target,
+            clock_groups(origins, leads),
+            lead_kinds(leads),
+            support,
         )
 
     def _support(
@@ -257,7 +265,7 @@ class MixtureOfExperts:
             weights, *(np.moveaxis(np.nan_to_num(a, posinf=0, neginf=0), 0, 2) for a in (mean, roots))
         )
         leaning = self._leans[name].apply(mixed, support, lead_kinds(leads))
-        return finish(leaning[0], self._shifts[name].apply(leaning[1], lead_groups(leads)))
+        return finish(leaning[0], self._shifts[name].apply(leaning[1], clock_groups(origins, leads)))
 
     def _weights(
         self,
@@ -368,8 +376,9 @@ class FixedWeights:
 def _beliefs(leads: tuple[LeadInterval, ...], days: float) -> tuple[Floats, Floats]:
     """How much of a measured leaning (kinds,) and of a measured calibration (groups,) to believe, 0 … 1."""
     kinds, groups = np.zeros(KIND_COUNT, np.float32), np.zeros(GROUP_COUNT, np.float32)
-    for lead, kind, group in zip(leads, lead_kinds(leads), lead_groups(leads), strict=True):
-        kinds[kind] = groups[group] = belief(lead, days)
+    hours = np.datetime64("2000-01-01", "m") + np.arange(24) * np.timedelta64(60, "m")
+    for lead, kind, by_hour in zip(leads, lead_kinds(leads), clock_groups(hours, leads).T, strict=True):
+        kinds[kind] = groups[by_hour] = belief(lead, days)
     return kinds, groups
 
 

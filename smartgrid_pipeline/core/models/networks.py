@@ -209,7 +209,7 @@ class NearNetwork(nn.Module):
         plain: int,
         leads: int,
         width: int = 32,
-        hidden: int = 160,
+        hidden: int = 128,
     ) -> None:
         super().__init__()
         self.leads, self.keys, self.plain = leads, keys, plain
