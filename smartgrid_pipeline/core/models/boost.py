@@ -33,7 +33,7 @@ class Plan:
     share_of_rows: float
     quantile_rows: int
     quantile_trees: int
-    corrects_latest: bool
+    corrects_latest_root: bool
 
     def settings(self, rows: int) -> dict[str, Any]:
         """LightGBM settings that depend on the lead; leaves stay small beside a small sample."""
@@ -47,8 +47,8 @@ class Plan:
 
 
 PLANS = {
-    LeadInterval(0, 5): Plan(600_000, 450, 63, 0.06, 100, 140, 0.4, 0.7, 250_000, 220, True),
-    LeadInterval(0, 60): Plan(600_000, 380, 31, 0.05, 1_000, 160, 0.2, 0.3, 250_000, 160, False),
+    LeadInterval(0, 5): Plan(600_000, 600, 63, 0.05, 100, 140, 0.4, 0.7, 250_000, 220, True),
+    LeadInterval(0, 60): Plan(600_000, 550, 31, 0.05, 1_000, 160, 0.2, 0.3, 250_000, 200, False),
 }
 
 PILOT_ROWS, PILOT_TREES = 60_000, 60
@@ -107,7 +107,7 @@ class Boost:
             part = rows[begin : begin + BLOCK]
             seen = see(past, part)
             for j, booster in at.items():
-                out[begin : begin + BLOCK, j] = booster.ask(seen) + _base(past, part, leads[j])[:, None]
+                out[begin : begin + BLOCK, j] = _to_kw(booster.ask(seen), past, part, leads[j])
         return out[..., 0], out[..., 1:]
 
     def save(self, directory: Path) -> None:
@@ -142,7 +142,7 @@ def _fit(
     rows = rng.integers(first, fit_end - past.steps(lead.end_minutes), count)
     target = past.targets(rows, (lead,), fit_end)[:, 0]
     rows, target = rows[np.isfinite(target)], target[np.isfinite(target)]
-    target = target - _base(past, rows, lead)
+    target = _from_kw(target, past, rows, lead)
     if len(rows) < 2 * plan.smallest_leaf:
         return None
     shared = SHARED_SETTINGS | {"seed": budget.seed, "num_threads": max(1, budget.threads)}
@@ -164,11 +164,24 @@ def _fit(
     return Booster(columns, tuple(models))
 
 
-def _base(past: Past, rows: Rows, lead: LeadInterval) -> Floats:
-    """What the trees correct (kW): the latest reading for the next minutes, nothing further on."""
-    if PLANS[lead].corrects_latest:
-        return past.power_kw[rows - 1]
-    return np.zeros(len(rows), np.float32)
+def _from_kw(target_kw: Floats, past: Past, rows: Rows, lead: LeadInterval) -> Floats:
+    """What the trees learn: for the next minutes how the root of power departs from that of the latest
+    reading, further on the power itself. Roots let a night's watts count beside an oven's kilowatts.
+    """
+    if not PLANS[lead].corrects_latest_root:
+        return target_kw
+    return (np.sqrt(np.maximum(target_kw, 0)) - _latest_root(past, rows)).astype(np.float32)
+
+
+def _to_kw(told: Floats, past: Past, rows: Rows, lead: LeadInterval) -> Floats:
+    """The inverse of ``_from_kw`` for (rows, columns)."""
+    if not PLANS[lead].corrects_latest_root:
+        return told
+    return np.maximum(told + _latest_root(past, rows)[:, None], 0) ** 2
+
+
+def _latest_root(past: Past, rows: Rows) -> Floats:
+    return np.sqrt(np.maximum(past.power_kw[rows - 1], 0))
 
 
 def _parts(rows: Rows) -> list[Rows]:
