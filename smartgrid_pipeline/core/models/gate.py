@@ -70,7 +70,7 @@ class GateData:
 
     ``inputs`` (n, features), ``roots`` (n, experts, 9), ``mean`` (n, experts), ``usable`` (n, experts),
     ``target`` (n,) kW, ``scale`` (n,) spread of the lead's target, ``groups`` and ``kinds`` (n,),
-    ``support_mean`` (n,) and ``support_quantiles`` (n, 9) kW or NaN, ``days`` (n,).
+    ``support_mean`` (n, supports) and ``support_quantiles`` (n, supports, 9) kW or NaN, ``days`` (n,).
     """
 
     inputs: Floats
@@ -110,10 +110,15 @@ class GateData:
             np.broadcast_to(share * share.sum() / len(origins), full)[good],
             np.broadcast_to(groups, full)[good],
             np.broadcast_to(kinds, full)[good],
-            support[0][good],
-            support[1][good],
+            np.moveaxis(support[0], 0, -1)[good],
+            np.moveaxis(support[1], 0, -2)[good],
             np.broadcast_to(days[:, None], full)[good],
         )
+
+    @property
+    def supports(self) -> tuple[Floats, Floats]:
+        """Means (supports, n) and quantiles (supports, n, 9)."""
+        return np.moveaxis(self.support_mean, -1, 0), np.moveaxis(self.support_quantiles, -2, 0)
 
     @classmethod
     def joined(cls, parts: list[Self]) -> Self:

@@ -59,13 +59,14 @@ class Lean:
         target_kw: Floats,
         kinds: Kinds,
         beliefs: Floats,
+        prior: float = PRIOR_SHARE,
     ) -> Self:
         """The best of SHARES on a later block, drawn towards the prior where the block says little.
 
         ``own`` and ``support`` are flat means (n,) and quantiles (n, 9), NaN where there is no support;
         ``beliefs`` (kinds,).
         """
-        shares = np.full((KIND_COUNT, 2), PRIOR_SHARE, np.float32)
+        shares = np.full((KIND_COUNT, 2), prior, np.float32)
         known = np.isfinite(support[0])
         for kind in np.unique(kinds[known]):
             mine = (kinds == kind) & known
@@ -76,7 +77,7 @@ class Lean:
                 SHARES[int(np.argmin([((each - target) ** 2).mean() for each in mixed]))],
                 SHARES[int(np.argmin([pinball_kw(each, target).mean() for each in fans]))],
             )
-            shares[kind] = beliefs[kind] * np.array(best) + (1 - beliefs[kind]) * PRIOR_SHARE
+            shares[kind] = beliefs[kind] * np.array(best) + (1 - beliefs[kind]) * prior
         return cls(shares)
 
     @classmethod
@@ -96,3 +97,48 @@ class Lean:
 def _between(own: Floats, support: Floats, share: Floats | float) -> Floats:
     """Own where there is no support."""
     return (own + share * np.where(np.isfinite(support), support - own, 0)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Leans:
+    """One lean after the other, on each support in turn."""
+
+    each: tuple[Lean, ...]
+
+    @classmethod
+    def fit(
+        cls,
+        own: tuple[Floats, Floats],
+        supports: tuple[Floats, Floats],
+        target_kw: Floats,
+        kinds: Kinds,
+        beliefs: Floats,
+    ) -> Self:
+        """Decide the shares of supports (supports, n) and (supports, n, 9) on a later block, in order.
+
+        Before anything is measured all supports and what leans on them count alike.
+        """
+        leans: list[Lean] = []
+        for number, support in enumerate(zip(*supports, strict=True)):
+            leans.append(Lean.fit(own, support, target_kw, kinds, beliefs, 1 / (number + 2)))
+            own = leans[-1].apply(own, support, kinds)
+        return cls(tuple(leans))
+
+    @classmethod
+    def even(cls, own_count: int, supports: int) -> Self:
+        """Every support counts as much as each of ``own_count`` forecasts averaged before; with 0, nothing."""
+        share = [1 / (own_count + number + 1) if own_count else 0.0 for number in range(supports)]
+        return cls(tuple(Lean.fixed(each) for each in share))
+
+    def apply(
+        self, own: tuple[Floats, Floats], supports: tuple[Floats, Floats], kinds: Kinds
+    ) -> tuple[Floats, Floats]:
+        """Mean (…) and quantiles (…, 9), leaning on supports (supports, …) and (supports, …, 9)."""
+        for lean, support in zip(self.each, zip(*supports, strict=True), strict=True):
+            own = lean.apply(own, support, kinds)
+        return own
+
+    @property
+    def shares(self) -> Floats:
+        """(supports, kinds, 2)."""
+        return np.stack([lean.shares for lean in self.each])

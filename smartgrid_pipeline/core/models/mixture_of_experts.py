@@ -39,7 +39,7 @@ from smartgrid_pipeline.core.models.gate import (
     gate_inputs,
     pinball_kw,
 )
-from smartgrid_pipeline.core.models.leaning import KIND_COUNT, Lean, belief, lead_kinds
+from smartgrid_pipeline.core.models.leaning import KIND_COUNT, Lean, Leans, belief, lead_kinds
 from smartgrid_pipeline.core.models.past import Past, typical_level
 from smartgrid_pipeline.core.models.supports import Supports
 from smartgrid_pipeline.core.models.training import Curve, torch_threads
@@ -68,7 +68,7 @@ class MixtureOfExperts:
         self.best_name = ""
         self._gate: Gate | None = None
         self._supports: Supports | None = None
-        self._leans: dict[str, Lean] = {}
+        self._leans: dict[str, Leans] = {}
         self._shifts: dict[str, ConformalShift] = {}
         self._curves: list[Curve] = []
         self._level_kw = 1.0
@@ -136,16 +136,16 @@ class MixtureOfExperts:
             _even(data.usable),
             _alone(data.usable, self.expert_names.index(self.best_name)),
         )
-        support = data.support_mean, data.support_quantiles
+        supports, count = data.supports, data.support_mean.shape[-1]
         self._leans, self._shifts = {}, {}
         for row, weights in ((self.name, shares), ("equal_weights", even), ("best_expert", alone)):
             own = mix(weights, data.mean, data.roots)
             if row == self.name:
-                lean = Lean.fit(own, support, data.target, data.kinds, beliefs)
+                lean = Leans.fit(own, supports, data.target, data.kinds, beliefs)
             else:
-                lean = Lean.fixed(1 / (1 + len(self.experts)) if row == "equal_weights" else 0.0)
+                lean = Leans.even(len(self.experts) if row == "equal_weights" else 0, count)
             self._leans[row] = lean
-            fitted = ConformalShift.fit(lean.apply(own, support, data.kinds)[1], data.target, data.groups)
+            fitted = ConformalShift.fit(lean.apply(own, supports, data.kinds)[1], data.target, data.groups)
             self._shifts[row] = ConformalShift(fitted.shift * trust[:, None])
 
     def _listen(self, history: History, begin: np.datetime64, end: np.datetime64) -> GateData:
@@ -348,7 +348,9 @@ class MixtureOfExperts:
                 if k.startswith("shift.")
             }
             mixture._leans = {
-                k.removeprefix("lean."): Lean(v.numpy()) for k, v in kept.items() if k.startswith("lean.")
+                k.removeprefix("lean."): Leans(tuple(map(Lean, v.numpy())))
+                for k, v in kept.items()
+                if k.startswith("lean.")
             }
             mixture._supports = Supports.load(directory, mixture._level_kw)
             mixture._heard_from = np.datetime64(facts["heard_from"], "m")

@@ -32,7 +32,7 @@ class Supports:
     def ask(
         self, history: History, origins: Times, leads: tuple[LeadInterval, ...], experts_kw: Floats
     ) -> tuple[Floats, Floats]:
-        """Mean (origins, leads) and quantiles (origins, leads, 9) in kW, NaN where nothing supports a lead.
+        """Means (supports, origins, leads) and quantiles (…, 9) in kW, NaN where one says nothing of a lead.
 
         ``experts_kw`` are the experts' quantiles, averaged: boosted quantiles take their shape.
         """
@@ -43,7 +43,7 @@ class Supports:
         if far:
             found = self.anchor.predict(history, origins, tuple(leads[j] for j in far))
             mean[:, far], quantiles[:, far] = found.mean_kw, found.quantiles_kw
-        return mean, quantiles
+        return mean[None], quantiles[None]
 
     def save(self, directory: Path) -> None:
         """Write both into an existing directory."""
