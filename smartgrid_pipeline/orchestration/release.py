@@ -27,6 +27,9 @@ VARIANTS = ("equal_weights", "best_expert")
 CONTENDERS = (*MODEL_NAMES, "lightgbm")
 """Who may become champion; the simple references are what a champion has to beat."""
 
+RECENT_DAYS = 480
+"""Readings behind a newest forecast: a year ago, the weeks around that, and what fills their gaps."""
+
 Forecasts = Mapping[str, pd.DataFrame]
 """Model name → its forecasts of every month judged so far."""
 
@@ -256,7 +259,7 @@ def forecast_newest(
 
     meter = workbench.meter
     grid = meter_data.to_grid(recorded, meter)
-    recent = grid[grid.index >= grid.index[-1] - pd.Timedelta(days=70)]
+    recent = grid[grid.index >= grid.index[-1] - pd.Timedelta(days=RECENT_DAYS)]
     clean = meter_data.mask(recent, meter_data.defect_kinds(recent))
     registry = workbench.registry
     frame = registry.forecast_latest(registry.load(champion.run_id), clean, meter)

@@ -39,6 +39,7 @@ REQUIREMENTS = (
     "safetensors",
     "skops",
     "holidays",
+    "vacances-scolaires-france",
 )
 EXAMPLE_DAYS = 1
 
