@@ -126,7 +126,7 @@ class Leans:
 
     @classmethod
     def even(cls, own_count: int, supports: int) -> Self:
-        """Every support counts as much as each of ``own_count`` forecasts averaged before; with 0, nothing."""
+        """Supports count as much as each of ``own_count`` forecasts averaged before; with 0, nothing."""
         share = [1 / (own_count + number + 1) if own_count else 0.0 for number in range(supports)]
         return cls(tuple(Lean.fixed(each) for each in share))
 
