@@ -37,6 +37,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--until", metavar="DATE", help="end the test early")
     parser.add_argument("--skip-peers", action="store_true")
+    parser.add_argument("--skip-explanations", action="store_true")
     parser.add_argument("--workers", type=int, default=2, help="processes side by side, one thread each")
     parser.add_argument("--cache", type=Path, default=ROOT / "data" / "benchmarks" / "accuracy")
     parser.add_argument("--tiny", action="store_true", help="hardly any training: does every line run?")
@@ -73,6 +74,11 @@ def main() -> None:
         "targets": _targets(cards),
         "models": _costs(facts) | {name: peer.facts for name, peer in told_peers.items()},
     }
+    if not options.skip_explanations and MIXTURE in options.models:
+        from benchmarks.accuracy import explanations
+
+        first = next(job for job in jobs if job.model == MIXTURE and job.seed == options.seeds[0])
+        result["explanations"] = explanations.of_task(first, history, runs, options.seeds[0])
     options.result.parent.mkdir(parents=True, exist_ok=True)
     options.result.write_text(json.dumps(rounded(result), indent=1) + "\n")
     write_page(json.loads(options.result.read_text()), options.result.with_suffix(".html"))

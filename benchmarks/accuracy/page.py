@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy import plots
+from benchmarks.accuracy.reasons import reasons
+from benchmarks.accuracy.table import table
 from benchmarks.accuracy.targets import value_of
 from smartgrid_pipeline.core.evaluation.metrics import FORMULAS
 from smartgrid_pipeline.core.evaluation.style import label
@@ -50,15 +52,10 @@ def write_page(result: dict[str, Any], path: Path) -> None:
         ]
         if name == "T4":
             parts.append(plots.coverage(entry["models"]))
+    if "explanations" in result:
+        parts.append(reasons(result["explanations"]))
     parts += ["<h2>Cost</h2>", _costs(result["models"]), "<h2>Formulas</h2>", _formulas()]
     path.write_text("\n".join(parts))
-
-
-def table(heads: list[str], rows: list[list[str]]) -> str:
-    """Cells are HTML already."""
-    top = "".join(f"<th>{head}</th>" for head in heads)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class='wide'><table><tr>{top}</tr>{body}</table></div>"
 
 
 def _day(time: str) -> str:

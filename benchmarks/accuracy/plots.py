@@ -5,6 +5,7 @@ from typing import Any
 from benchmarks.accuracy.targets import TARGETS, value_of
 from smartgrid_pipeline.core.evaluation.style import (
     BAD,
+    EXPERT_COLOURS,
     INK,
     MUTED,
     SEQUENCE,
@@ -63,4 +64,34 @@ def coverage(models: dict[str, Any]) -> str:
     axes.legend(fontsize=8, frameon=False, ncols=4)
     title(axes, "Share of hours inside the 80 % interval, by month (band: 75 … 85 %)")
     axis_labels(axes, "month of the origin", "%")
+    return svg(figure)
+
+
+def shares(facts: dict[str, Any]) -> str:
+    """Mean share of each expert by hour and season of the target and by lead."""
+    figure, panels = canvas(1, 3, 12.0, 3.2)
+    names = list(facts["mean"])
+    for axes, key in zip(panels, ("by_hour", "by_season", "by_lead"), strict=True):
+        groups = facts[key]
+        bottom = [0.0] * len(groups)
+        for name in names:
+            heights = [100 * groups[group][name] for group in groups]
+            axes.bar(range(len(groups)), heights, bottom=bottom, width=0.85,
+                     color=EXPERT_COLOURS.get(name, MUTED), label=label(name))  # fmt: skip
+            bottom = [a + b for a, b in zip(bottom, heights, strict=True)]
+        every = 4 if key == "by_hour" else 1
+        axes.set_xticks(range(0, len(groups), every), list(groups)[::every], rotation=0 if every > 1 else 25)
+        axes.set_ylim(0, 100)
+        title(axes, key.replace("by_", "By ").replace("lead", "end of the lead"))
+    axis_labels(panels[0], "hour the interval begins", "mean share, %")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(names),
+                  fontsize=8, frameon=False)  # fmt: skip
+    return svg(figure)
+
+
+def match_weights(by_days_back: dict[str, float]) -> str:
+    """Mean weight of each past day in the attention expert's match."""
+    figure, (axes,) = canvas(1, 1, 8.5, 2.4)
+    axes.bar([int(k) for k in by_days_back], [100 * w for w in by_days_back.values()], color=SEQUENCE[1])
+    axis_labels(axes, "days before the target", "mean weight, %")
     return svg(figure)
