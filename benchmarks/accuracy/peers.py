@@ -5,13 +5,13 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.accuracy.house import identity
 from benchmarks.accuracy.protocol import Protocol
 from benchmarks.result_head import ROOT
 from smartgrid_pipeline.core.models.forecaster import History
@@ -36,17 +36,17 @@ class Peer:
 def run(history: History, protocol: Protocol, cache: Path) -> dict[str, Peer]:
     """Every peer whose environment exists; kept forecasts are read. Says which are missing."""
     found = {}
+    inputs = cache / str(protocol.year) / f"peer-inputs-{str(protocol.end)[:10]}"
+    given = write_inputs(history.until(protocol.end), protocol, inputs)
     for name in PEERS:
         script = SCRIPTS / f"{name}_peer.py"
-        folder = (
-            cache / str(protocol.year) / f"peer-{name}-{identity()}-{_hash(script)}-{str(protocol.end)[:10]}"
-        )
+        folder = cache / str(protocol.year) / f"peer-{name}-{given}-{_hash(script)}"
         if not (folder / "facts.json").exists():
             python = _python(name)
             if not python.exists():
                 print(f"{name} is left out: no {python}; `make peers` installs it.", file=sys.stderr)
                 continue
-            _ask(python, script, folder, history, protocol)
+            _ask(python, script, inputs, folder)
         table = pd.read_parquet(folder / "forecasts.parquet")
         facts = json.loads((folder / "facts.json").read_text())
         found[name] = Peer(with_truth(table, history, protocol), facts)
@@ -60,16 +60,19 @@ def _python(name: str) -> Path:
     return folder / "bin" / "python"
 
 
-def _ask(python: Path, script: Path, folder: Path, history: History, protocol: Protocol) -> None:
+def _ask(python: Path, script: Path, inputs: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    write_inputs(history.until(protocol.end), protocol, folder)
     environment = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")}
     environment.pop("PYTHONPATH", None)
-    subprocess.run([str(python), str(script), str(folder)], check=True, env=environment)
+    subprocess.run([str(python), str(script), str(inputs), str(folder)], check=True, env=environment)
 
 
-def write_inputs(history: History, protocol: Protocol, folder: Path) -> None:
-    """Hourly and quarter-hourly means (NaN where less than half was observed) and the dates of the test."""
+def write_inputs(history: History, protocol: Protocol, folder: Path) -> str:
+    """Hourly and quarter-hourly means (NaN where less than half was observed) and the dates of the test;
+    returns a hash of all that.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = sha256()
     for name, minutes in (("hourly", 60), ("quarter_hourly", 15)):
         step = minutes // history.meter.working_minutes
         if step < 1:
@@ -85,8 +88,12 @@ def write_inputs(history: History, protocol: Protocol, folder: Path) -> None:
             }
         )
         frame.to_parquet(folder / f"{name}.parquet", index=False)
+        digest.update(frame["power_kw"].to_numpy().tobytes())
     dates = {"test_from": protocol.fit_before, "end": protocol.end}
-    (folder / "protocol.json").write_text(json.dumps({key: str(value) for key, value in dates.items()}))
+    told = json.dumps({key: str(value) for key, value in dates.items()})
+    (folder / "protocol.json").write_text(told)
+    digest.update(told.encode())
+    return digest.hexdigest()[:10]
 
 
 def with_truth(table: pd.DataFrame, history: History, protocol: Protocol) -> pd.DataFrame:
@@ -108,6 +115,4 @@ def with_truth(table: pd.DataFrame, history: History, protocol: Protocol) -> pd.
 
 
 def _hash(path: Path) -> str:
-    from hashlib import sha256
-
     return sha256(path.read_bytes() + (SCRIPTS / "tables.py").read_bytes()).hexdigest()[:10]

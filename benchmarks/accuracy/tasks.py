@@ -204,5 +204,4 @@ def _may_start(task: Task, unfinished: list[Task]) -> bool:
 
 
 def _run_alone(task: Task) -> dict[str, Any]:
-    os.nice(5)
     return run(task, house(task.cache))

@@ -1,6 +1,6 @@
 """Nixtla neuralforecast: NHITS, one model for the mean and one for the quantiles, per resolution.
 
-Run by the environment that holds neuralforecast, with the folder of inputs as its only argument. Weights are
+Run by the environment that holds neuralforecast, given the folders of inputs and results. Weights are
 fitted once before the test; early stopping watches the last 61 days before it, as for the other models.
 """
 

@@ -14,18 +14,18 @@ QUANTILE_COLUMNS = [f"q{round(100 * level):02d}_kw" for level in LEVELS]
 
 
 class Job:
-    """The folder with inputs, the dates of the test, and a clock."""
+    """The folders of inputs and results, the dates of the test, and a clock."""
 
     def __init__(self) -> None:
-        self.folder = Path(sys.argv[1])
-        dates = json.loads((self.folder / "protocol.json").read_text())
+        self.inputs, self.folder = Path(sys.argv[1]), Path(sys.argv[2])
+        dates = json.loads((self.inputs / "protocol.json").read_text())
         self.test_from, self.end = pd.Timestamp(dates["test_from"]), pd.Timestamp(dates["end"])
         self.began = time.monotonic()
         self.notes: dict[str, object] = {}
 
     def series(self, name: str, minutes: int) -> pd.Series:
         """Mean power (kW) by start of the interval, on a complete grid; NaN where it was not observed."""
-        frame = pd.read_parquet(self.folder / f"{name}.parquet")
+        frame = pd.read_parquet(self.inputs / f"{name}.parquet")
         series = frame.set_index("start")["power_kw"].astype(float)
         return series.asfreq(f"{minutes}min")
 
