@@ -1,5 +1,6 @@
 """The common head of result files: when, from which code, on what machine, at what cost."""
 
+import json
 import os
 import resource
 import subprocess
@@ -8,6 +9,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,3 +36,30 @@ def head(command: str, seeds: list[int], began: float, task_facts: list[dict[str
         "peak_memory_mb": max([usage.ru_maxrss / 1024, *(part["peak_memory_mb"] for part in parts)]),
         "command": command,
     }
+
+
+def compact(result: dict[str, Any], open_levels: int = 4) -> str:
+    """JSON for people and diffs: one line per entry down to a level, everything below it on that line."""
+    return _lines(_rounded(result), open_levels, "") + "\n"
+
+
+def _lines(value: Any, levels: int, margin: str) -> str:
+    inner = margin + " "
+    if levels and isinstance(value, dict) and value:
+        rows = [f"{inner}{json.dumps(key)}: {_lines(each, levels - 1, inner)}" for key, each in value.items()]
+        return "{\n" + ",\n".join(rows) + f"\n{margin}}}"
+    if levels and isinstance(value, list) and value and isinstance(value[0], dict):
+        rows = [inner + json.dumps(each, ensure_ascii=False) for each in value]
+        return "[\n" + ",\n".join(rows) + f"\n{margin}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _rounded(value: Any) -> Any:
+    """The same with five digits after the point (more is noise); NaN becomes null."""
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(each) for each in value]
+    if isinstance(value, float | np.floating):
+        return round(float(value), 5) if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value

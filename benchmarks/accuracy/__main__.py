@@ -7,15 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.accuracy import peers, summary, tasks
 from benchmarks.accuracy.console import print_table
 from benchmarks.accuracy.house import house
 from benchmarks.accuracy.page import write_page
 from benchmarks.accuracy.targets import against_targets
 from benchmarks.accuracy.tasks import ALL_MODELS, MIXTURE, NEURAL, Task
-from benchmarks.result_head import ROOT, head
+from benchmarks.result_head import ROOT, compact, head
 from smartgrid_pipeline.core.schema import CARDS, MODEL_NAMES
 
 RESULT = ROOT / "benchmarks" / "results" / "accuracy.json"
@@ -78,9 +76,9 @@ def main() -> None:
         from benchmarks.accuracy import explanations
 
         first = next(job for job in jobs if job.model == MIXTURE and job.seed == options.seeds[0])
-        result["explanations"] = explanations.of_task(first, history, runs, options.seeds[0])
+        result["explanations"] = explanations.of_task(first, history, runs)
     options.result.parent.mkdir(parents=True, exist_ok=True)
-    options.result.write_text(json.dumps(rounded(result), indent=1) + "\n")
+    options.result.write_text(compact(result))
     write_page(json.loads(options.result.read_text()), options.result.with_suffix(".html"))
     print_table(result)
     print(f"\n{options.result}\n{options.result.with_suffix('.html')}")
@@ -122,17 +120,6 @@ def _costs(facts: dict[Task, dict[str, Any]]) -> dict[str, Any]:
     for task, told in facts.items():
         out.setdefault(task.model, {key: told[key] for key in ("fit", "forecast", "parameters", "size_mb")})
     return out
-
-
-def rounded(value: Any) -> Any:
-    """The same with six digits after the point: more is noise and makes the file large."""
-    if isinstance(value, dict):
-        return {key: rounded(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(each) for each in value]
-    if isinstance(value, float | np.floating):
-        return round(float(value), 6) if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Explanations of the fitted mixture on the test: what the page's second half and the JSON tell."""
 
+import json
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from benchmarks.accuracy import tasks
+from benchmarks.accuracy import fingerprint, tasks
 from benchmarks.accuracy.protocol import Protocol
+from benchmarks.accuracy.summary import Runs
 from benchmarks.accuracy.tasks import Task
 from smartgrid_pipeline.core.evaluation import explanations, gate, importance, metrics
 from smartgrid_pipeline.core.models.forecaster import History, Times
@@ -14,19 +15,29 @@ from smartgrid_pipeline.core.models.mixture_of_experts import MixtureOfExperts
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, Card, cards_for
 
 NEAR, FAR = ("T1", "T2"), ("T3", "T4", "T5", "T5_week")
+ASKING = ("smartgrid_pipeline.core.evaluation.explanations", "smartgrid_pipeline.core.evaluation.importance")
+DRILL_EVERY = 3
+"""Failures are drilled on every third of the origins: twelve variants are asked on each."""
 
 
-def of_mixture(
-    mixture: MixtureOfExperts,
-    history: History,
-    protocol: Protocol,
-    runs: dict[str, dict[int | None, pd.DataFrame]],
-    seed: int,
-) -> dict[str, Any]:
-    """Shares, drill, oracle, error correlations, matched days and importances, from the judged span."""
+def of_task(task: Task, history: History, runs: Runs) -> dict[str, Any]:
+    """Explanations of a finished mixture; what needs asking it is kept beside its forecasts."""
+    protocol = task.protocol(history)
+    path = task.folder / f"explanations-{protocol.key()}-{fingerprint.of_modules(*ASKING)}.json"
+    if not path.exists():
+        mixture = tasks.load(task)
+        assert isinstance(mixture, MixtureOfExperts)
+        path.write_text(json.dumps(of_mixture(mixture, history, protocol)))
+    return json.loads(path.read_text()) | of_forecasts(protocol, runs, task.seed)
+
+
+def of_mixture(mixture: MixtureOfExperts, history: History, protocol: Protocol) -> dict[str, Any]:
+    """Shares, failures, matched days and importances, from origins of the judged span."""
     history = history.until(protocol.end)
     start = max(window.start for window in protocol.windows if window.name != "T4")
-    shares, drill, inputs = {}, [], {}
+    shares: dict[str, Any] = {}
+    drill: list[dict[str, Any]] = []
+    inputs: dict[str, Any] = {}
     for kind, names in (("near", NEAR), ("far", FAR)):
         cards = tuple(card for card in cards_for(history.meter.working_minutes) if card.name in names)
         if not cards:
@@ -37,7 +48,7 @@ def of_mixture(
         shares[kind] = explanations.share_facts(
             known.shares(history, origins, leads), origins, leads, mixture.expert_names
         )
-        drill += explanations.drill(known, history, origins, cards, protocol.end)
+        drill += explanations.drill(known, history, origins[::DRILL_EVERY], cards, protocol.end)
         inputs |= importance.permutation_importance(mixture, history, cards, start)
     return {
         "shares": shares,
@@ -45,15 +56,7 @@ def of_mixture(
         "leave_one_out": [row for row in drill if row["failure"] == "silent"],
         "importance": inputs,
         "matched_days": _matches(mixture, history, start, protocol.end),
-        **_from_forecasts(protocol, runs, seed),
     }
-
-
-def of_task(task: Task, history: History, runs: dict[str, Any]) -> dict[str, Any]:
-    """Explanations of a finished mixture."""
-    mixture = tasks.load(task)
-    assert isinstance(mixture, MixtureOfExperts)
-    return of_mixture(mixture, history, task.protocol(history), runs, task.seed)
 
 
 def _origins(history: History, cards: tuple[Card, ...], start: np.datetime64, end: np.datetime64) -> Times:
@@ -77,7 +80,7 @@ def _matches(
     return None if weights is None else explanations.match_facts(weights, origins)
 
 
-def _from_forecasts(protocol: Protocol, runs: dict[str, Any], seed: int) -> dict[str, Any]:
+def of_forecasts(protocol: Protocol, runs: Runs, seed: int) -> dict[str, Any]:
     """What follows from the kept forecasts alone: oracle gates and error correlations, by window."""
     names = (*EXPERT_NAMES, tasks.MIXTURE)
     one_seed = {name: runs[name][seed] for name in names if seed in runs.get(name, {})}

@@ -19,7 +19,6 @@ FIGURES = (
     "rmse_kw", "mae_kw", "mape_percent", "wape_percent", "r2", "mase", "crps_kw", "coverage_80",
     "width_80_kw", "calibration_error", "skill_persistence", "skill_analogue", "cvrmse_percent",
     "peak_hour_hit_rate",
-    *metrics.PINBALL_COLUMNS,
 )  # fmt: skip
 ONLY_DAY_AHEAD = ("cvrmse_percent",)
 LOSSES = ("crps", "absolute", "squared")
@@ -100,6 +99,8 @@ def _coverage_by_month(frame: pd.DataFrame) -> dict[str, Any]:
 def _over_seeds(window: Window, rows: list[dict[str, Any]], seeded: bool) -> dict[str, Any]:
     wanted = [name for name in FIGURES if window.card == "T4" or name not in ONLY_DAY_AHEAD]
     out = {name: _figure([row[name] for row in rows], seeded) for name in wanted}
+    pinball = [[row[column] for column in metrics.PINBALL_COLUMNS] for row in rows]
+    out["pinball_kw"] = np.mean(pinball, axis=0).tolist()
     if "coverage_80_by_month" in rows[0]:
         out["coverage_80_worst_month"] = _figure([row["coverage_80_worst_month"] for row in rows], seeded)
         months = rows[0]["coverage_80_by_month"]

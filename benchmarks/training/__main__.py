@@ -1,7 +1,6 @@
 """python -m benchmarks.training: time, samples and share of the processor's peak, by expert."""
 
 import argparse
-import json
 import sys
 import time
 from dataclasses import replace
@@ -10,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy.__main__ import rounded
 from benchmarks.accuracy.house import house
-from benchmarks.result_head import ROOT, head
+from benchmarks.result_head import ROOT, compact, head
 from benchmarks.training.gauge import counting, flops, gemm_peak
 from smartgrid_pipeline.core.models.experts import EXPERTS
 from smartgrid_pipeline.core.models.forecaster import Budget, History, Split
@@ -97,7 +95,7 @@ def main() -> None:
         **warm(mixture, history),
     }
     options.result.parent.mkdir(parents=True, exist_ok=True)
-    options.result.write_text(json.dumps(rounded(result), indent=1) + "\n")
+    options.result.write_text(compact(result))
     print(options.result.read_text())
 
 
