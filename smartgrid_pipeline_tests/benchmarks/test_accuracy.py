@@ -8,6 +8,7 @@ import pytest
 from benchmarks.accuracy import fingerprint, house, peers, protocol, summary, targets, tasks
 from benchmarks.accuracy.page import write_page
 from benchmarks.accuracy.protocol import Protocol, Window
+from benchmarks.result_head import compact
 from smartgrid_pipeline.core.models.catalogue import create
 from smartgrid_pipeline.core.models.forecaster import TINY, History
 from smartgrid_pipeline.core.schema import FORECAST_COLUMNS
@@ -141,3 +142,10 @@ def test_peers__get_means_and_are_scored_on_our_truth(
     order = ["card", "origin", "interval_start"]
     left, right = (t.sort_values(order)["observed_kw"].to_numpy() for t in (ours, theirs))
     np.testing.assert_array_equal(left, right)
+
+
+def test_compact__is_json_with_a_line_for_each_entry() -> None:
+    result = {"cards": {"T1": {"models": {"a": {"rmse_kw": np.float64(0.1234567), "sd": float("nan")}}}}}
+    text = compact(result)
+    assert json.loads(text)["cards"]["T1"]["models"]["a"] == {"rmse_kw": 0.12346, "sd": None}
+    assert len(text.splitlines()) == 9
