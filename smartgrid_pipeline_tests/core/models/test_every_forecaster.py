@@ -11,6 +11,7 @@ import pytest
 
 from smartgrid_pipeline.core.models.baselines import BASELINES
 from smartgrid_pipeline.core.models.forecaster import TINY, Budget, Forecaster, History, Split
+from smartgrid_pipeline.core.models.learned_analogue import LearnedAnalogue
 from smartgrid_pipeline.core.models.references import REFERENCES
 from smartgrid_pipeline.core.schema import REFERENCE_NAMES, DataError, ModelError, leads_for
 from smartgrid_pipeline_tests.conftest import make_history
@@ -22,8 +23,12 @@ from smartgrid_pipeline_tests.core.models.spoiling import (
     unobserved,
 )
 
-FACTORIES: dict[str, Callable[[Budget], Forecaster]] = {**REFERENCES, **BASELINES}
-LEARNING = (*BASELINES, "lightgbm")
+FACTORIES: dict[str, Callable[[Budget], Forecaster]] = {
+    **REFERENCES,
+    **BASELINES,
+    LearnedAnalogue.name: LearnedAnalogue,
+}
+LEARNING = (*BASELINES, "lightgbm", LearnedAnalogue.name)
 DAY = np.timedelta64(1440, "m")
 HOUSE_ORIGINS = np.array(["2010-01-25T00:00", "2010-02-01T18:35"], "datetime64[m]")
 HOME_ORIGINS = np.array(["2010-03-01T00:00", "2010-03-05T18:30"], "datetime64[m]")
