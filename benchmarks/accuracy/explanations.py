@@ -1,6 +1,7 @@
 """Explanations of the fitted mixture on the test: what the page's second half and the JSON tell."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ def of_forecasts(protocol: Protocol, runs: Runs, seed: int) -> dict[str, Any]:
     """What follows from the kept forecasts alone: oracle gates and error correlations, by window."""
     names = (*EXPERT_NAMES, tasks.MIXTURE)
     one_seed = {name: runs[name][seed] for name in names if seed in runs.get(name, {})}
-    oracle, correlation = {}, {}
+    oracle, correlation, everything = {}, {}, {}
     for window in protocol.windows:
         rows = {
             name: frame[(frame["card"] == window.card) & (frame["origin"].to_numpy() >= window.start)]
@@ -93,6 +94,8 @@ def of_forecasts(protocol: Protocol, runs: Runs, seed: int) -> dict[str, Any]:
         if len(rows) < len(names) or any(frame.empty for frame in rows.values()):
             continue
         aligned = metrics.align(rows)
+        everything |= aligned
         oracle[window.name] = explanations.oracle(aligned[window.card], EXPERT_NAMES, tasks.MIXTURE)
         correlation[window.name] = gate.error_correlation(aligned, window.card).to_dict()
-    return {"oracle": oracle, "error_correlation": correlation}
+    collapse = asdict(gate.collapse_finding(everything))
+    return {"oracle": oracle, "error_correlation": correlation, "collapse": collapse}

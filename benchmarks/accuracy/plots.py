@@ -36,7 +36,13 @@ def ranking(card: str, entry: dict[str, Any]) -> str:
         if bound is not None:
             axes.axvline(bound, color=BAD, linewidth=1.3, linestyle="--")
         title(axes, PANELS[key])
-    return svg(figure)
+    return embedded(figure)
+
+
+def embedded(figure: Any) -> str:
+    """The figure as an element of a page."""
+    text = svg(figure)
+    return text[text.index("<svg") :]
 
 
 def _bars(axes: Any, values: dict[str, float]) -> None:
@@ -64,7 +70,7 @@ def coverage(models: dict[str, Any]) -> str:
     axes.legend(fontsize=8, frameon=False, ncols=4)
     title(axes, "Share of hours inside the 80 % interval, by month (band: 75 … 85 %)")
     axis_labels(axes, "month of the origin", "%")
-    return svg(figure)
+    return embedded(figure)
 
 
 def shares(facts: dict[str, Any]) -> str:
@@ -86,7 +92,7 @@ def shares(facts: dict[str, Any]) -> str:
     axis_labels(panels[0], "hour the interval begins", "mean share, %")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(names),
                   fontsize=8, frameon=False)  # fmt: skip
-    return svg(figure)
+    return embedded(figure)
 
 
 def match_weights(by_days_back: dict[str, float]) -> str:
@@ -94,4 +100,4 @@ def match_weights(by_days_back: dict[str, float]) -> str:
     figure, (axes,) = canvas(1, 1, 8.5, 2.4)
     axes.bar([int(k) for k in by_days_back], [100 * w for w in by_days_back.values()], color=SEQUENCE[1])
     axis_labels(axes, "days before the target", "mean weight, %")
-    return svg(figure)
+    return embedded(figure)

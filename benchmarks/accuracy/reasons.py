@@ -17,7 +17,10 @@ def reasons(told: dict[str, Any]) -> str:
         parts.append(plots.shares(facts))
         alarms = "; ".join(facts["alarms"]) or "no collapse alarm"
         parts.append(f"<p>Entropy {facts['entropy']:.3f} (1: all alike); {escape(alarms)}.</p>")
+    collapse = told["collapse"]
+    verdict = "passed" if collapse["passed"] else "FAILED"
     parts += [
+        f"<p>{escape(collapse['rule'])}: {escape(collapse['found'])}, {verdict}.</p>",
         "<h3>A gate that knew the best expert</h3>", _oracle(told["oracle"]),
         "<h3>Correlation of the experts' errors</h3>", _correlations(told["error_correlation"]),
         "<h3>Each expert left out or failing: growth of CRPS, %</h3>", _drill(told["drill"]),
