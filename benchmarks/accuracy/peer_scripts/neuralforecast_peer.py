@@ -36,7 +36,7 @@ def forecasts(job: Job, name: str, minutes: int, ahead: int, look_back: int, ste
     common = {
         "h": ahead, "input_size": look_back, "max_steps": steps, "val_check_steps": 50,
         "early_stop_patience_steps": 4, "futr_exog_list": list(known.columns), "scaler_type": "robust",
-        "learning_rate": 1e-3, "windows_batch_size": 256, "inference_windows_batch_size": 256,
+        "learning_rate": 1e-3, "windows_batch_size": 128, "inference_windows_batch_size": 512,
         "random_seed": 1, "accelerator": "cpu", "enable_progress_bar": False, "logger": False,
         "enable_checkpointing": False, "enable_model_summary": False,
     }  # fmt: skip
@@ -73,9 +73,9 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     job = Job()
-    hourly = rows_of("T4", forecasts(job, "hourly", 60, 24, 14 * 24, 600), 60)
-    quarters = rows_of("T3", forecasts(job, "quarter_hourly", 15, 96, 7 * 96, 600), 15)
-    next_hour = rows_of("T2", forecasts(job, "hourly", 60, 1, 7 * 24, 1000), 60)
+    hourly = rows_of("T4", forecasts(job, "hourly", 60, 24, 7 * 24, 500), 60)
+    quarters = rows_of("T3", forecasts(job, "quarter_hourly", 15, 96, 3 * 96, 500), 15)
+    next_hour = rows_of("T2", forecasts(job, "hourly", 60, 1, 3 * 24, 800), 60)
     import neuralforecast
 
     job.notes = {"version": neuralforecast.__version__, "model": "NHITS"}
