@@ -64,7 +64,15 @@ def _ask(python: Path, script: Path, inputs: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")}
     environment.pop("PYTHONPATH", None)
-    subprocess.run([str(python), str(script), str(inputs), str(folder)], check=True, env=environment)
+    log = folder / "log.txt"
+    with log.open("w") as file:
+        done = subprocess.run(
+            [str(python), str(script), str(inputs), str(folder)],
+            env=environment, stdout=file, stderr=subprocess.STDOUT, check=False,
+        )  # fmt: skip
+    if done.returncode:
+        last = "\n".join(log.read_text().splitlines()[-3:])
+        raise RuntimeError(f"{script.name} failed; {log} tells why, its last lines:\n{last}")
 
 
 def write_inputs(history: History, protocol: Protocol, folder: Path) -> str:
