@@ -18,7 +18,7 @@ PRIOR_SHARE = 0.5
 """What is believed before anything is measured: two forecasts that err differently are best averaged."""
 
 BELIEF_COUNT = 60
-"""With this many separate targets a measured share (or miscalibration) counts as much as the prior."""
+"""With this many separate targets a measured share counts as much as the prior."""
 
 
 def _kind(lead: LeadInterval) -> tuple[int, int]:
@@ -36,13 +36,13 @@ def lead_kinds(leads: tuple[LeadInterval, ...]) -> Kinds:
     return np.array([_KIND_OF[lead] for lead in leads], np.int64)
 
 
-def belief(lead: LeadInterval, block_days: float) -> float:
+def belief(lead: LeadInterval, block_days: float, half: float = BELIEF_COUNT) -> float:
     """How much of a measurement to believe, 0 … 1, by how many separate targets its block held: one an hour
-    for near leads, one a day for far ones, one a week for the next week.
+    for near leads, one a day for far ones, one a week for the next week. With ``half`` of them it is a half.
     """
     per_day = 24 if lead.end_minutes <= 60 else 1
     separate = block_days * per_day / max(1.0, lead.width_minutes / 1440)
-    return separate / (separate + BELIEF_COUNT)
+    return separate / (separate + half)
 
 
 @dataclass(frozen=True)

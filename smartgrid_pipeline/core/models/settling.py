@@ -19,6 +19,13 @@ MIXTURE, EQUAL, BEST = "mixture_of_experts", "equal_weights", "best_expert"
 """The rows that are settled: the gate's weights; experts and supports alike; one expert alone."""
 
 
+CALIBRATION_DAYS = 61
+"""Calibration follows the season: older days say how wide intervals were, not how wide they are."""
+
+CALIBRATION_BELIEF = 15
+"""With this many separate targets half of a miscalibration of a whole kind of lead is corrected."""
+
+
 @dataclass(frozen=True)
 class Settlement:
     """The gate, the expert that was best alone, and each row's leaning and calibration."""
@@ -38,18 +45,15 @@ class Settlement:
         count = data.roots.shape[1]
         losses = [(pinball_kw(data.roots[:, e] ** 2, data.target) / data.scale).mean() for e in range(count)]
         settled = cls(gate, int(np.argmin(losses)), {}, {}, curves)
-        beliefs, trust = _beliefs(leads, days)
-        supports = data.supports
+        beliefs, supports = _beliefs(leads, days), data.supports
         for row in (MIXTURE, EQUAL, BEST):
             own = mix(settled.weights(row, data.inputs, data.usable), data.mean, data.roots)
             if row == MIXTURE:
                 leans = Leans.fit(own, supports, data.target, data.kinds, beliefs)
             else:
                 leans = Leans.even(count if row == EQUAL else 0, len(supports[0]))
-            fan = leans.apply(own, supports, data.kinds)[1]
-            fitted = ConformalShift.fit(fan, data.target, data.groups)
             settled.leans[row] = leans
-            settled.shifts[row] = ConformalShift(fitted.shift * trust[:, None])
+            settled.shifts[row] = _calibration(leans.apply(own, supports, data.kinds)[1], data, leads, days)
         return settled
 
     def weights(self, row: str, inputs: Floats, usable: Flags) -> Floats:
@@ -119,10 +123,26 @@ def usable_of(mean: Floats, quantiles: Floats) -> Flags:
     return np.moveaxis(np.isfinite(mean) & np.isfinite(quantiles).all(-1), 0, -1)
 
 
-def _beliefs(leads: tuple[LeadInterval, ...], days: float) -> tuple[Floats, Floats]:
-    """How much of a measured leaning (kinds,) and of a measured calibration (groups,) to believe, 0 … 1."""
-    kinds, groups = np.zeros(KIND_COUNT, np.float32), np.zeros(GROUP_COUNT, np.float32)
+def _beliefs(leads: tuple[LeadInterval, ...], days: float) -> Floats:
+    """How much of a measured leaning to believe, (kinds,), 0 … 1."""
+    beliefs = np.zeros(KIND_COUNT, np.float32)
+    for lead, kind in zip(leads, lead_kinds(leads), strict=True):
+        beliefs[kind] = belief(lead, days)
+    return beliefs
+
+
+def _calibration(fan: Floats, data: GateData, leads: tuple[LeadInterval, ...], days: float) -> ConformalShift:
+    """What the latest days say of quantiles (n, 9): of each kind of lead as a whole, and, believed less, of
+    each clock hour apart from that.
+    """
+    late = data.days > data.days.max() - CALIBRATION_DAYS
+    whole, by_hour = (
+        ConformalShift.fit(fan[late], data.target[late], by[late]).shift for by in (data.kinds, data.groups)
+    )
+    shift = np.zeros((GROUP_COUNT, fan.shape[-1]), np.float32)
     hours = np.datetime64("2000-01-01", "m") + np.arange(24) * np.timedelta64(60, "m")
-    for lead, kind, by_hour in zip(leads, lead_kinds(leads), clock_groups(hours, leads).T, strict=True):
-        kinds[kind] = groups[by_hour] = belief(lead, days)
-    return kinds, groups
+    days = min(days, float(CALIBRATION_DAYS))
+    for lead, kind, groups in zip(leads, lead_kinds(leads), clock_groups(hours, leads).T, strict=True):
+        own = belief(lead, days) * (by_hour[groups] - whole[kind])
+        shift[groups] = belief(lead, days, CALIBRATION_BELIEF) * whole[kind] + own
+    return ConformalShift(shift)

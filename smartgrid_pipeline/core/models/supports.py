@@ -1,33 +1,40 @@
-"""What the mixture leans on besides its experts: boosted trees for the next hour, the anchor beyond it."""
+"""What the mixture leans on besides its experts.
+
+Boosted trees for the next five minutes and the next hour; beyond it the anchor, and past days weighed by
+their likeness, which keep the shape of what really happened.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from smartgrid_pipeline.core.models.anchor import Anchor
 from smartgrid_pipeline.core.models.boost import Boost, shaped
 from smartgrid_pipeline.core.models.forecaster import Budget, Floats, History, Split, Times
+from smartgrid_pipeline.core.models.learned_analogue import LearnedAnalogue
 from smartgrid_pipeline.core.models.past import Past
 from smartgrid_pipeline.core.schema import LeadInterval, leads_for
-
-ANCHOR_FOLDER = "anchor"
 
 
 @dataclass(frozen=True)
 class Supports:
-    """Both supports of one meter, fitted on the same earlier block as the experts."""
+    """The supports of one meter, fitted on the same earlier block as the experts."""
 
     level_kw: float
     boost: Boost = field(default_factory=Boost)
     anchor: Anchor = field(default_factory=Anchor)
+    analogue: LearnedAnalogue = field(default_factory=LearnedAnalogue)
 
     @classmethod
     def fit(cls, history: History, split: Split, level_kw: float, budget: Budget) -> Self:
         """Learn from rows before ``split.fit_end``; the anchor's errors from the whole split."""
-        anchor = Anchor(budget)
+        anchor, analogue = Anchor(budget), LearnedAnalogue(budget)
         anchor.fit(history, split)
+        analogue.fit(history, split)
         leads = leads_for(history.meter.working_minutes)
-        return cls(level_kw, Boost.fit(Past.of(history, level_kw), split, leads, budget), anchor)
+        return cls(level_kw, Boost.fit(Past.of(history, level_kw), split, leads, budget), anchor, analogue)
 
     def ask(
         self, history: History, origins: Times, leads: tuple[LeadInterval, ...], experts_kw: Floats
@@ -37,21 +44,28 @@ class Supports:
         ``experts_kw`` are the experts' quantiles, averaged: boosted quantiles take their shape.
         """
         past = Past.reaching(history, origins, self.level_kw)
-        mean, anchors = self.boost.predict(past, past.rows(origins), leads)
-        quantiles = shaped(experts_kw, anchors)
+        mean = np.full((2, len(origins), len(leads)), np.nan, np.float32)
+        quantiles = np.full((*mean.shape, experts_kw.shape[-1]), np.nan, np.float32)
+        mean[0], anchors = self.boost.predict(past, past.rows(origins), leads)
+        quantiles[0] = shaped(experts_kw, anchors)
         far = [j for j, lead in enumerate(leads) if lead.end_minutes > 60]
-        if far:
-            found = self.anchor.predict(history, origins, tuple(leads[j] for j in far))
-            mean[:, far], quantiles[:, far] = found.mean_kw, found.quantiles_kw
-        return mean[None], quantiles[None]
+        supports: tuple[Anchor | LearnedAnalogue, ...] = (self.anchor, self.analogue) if far else ()
+        for number, support in enumerate(supports):
+            found = support.predict(history, origins, tuple(leads[j] for j in far))
+            mean[number][:, far], quantiles[number][:, far] = found.mean_kw, found.quantiles_kw
+        return mean, quantiles
 
     def save(self, directory: Path) -> None:
-        """Write both into an existing directory."""
+        """Write them into an existing directory."""
         self.boost.save(directory)
-        (directory / ANCHOR_FOLDER).mkdir()
-        self.anchor.save(directory / ANCHOR_FOLDER)
+        supports: tuple[Anchor | LearnedAnalogue, ...] = (self.anchor, self.analogue)
+        for support in supports:
+            (directory / support.name).mkdir()
+            support.save(directory / support.name)
 
     @classmethod
     def load(cls, directory: Path, level_kw: float) -> Self:
         """Read what ``save`` wrote."""
-        return cls(level_kw, Boost.load(directory), Anchor.load(directory / ANCHOR_FOLDER))
+        anchor = Anchor.load(directory / Anchor.name)
+        analogue = LearnedAnalogue.load(directory / LearnedAnalogue.name)
+        return cls(level_kw, Boost.load(directory), anchor, analogue)
