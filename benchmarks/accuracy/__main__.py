@@ -11,9 +11,11 @@ from benchmarks.accuracy import peers, summary, tasks
 from benchmarks.accuracy.console import print_table
 from benchmarks.accuracy.house import house
 from benchmarks.accuracy.page import write_page
+from benchmarks.accuracy.protocol import Protocol
 from benchmarks.accuracy.targets import against_targets
 from benchmarks.accuracy.tasks import ALL_MODELS, MIXTURE, NEURAL, Task
 from benchmarks.result_head import ROOT, compact, head
+from smartgrid_pipeline.core.models.forecaster import History
 from smartgrid_pipeline.core.schema import CARDS, MODEL_NAMES
 
 RESULT = ROOT / "benchmarks" / "results" / "accuracy.json"
@@ -54,38 +56,61 @@ def main() -> None:
     jobs = tasks.chosen(options.models, options.seeds, options.test_year, options.until, options.cards,
                         options.cache, options.tiny)  # fmt: skip
     facts: dict[Task, dict[str, Any]] = {}
+    failed: dict[str, str] = {}
     for task, told in tasks.run_all(jobs, options.workers):
-        facts[task] = told
-        say(task, told, len(facts), len(jobs), time.monotonic() - began)
+        if "failed" in told:
+            failed[f"{task.model} seed {task.seed}"] = told["failed"]
+        else:
+            facts[task] = told
+        say(task, told, len(facts) + len(failed), len(jobs), time.monotonic() - began)
     protocol = jobs[0].protocol(history)
-    told_peers = {} if options.skip_peers else peers.run(history, protocol, options.cache)
-    runs = _collected(jobs, history) | {name: {None: peer.forecasts} for name, peer in told_peers.items()}
-    cards = {
-        window.name: summary.of_window(window, runs, protocol, history, tuple(told_peers))
-        for window in protocol.windows
-    }
-    cards = {name: entry for name, entry in cards.items() if entry}
-    costs = [*facts.values(), *(peer.facts for peer in told_peers.values())]
-    result = head("python -m benchmarks.accuracy " + " ".join(sys.argv[1:]), options.seeds, began, costs) | {
-        "protocol": {"fit_before": str(protocol.fit_before), "until": str(protocol.end)},
-        "cards": cards,
-        "targets": _targets(cards),
-        "models": _costs(facts) | {name: peer.facts for name, peer in told_peers.items()},
-    }
-    if not options.skip_explanations and MIXTURE in options.models:
-        from benchmarks.accuracy import explanations
-
-        first = next(job for job in jobs if job.model == MIXTURE and job.seed == options.seeds[0])
-        result["explanations"] = explanations.of_task(first, history, runs)
+    asked = {} if options.skip_peers else peers.run(history, protocol, options.cache)
+    found = _found(facts, asked, protocol, history, not options.skip_explanations)
+    costs = [*facts.values(), *(peer.facts for peer in asked.values())]
+    command = "python -m benchmarks.accuracy " + " ".join(sys.argv[1:])
+    result = {**head(command, options.seeds, began, costs), "failed": failed, **found}
     options.result.parent.mkdir(parents=True, exist_ok=True)
     options.result.write_text(compact(result))
     write_page(json.loads(options.result.read_text()), options.result.with_suffix(".html"))
     print_table(result)
     print(f"\n{options.result}\n{options.result.with_suffix('.html')}")
+    if failed:
+        sys.exit(f"{len(failed)} failed and are left out: {', '.join(failed)}")
+
+
+def _found(
+    facts: dict[Task, dict[str, Any]], asked: dict[str, peers.Peer], protocol: Protocol, history: History,
+    explain: bool,
+) -> dict[str, Any]:  # fmt: skip
+    """All that finished tasks and peers tell: cards, targets, costs and explanations."""
+    runs = _collected(list(facts), history) | {name: {None: peer.forecasts} for name, peer in asked.items()}
+    cards = {
+        window.name: summary.of_window(window, runs, protocol, history, tuple(asked))
+        for window in protocol.windows
+    }
+    cards = {name: entry for name, entry in cards.items() if entry}
+    found = {
+        "cpu_seconds_by_seed": _by_seed(facts),
+        "protocol": {"fit_before": str(protocol.fit_before), "until": str(protocol.end)},
+        "cards": cards,
+        "targets": _targets(cards),
+        "models": _costs(facts) | {name: peer.facts for name, peer in asked.items()},
+    }
+    mixture = next((task for task in facts if task.model == MIXTURE), None)
+    if mixture and explain:
+        from benchmarks.accuracy import explanations
+
+        found["explanations"] = explanations.of_task(mixture, history, runs)
+    return found
 
 
 def say(task: Task, told: dict[str, Any], count: int, total: int, seconds: float) -> None:
     """One line of progress."""
+    if "failed" in told:
+        print(
+            f"{count:3d} of {total}  {task.model} seed {task.seed}: FAILED, {told['failed']}", file=sys.stderr
+        )
+        return
     fit, forecast = told["fit"]["cpu_seconds"], told["forecast"]["cpu_seconds"]
     print(
         f"{count:3d} of {total}  {task.model} seed {task.seed}: "
@@ -95,7 +120,7 @@ def say(task: Task, told: dict[str, Any], count: int, total: int, seconds: float
     )
 
 
-def _collected(jobs: list[Task], history: Any) -> dict[str, dict[int | None, Any]]:
+def _collected(jobs: list[Task], history: History) -> dict[str, dict[int | None, Any]]:
     """Row of the table → seed → forecasts."""
     runs: dict[str, dict[int | None, Any]] = {}
     for job in jobs:
@@ -112,6 +137,15 @@ def _targets(cards: dict[str, Any]) -> list[dict[str, Any]]:
         if best and best != MIXTURE:
             rows += [row for row in against_targets(cards, best) if row["card"] == card]
     return rows
+
+
+def _by_seed(facts: dict[Task, dict[str, Any]]) -> dict[str, float]:
+    """CPU seconds of the fits and forecasts of each seed."""
+    out: dict[str, float] = {}
+    for task, told in facts.items():
+        seconds = told["fit"]["cpu_seconds"] + told["forecast"]["cpu_seconds"]
+        out[str(task.seed)] = out.get(str(task.seed), 0.0) + seconds
+    return out
 
 
 def _costs(facts: dict[Task, dict[str, Any]]) -> dict[str, Any]:

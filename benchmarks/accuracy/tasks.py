@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
@@ -167,7 +168,10 @@ class _Clock:
 
 
 def run_all(tasks: list[Task], workers: int) -> Iterator[tuple[Task, dict[str, Any]]]:
-    """Run what is not done yet, each task in a process of its own; yields tasks as they finish."""
+    """Run what is not done yet, each task in a process of its own; yields tasks as they finish.
+
+    A task that failed yields ``{"failed": why}``.
+    """
     history = house(tasks[0].cache)
     ready: list[Task] = []
     for task in tasks:
@@ -193,7 +197,16 @@ def _run_missing(waiting: list[Task], workers: int) -> Iterator[tuple[Task, dict
                     running[pool.submit(_run_alone, task)] = task
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
-                yield running.pop(future), future.result()
+                yield running.pop(future), _outcome(future)
+
+
+def _outcome(future: Future[dict[str, Any]]) -> dict[str, Any]:
+    """The facts of a task, or why it failed: one broken model does not cost the others their run."""
+    error = future.exception()
+    if error is None:
+        return future.result()
+    traceback.print_exception(error)
+    return {"failed": f"{type(error).__name__}: {error}"}
 
 
 def _may_start(task: Task, unfinished: list[Task]) -> bool:
