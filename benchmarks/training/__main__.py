@@ -13,7 +13,7 @@ from benchmarks.accuracy.house import house
 from benchmarks.result_head import ROOT, compact, head
 from benchmarks.training.gauge import counting, flops, gemm_peak
 from smartgrid_pipeline.core.models.experts import EXPERTS
-from smartgrid_pipeline.core.models.forecaster import Budget, History, Split
+from smartgrid_pipeline.core.models.forecaster import FULL, TINY, Budget, History, Split
 from smartgrid_pipeline.core.models.mixture_of_experts import MixtureOfExperts
 
 RESULT = ROOT / "benchmarks" / "results" / "training.json"
@@ -27,7 +27,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
     parser.add_argument("--cache", type=Path, default=ROOT / "data" / "benchmarks" / "accuracy")
     parser.add_argument("--result", type=Path, default=RESULT)
-    parser.add_argument("--max-steps", type=int, help="cap the training: does every line run?")
+    parser.add_argument("--tiny", action="store_true", help="hardly any training: does every line run?")
     return parser.parse_args()
 
 
@@ -74,7 +74,7 @@ def main() -> None:
     """Fit each expert, then the gate, then update everything by a month; write the result file."""
     options = arguments()
     began, history, peak = time.monotonic(), house(options.cache), gemm_peak()
-    budget = Budget(max_steps=options.max_steps)
+    budget = TINY if options.tiny else FULL
     past = history.until(MONTH)
     split = Split.before(MONTH, past)
     experts, figures = [], {}
