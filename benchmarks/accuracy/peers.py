@@ -95,7 +95,9 @@ def write_inputs(history: History, protocol: Protocol, folder: Path) -> str:
                 "power_kw": history.interval_means(rows, minutes),
             }
         )
-        frame.to_parquet(folder / f"{name}.parquet", index=False)
+        half = folder / f"{name}-{os.getpid()}.half"
+        frame.to_parquet(half, index=False)
+        half.replace(folder / f"{name}.parquet")  # another run may be reading it
         digest.update(frame["power_kw"].to_numpy().tobytes())
     dates = {"test_from": protocol.fit_before, "end": protocol.end}
     told = json.dumps({key: str(value) for key, value in dates.items()})
