@@ -14,11 +14,25 @@ Kinds = npt.NDArray[np.int64]
 
 SHARES = tuple(round(0.1 * k, 1) for k in range(11))
 
-PRIOR_SHARE = 0.5
-"""What is believed before anything is measured: two forecasts that err differently are best averaged."""
 
-BELIEF_COUNT = 60
-"""With this many separate targets a measured share counts as much as the prior."""
+@dataclass(frozen=True)
+class Trust:
+    """What is believed before a later block has spoken, and how soon the block is believed instead.
+
+    ``shares`` of each support in turn; with ``half`` separate targets a measurement counts as much as they;
+    ``hours`` is how far a single clock hour may be calibrated apart from all hours.
+    """
+
+    shares: tuple[float, ...]
+    half: float
+    hours: float
+
+
+FINE = Trust((1 / 2, 1 / 3), 60, 1.0)
+"""A meter that reads minutes: forecasts that err differently are best averaged."""
+
+COARSE = Trust((2 / 3, 0.85), 180, 0.0)
+"""A meter without minutes: on other homes the weighed past days were ahead of all that leans on them."""
 
 
 def _kind(lead: LeadInterval) -> tuple[int, int]:
@@ -36,7 +50,7 @@ def lead_kinds(leads: tuple[LeadInterval, ...]) -> Kinds:
     return np.array([_KIND_OF[lead] for lead in leads], np.int64)
 
 
-def belief(lead: LeadInterval, block_days: float, half: float = BELIEF_COUNT) -> float:
+def belief(lead: LeadInterval, block_days: float, half: float) -> float:
     """How much of a measurement to believe, 0 … 1, by how many separate targets its block held: one an hour
     for near leads, one a day for far ones, one a week for the next week. With ``half`` of them it is a half.
     """
@@ -59,7 +73,7 @@ class Lean:
         target_kw: Floats,
         kinds: Kinds,
         beliefs: Floats,
-        prior: float = PRIOR_SHARE,
+        prior: float,
     ) -> Self:
         """The best of SHARES on a later block, drawn towards the prior where the block says little.
 
@@ -113,14 +127,12 @@ class Leans:
         target_kw: Floats,
         kinds: Kinds,
         beliefs: Floats,
+        priors: tuple[float, ...],
     ) -> Self:
-        """Decide the shares of supports (supports, n) and (supports, n, 9) on a later block, in order.
-
-        Before anything is measured all supports and what leans on them count alike.
-        """
+        """Decide the shares of supports (supports, n) and (supports, n, 9) on a later block, in order."""
         leans: list[Lean] = []
-        for number, support in enumerate(zip(*supports, strict=True)):
-            leans.append(Lean.fit(own, support, target_kw, kinds, beliefs, 1 / (number + 2)))
+        for support, prior in zip(zip(*supports, strict=True), priors, strict=True):
+            leans.append(Lean.fit(own, support, target_kw, kinds, beliefs, prior))
             own = leans[-1].apply(own, support, kinds)
         return cls(tuple(leans))
 

@@ -30,7 +30,7 @@ from smartgrid_pipeline.core.models.forecaster import (
     finish,
 )
 from smartgrid_pipeline.core.models.gate import GateData, collapse_alarms, entropy, gate_inputs
-from smartgrid_pipeline.core.models.leaning import lead_kinds
+from smartgrid_pipeline.core.models.leaning import COARSE, FINE, lead_kinds
 from smartgrid_pipeline.core.models.past import Past, typical_level
 from smartgrid_pipeline.core.models.settling import BEST, EQUAL, MIXTURE, Settlement, mix, usable_of
 from smartgrid_pipeline.core.models.supports import Supports
@@ -117,7 +117,11 @@ class MixtureOfExperts:
     def _settle(self, history: History, data: GateData, end: np.datetime64) -> None:
         self._heard, self._heard_until = data, end
         days = float((end - self._heard_from) / np.timedelta64(1, "D"))
-        self._settled = Settlement.of(data, leads_for(history.meter.working_minutes), days, self.budget)
+        leads, trust = (
+            leads_for(history.meter.working_minutes),
+            FINE if history.meter.step_minutes <= 5 else COARSE,
+        )
+        self._settled = Settlement.of(data, leads, days, trust, self.budget)
 
     def _listen(self, history: History, begin: np.datetime64, end: np.datetime64) -> GateData:
         """What experts and supports said of [begin, end) and what happened, flat over pairs of origin and

@@ -11,7 +11,7 @@ from torch import Tensor
 from smartgrid_pipeline.core.models.calibration import GROUP_COUNT, ConformalShift, Groups, clock_groups
 from smartgrid_pipeline.core.models.forecaster import Budget, Floats
 from smartgrid_pipeline.core.models.gate import Flags, Gate, GateData, fit_gate, pinball_kw
-from smartgrid_pipeline.core.models.leaning import KIND_COUNT, Kinds, Lean, Leans, belief, lead_kinds
+from smartgrid_pipeline.core.models.leaning import KIND_COUNT, Kinds, Lean, Leans, Trust, belief, lead_kinds
 from smartgrid_pipeline.core.models.training import Curve, torch_threads
 from smartgrid_pipeline.core.schema import LeadInterval
 
@@ -37,7 +37,9 @@ class Settlement:
     curves: list[Curve]
 
     @classmethod
-    def of(cls, data: GateData, leads: tuple[LeadInterval, ...], days: float, budget: Budget) -> Self:
+    def of(
+        cls, data: GateData, leads: tuple[LeadInterval, ...], days: float, trust: Trust, budget: Budget
+    ) -> Self:
         """Decide on pairs of origin and lead heard over some days."""
         with torch_threads(budget.threads), torch.random.fork_rng(devices=[]):
             torch.manual_seed(budget.seed)
@@ -45,15 +47,16 @@ class Settlement:
         count = data.roots.shape[1]
         losses = [(pinball_kw(data.roots[:, e] ** 2, data.target) / data.scale).mean() for e in range(count)]
         settled = cls(gate, int(np.argmin(losses)), {}, {}, curves)
-        beliefs, supports = _beliefs(leads, days), data.supports
+        beliefs, supports = _beliefs(leads, days, trust), data.supports
         for row in (MIXTURE, EQUAL, BEST):
             own = mix(settled.weights(row, data.inputs, data.usable), data.mean, data.roots)
             if row == MIXTURE:
-                leans = Leans.fit(own, supports, data.target, data.kinds, beliefs)
+                leans = Leans.fit(own, supports, data.target, data.kinds, beliefs, trust.shares)
             else:
                 leans = Leans.even(count if row == EQUAL else 0, len(supports[0]))
             settled.leans[row] = leans
-            settled.shifts[row] = _calibration(leans.apply(own, supports, data.kinds)[1], data, leads, days)
+            fan = leans.apply(own, supports, data.kinds)[1]
+            settled.shifts[row] = _calibration(fan, data, leads, days, trust)
         return settled
 
     def weights(self, row: str, inputs: Floats, usable: Flags) -> Floats:
@@ -123,15 +126,17 @@ def usable_of(mean: Floats, quantiles: Floats) -> Flags:
     return np.moveaxis(np.isfinite(mean) & np.isfinite(quantiles).all(-1), 0, -1)
 
 
-def _beliefs(leads: tuple[LeadInterval, ...], days: float) -> Floats:
+def _beliefs(leads: tuple[LeadInterval, ...], days: float, trust: Trust) -> Floats:
     """How much of a measured leaning to believe, (kinds,), 0 … 1."""
     beliefs = np.zeros(KIND_COUNT, np.float32)
     for lead, kind in zip(leads, lead_kinds(leads), strict=True):
-        beliefs[kind] = belief(lead, days)
+        beliefs[kind] = belief(lead, days, trust.half)
     return beliefs
 
 
-def _calibration(fan: Floats, data: GateData, leads: tuple[LeadInterval, ...], days: float) -> ConformalShift:
+def _calibration(
+    fan: Floats, data: GateData, leads: tuple[LeadInterval, ...], days: float, trust: Trust
+) -> ConformalShift:
     """What the latest days say of quantiles (n, 9): of each kind of lead as a whole, and, believed less, of
     each clock hour apart from that.
     """
@@ -143,6 +148,6 @@ def _calibration(fan: Floats, data: GateData, leads: tuple[LeadInterval, ...], d
     hours = np.datetime64("2000-01-01", "m") + np.arange(24) * np.timedelta64(60, "m")
     days = min(days, float(CALIBRATION_DAYS))
     for lead, kind, groups in zip(leads, lead_kinds(leads), clock_groups(hours, leads).T, strict=True):
-        own = belief(lead, days) * (by_hour[groups] - whole[kind])
+        own = trust.hours * belief(lead, days, trust.half) * (by_hour[groups] - whole[kind])
         shift[groups] = belief(lead, days, CALIBRATION_BELIEF) * whole[kind] + own
     return ConformalShift(shift)

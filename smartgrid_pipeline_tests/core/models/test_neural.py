@@ -295,15 +295,15 @@ def test_lean__follows_the_support_only_where_it_is_right() -> None:
     own = mean, np.repeat(mean[:, None], 9, 1)
     boosted = np.where(kinds == 0, target + 0.01, target + 3).astype(np.float32)
     support = boosted, np.repeat(boosted[:, None], 9, 1)
-    lean = Lean.fit(own, support, target, kinds, np.ones(KIND_COUNT, np.float32))
+    lean = Lean.fit(own, support, target, kinds, np.ones(KIND_COUNT, np.float32), 0.5)
     assert lean.shares[0].min() >= 0.8 and lean.shares[1].max() == 0
     moved, _ = lean.apply(own, support, kinds)
     assert np.abs(moved - target)[kinds == 0].mean() < np.abs(mean - target)[kinds == 0].mean() / 3
     np.testing.assert_array_equal(moved[kinds == 1], mean[kinds == 1])
 
 
-def test_lean__stays_at_the_middle_where_nothing_was_measured() -> None:
+def test_lean__stays_at_the_prior_where_nothing_was_measured() -> None:
     own, support = (np.full(9, level, np.float32) for level in (0.0, 1.0))
     fans = np.repeat(own[:, None], 9, 1), np.repeat(support[:, None], 9, 1)
-    lean = Lean.fit((own, fans[0]), (support, fans[1]), support, np.zeros(9, int), np.zeros(KIND_COUNT))
-    np.testing.assert_allclose(lean.shares, 0.5)
+    lean = Lean.fit((own, fans[0]), (support, fans[1]), support, np.zeros(9, int), np.zeros(KIND_COUNT), 0.3)
+    np.testing.assert_allclose(lean.shares, 0.3)
