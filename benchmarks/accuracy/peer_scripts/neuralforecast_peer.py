@@ -21,7 +21,7 @@ LATER_DAYS = 61
 
 def forecasts(job: Job, name: str, minutes: int, ahead: int, look_back: int, steps: int) -> pd.DataFrame:
     """Means and quantiles of windows of ``ahead`` intervals that follow each other over the test."""
-    series = job.series(name, minutes)
+    series = whole_windows(job.series(name, minutes), job.test_from, ahead)
     known = calendar(series.index)
     per_day = 1440 // minutes
     frame = known.assign(
@@ -30,12 +30,10 @@ def forecasts(job: Job, name: str, minutes: int, ahead: int, look_back: int, ste
         y=_filled(series, per_day),
         available_mask=series.notna().astype(float),
     ).reset_index(drop=True)
-    test_size = int((series.index >= job.test_from).sum()) // ahead * ahead
-    last = series.index.searchsorted(job.test_from) + test_size
-    frame = frame.iloc[:last]
+    test_size = int((series.index >= job.test_from).sum())
     common = {
         "h": ahead, "input_size": look_back, "max_steps": steps, "val_check_steps": 50,
-        "early_stop_patience_steps": 4, "futr_exog_list": list(known.columns), "scaler_type": "robust",
+        "early_stop_patience_steps": 4, "futr_exog_list": list(known.columns), "scaler_type": "identity",
         "learning_rate": 1e-3, "windows_batch_size": 128, "inference_windows_batch_size": 512,
         "random_seed": 1, "accelerator": "cpu", "enable_progress_bar": False, "logger": False,
         "enable_checkpointing": False, "enable_model_summary": False,
@@ -49,6 +47,13 @@ def forecasts(job: Job, name: str, minutes: int, ahead: int, look_back: int, ste
         df=frame, n_windows=None, val_size=LATER_DAYS * per_day, test_size=test_size, step_size=ahead,
         refit=False,
     )  # fmt: skip
+
+
+def whole_windows(series: pd.Series, test_from: pd.Timestamp, ahead: int) -> pd.Series:
+    """The series with unknown intervals at its end, so that the last window is whole as well."""
+    missing = -int((series.index >= test_from).sum()) % ahead
+    index = pd.date_range(series.index[0], periods=len(series) + missing, freq=series.index.freq)
+    return series.reindex(index)
 
 
 def _filled(series: pd.Series, per_day: int) -> pd.Series:
