@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -107,11 +108,14 @@ def validate(
     settings: "Settings",
     file: Annotated[str, typer.Argument(help="A CSV/Parquet file or folder, or an SQLAlchemy URL.")],
     as_json: AsJson = False,
+    page: Annotated[
+        Path | None, typer.Option(help="Also write every rule checked to this HTML page.")
+    ] = None,
 ) -> None:
     """The verdict that the pipeline would give on a file, month by month; exit code 1 when one fails."""
     from smartgrid_pipeline.console import results, tables
 
-    document = results.validate(settings.model_copy(update={"source": file}))
+    document = results.validate(settings.model_copy(update={"source": file}), page)
     _answer(document, as_json, lambda: tables.print_verdicts(document, out))
     if not document["passed"]:
         raise typer.Exit(1)
@@ -220,3 +224,7 @@ def main() -> None:
         err.print(f"[bold red]{type(error).__name__}[/]: ", end="")
         err.print(str(error), markup=False, highlight=False)
         raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

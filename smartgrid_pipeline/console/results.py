@@ -36,8 +36,11 @@ def report(settings: "Settings", month: str | None) -> Document:
     }
 
 
-def validate(settings: "Settings") -> Document:
-    """The verdict of every month of a source, as the pipeline would give it. Raises SourceError."""
+def validate(settings: "Settings", page: Path | None = None) -> Document:
+    """The verdict of every month of a source, as the pipeline would give it; ``page`` is an HTML file to
+    write them to. Raises SourceError.
+    """
+    from smartgrid_pipeline import quality
     from smartgrid_pipeline.orchestration import intake
     from smartgrid_pipeline.orchestration.resources import Workbench, months_of
 
@@ -45,6 +48,8 @@ def validate(settings: "Settings") -> Document:
     months = [str(each) for each in np.unique(months_of(readings.frame))]
     last = pd.Timestamp(readings.identity.last)
     _, verdicts = intake.validate(readings.frame, readings.meter, months, last)
+    if page is not None:
+        quality.write_html(verdicts, page)
     return {
         "source": readings.identity.location,
         "meter": readings.meter.meter_id,

@@ -24,6 +24,8 @@ CHECKED = {
 }
 """Every blocking check: the asset it guards and what it asserts."""
 
+Published = Iterator[dg.AssetCheckResult | dg.AssetCheckEvaluation | dg.MaterializeResult[pd.DataFrame]]
+
 DATA_CHECKS = ("readings_pass_audit", "features_pass_audit", "features_never_see_the_future")
 """The checks whose passing every model and every decision of a month depends on."""
 
@@ -42,7 +44,7 @@ def publish_if_passed(
     audits: Mapping[str, Sequence[Verdict]],
     value: pd.DataFrame,
     metadata: Metadata,
-) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[pd.DataFrame]]:
+) -> Published:
     """Audit, then publish, in one step: results of every check first, the frame only when all passed.
 
     ``audits`` maps a check's name to its verdicts, one per month of the run. Raises dg.Failure with the
@@ -51,21 +53,25 @@ def publish_if_passed(
     for verdicts in audits.values():
         for verdict in verdicts:
             workbench.verdicts.write(verdict)
-    results = [_result(context, name, verdicts) for name, verdicts in audits.items()]
+    page = str(workbench.write_quality_page())
+    results = [_result(context, name, verdicts, page) for name, verdicts in audits.items()]
     if len(context.partition_keys) > 1:
-        _record_each_month(context, audits)
+        yield from _each_month(context, audits)
     failed = [v for verdicts in audits.values() for v in verdicts if not v.passed]
     if failed:
         yield from results
         raise dg.Failure(
-            description="Not published.\n" + "\n".join(verdict.summary() for verdict in failed),
+            description="Not published.\n"
+            + "\n".join([*(verdict.summary() for verdict in failed), f"All verdicts: {page}"]),
             metadata={"verdict": dg.MetadataValue.md(as_markdown(failed))},
             allow_retries=False,
         )
     yield dg.MaterializeResult(value=value, check_results=results, metadata=metadata)
 
 
-def _result(context: dg.AssetExecutionContext, name: str, verdicts: Sequence[Verdict]) -> dg.AssetCheckResult:
+def _result(
+    context: dg.AssetExecutionContext, name: str, verdicts: Sequence[Verdict], page: str
+) -> dg.AssetCheckResult:
     failed = [verdict for verdict in verdicts if not verdict.passed]
     return dg.AssetCheckResult(
         check_name=name,
@@ -75,25 +81,26 @@ def _result(context: dg.AssetExecutionContext, name: str, verdicts: Sequence[Ver
             "audited": len(verdicts),
             "failed": len(failed),
             "verdict": dg.MetadataValue.md(as_markdown(failed or verdicts[-1:])),
+            "page": dg.MetadataValue.path(page),
         },
     )
 
 
-def _record_each_month(context: dg.AssetExecutionContext, audits: Mapping[str, Sequence[Verdict]]) -> None:
+def _each_month(
+    context: dg.AssetExecutionContext, audits: Mapping[str, Sequence[Verdict]]
+) -> Iterator[dg.AssetCheckEvaluation]:
     """In a run over many months Dagster records one status for all; give every month its own."""
     months = {month_of(key): key for key in context.partition_keys}
     for name, verdicts in audits.items():
         for verdict in verdicts:
             if verdict.subject in months:
-                context.instance.report_runless_asset_event(
-                    dg.AssetCheckEvaluation(
-                        asset_key=context.asset_key,
-                        check_name=name,
-                        passed=verdict.passed,
-                        partition=months[verdict.subject],
-                        metadata={"verdict": dg.MetadataValue.md(as_markdown([verdict]))},
-                        blocking=True,
-                    )
+                yield dg.AssetCheckEvaluation(
+                    asset_key=context.asset_key,
+                    check_name=name,
+                    passed=verdict.passed,
+                    partition=months[verdict.subject],
+                    metadata={"verdict": dg.MetadataValue.md(as_markdown([verdict]))},
+                    blocking=True,
                 )
 
 

@@ -64,6 +64,14 @@ class Workbench:
         """Where audits leave their verdicts."""
         return VerdictFiles(self.settings.data_dir / "verdicts")
 
+    def write_quality_page(self) -> Path:
+        """Every verdict on file as one page beside the reports; returns its path."""
+        from smartgrid_pipeline import quality
+
+        path = self.settings.data_dir / "reports" / "quality.html"
+        write_atomically(path, quality.render_html(self.verdicts.all()).encode())
+        return path
+
     def remember_source(self) -> None:
         """Keep what the source said of the meter and its last reading, for steps that only see tables."""
         known = asdict(self.readings.meter) | {"last_reading": self.readings.identity.last}
@@ -102,6 +110,11 @@ class VerdictFiles:
     def failed(self, suites: Sequence[str], subjects: Sequence[str]) -> list[Verdict]:
         """The verdicts of these suites about these subjects that did not pass."""
         return [v for suite in suites for v in self.read(suite, subjects) if not v.passed]
+
+    def all(self) -> list[Verdict]:
+        """Every verdict on file, by suite and subject."""
+        paths = sorted(self.directory.glob("*/*.json"))
+        return [Verdict.from_dict(json.loads(path.read_text())) for path in paths]
 
     def read(self, suite: str, subjects: Sequence[str]) -> list[Verdict]:
         """The verdicts that exist among those asked for."""

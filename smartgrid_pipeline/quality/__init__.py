@@ -2,7 +2,7 @@
 
 from smartgrid_pipeline.quality.features import audit_feature_months, audit_features
 from smartgrid_pipeline.quality.forecasts import audit_forecasts
-from smartgrid_pipeline.quality.page import write_html
+from smartgrid_pipeline.quality.page import render_html, write_html
 from smartgrid_pipeline.quality.readings import audit_readings, judge, structure, validate
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "audit_forecasts",
     "audit_readings",
     "judge",
+    "render_html",
     "structure",
     "validate",
     "write_html",

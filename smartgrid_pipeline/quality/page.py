@@ -6,8 +6,8 @@ from pathlib import Path
 from smartgrid_pipeline.core.schema import Verdict
 
 
-def write_html(verdicts: Sequence[Verdict], path: Path) -> Path:
-    """Write verdicts, grouped by suite, to a page that opens without a server; returns its path."""
+def render_html(verdicts: Sequence[Verdict]) -> str:
+    """Verdicts, grouped by suite, as a page that opens without a server."""
     from jinja2 import Environment, PackageLoader, select_autoescape
 
     environment = Environment(
@@ -16,12 +16,16 @@ def write_html(verdicts: Sequence[Verdict], path: Path) -> Path:
     suites = {
         suite: [v for v in verdicts if v.suite == suite] for suite in sorted({v.suite for v in verdicts})
     }
-    page = environment.get_template("page.html.j2").render(
+    return environment.get_template("page.html.j2").render(
         suites=suites,
         passed=sum(verdict.passed for verdict in verdicts),
         total=len(verdicts),
         rules=sum(len(verdict.findings) for verdict in verdicts),
     )
+
+
+def write_html(verdicts: Sequence[Verdict], path: Path) -> Path:
+    """Write that page to a file; returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    path.write_text(render_html(verdicts), encoding="utf-8")
     return path

@@ -1,15 +1,11 @@
 """From the source to features: raw_readings → validated_readings → feature_table, and the defects found."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 import pandas as pd
 
 from smartgrid_pipeline.orchestration import checks, intake, present
 from smartgrid_pipeline.orchestration.partitions import WITH_MONTH_BEFORE, month_of
 from smartgrid_pipeline.orchestration.resources import Workbench
-
-Published = Iterator[dg.AssetCheckResult | dg.MaterializeResult[pd.DataFrame]]
 
 
 def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -48,7 +44,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
         raw_readings: pd.DataFrame,
         workbench: dg.ResourceParam[Workbench],
-    ) -> Published:
+    ) -> checks.Published:
         """Readings whose audit passed, on a regular civil grid; hidden gaps, copies and freezes masked."""
         months_asked = run_months(context)
         distrusted = intake.distrusted_before(workbench, months_asked[0])
@@ -85,7 +81,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
         validated_readings: pd.DataFrame,
         workbench: dg.ResourceParam[Workbench],
-    ) -> Published:
+    ) -> checks.Published:
         """The 31 causal features of each working interval of the month, beside the readings inside it."""
         checks.require_passed(context, "readings_pass_audit")
         table, verdicts = intake.build_features(validated_readings, workbench.meter, run_months(context))

@@ -1,7 +1,5 @@
 """From forecasts to a decision: the comparison report, and who is champion."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 import pandas as pd
 
@@ -33,7 +31,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         feature_table: pd.DataFrame,
         workbench: dg.ResourceParam[Workbench],
         **forecasts: pd.DataFrame,
-    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[pd.DataFrame]]:
+    ) -> checks.Published:
         """Every model on the same rows, with references, intervals, costs, and the decision of the gate."""
         from smartgrid_pipeline.orchestration import publishing, release, training
 
