@@ -33,7 +33,7 @@ def run(settings: "Settings", month: str | None, force: bool, err: Console, out:
     """
     begun = time.monotonic()
     err.print(f"[bold]smartgrid[/] reads [cyan]{settings.source}[/] …")
-    from smartgrid_pipeline.orchestration import launch
+    from smartgrid_pipeline.orchestration import launch, liveness, release
     from smartgrid_pipeline.orchestration.instance import open_instance
     from smartgrid_pipeline.orchestration.resources import Workbench
 
@@ -45,10 +45,13 @@ def run(settings: "Settings", month: str | None, force: bool, err: Console, out:
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     with open_instance(settings.dagster_home) as instance:
         state = _state(workbench, month)
-        if not force and _last_state(workbench, month) == state:
+        if not force and _last_state(workbench, month) == state and release.is_published(workbench, month):
             err.print(f"Nothing has changed since {month} was run: readings, code and settings are the same.")
         else:
-            _run_changed(settings, workbench, instance, month, err)
+            with liveness.alone(instance, workbench) as closed:
+                for run_id in closed:
+                    err.print(f"  run {run_id} was killed: marked failed, its place in the pool freed")
+                _run_changed(settings, workbench, instance, month, err)
             _keep_state(workbench, month, state)
     document = results.report(settings, month)
     tables.print_report(document, out)
@@ -115,13 +118,13 @@ def _first_month(settings: "Settings", first: str) -> "Settings":
 
 
 def _state(workbench: "Workbench", month: str) -> str:
-    """What a run of the month depends on: readings, code, settings."""
-    from smartgrid_pipeline.orchestration.training import code_sha256
+    """What a run of the month depends on: readings, the package, settings."""
+    from smartgrid_pipeline.orchestration.identity import package_sha256
 
     parts = (
         workbench.readings.identity.sha256,
         repr(workbench.readings.meter),
-        code_sha256(),
+        package_sha256(),
         repr(workbench.budget),
         repr(workbench.settings.alarms_per_month),
         month,

@@ -1,17 +1,20 @@
 """Run the same jobs as the schedule from a program: first the history that is missing, then the month."""
 
+import json
 import uuid
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import dagster as dg
 import pandas as pd
 
 from smartgrid_pipeline.core.schema import DataError, SmartgridError, Verdict
-from smartgrid_pipeline.orchestration import automation
+from smartgrid_pipeline.orchestration import automation, liveness
+from smartgrid_pipeline.orchestration.identity import package_sha256
 from smartgrid_pipeline.orchestration.partitions import key_of, month_of
-from smartgrid_pipeline.orchestration.resources import VerdictFiles, Workbench
+from smartgrid_pipeline.orchestration.resources import VerdictFiles, Workbench, write_atomically
 
 OnStep = Callable[[str, str], None]
 """Called with a step's name and what happened: "start", "success", "skipped" or "failure"."""
@@ -53,7 +56,7 @@ def run_job(
     result = resolve_job(definitions, job).execute_in_process(
         instance=instance,
         partition_key=None if span else key_of(months[0]),
-        tags=span,
+        tags=span | liveness.TAG,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         run_id=run_id,
         raise_on_error=False,
@@ -94,15 +97,17 @@ def take_in_history(
                 if not found:
                     raise
                 refused |= {verdict.subject: verdict for verdict in found}
+    _remember_intake(workbench)
     return Intake(tuple(sorted(taken)), tuple(refused[m] for m in sorted(refused)))
 
 
 def missing_months(instance: dg.DagsterInstance, workbench: Workbench, month: str) -> list[str]:
-    """Months of the source before ``month`` whose features are not published, or came from other readings."""
+    """Months of the source before ``month`` whose features are not published, or came from other readings or
+    another version of this package.
+    """
     published = {month_of(key) for key in instance.get_materialized_partitions(dg.AssetKey("feature_table"))}
     refused = {verdict.subject for verdict in failed_verdicts(workbench.verdicts, source_months(workbench))}
-    current = stored_source(instance) == workbench.readings.identity.sha256
-    done = (published | refused) if current else set()
+    done = (published | refused) if _last_intake(workbench) == _intake(workbench) else set()
     return [m for m in source_months(workbench) if m < month and m not in done]
 
 
@@ -128,13 +133,22 @@ def choose_month(workbench: Workbench, asked: str | None) -> str:
     return month
 
 
-def stored_source(instance: dg.DagsterInstance) -> str | None:
-    """SHA-256 of the source whose readings were last taken in."""
-    event = instance.get_latest_materialization_event(dg.AssetKey("raw_readings"))
-    if event is None or event.asset_materialization is None:
-        return None
-    value = event.asset_materialization.metadata.get("sha256")
-    return None if value is None else str(value.value)
+def _intake(workbench: Workbench) -> dict[str, str]:
+    """What stored months depend on beside their own rows."""
+    return {"readings": workbench.readings.identity.sha256, "package": package_sha256()}
+
+
+def _last_intake(workbench: Workbench) -> dict[str, str] | None:
+    path = _intake_path(workbench)
+    return dict(json.loads(path.read_text())) if path.exists() else None
+
+
+def _remember_intake(workbench: Workbench) -> None:
+    write_atomically(_intake_path(workbench), json.dumps(_intake(workbench)).encode())
+
+
+def _intake_path(workbench: Workbench) -> Path:
+    return workbench.settings.data_dir / "runs" / "intake.json"
 
 
 def failed_verdicts(files: VerdictFiles, months: Sequence[str]) -> list[Verdict]:
@@ -177,5 +191,7 @@ def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
             error = data.error
             while error is not None and error.cause is not None:
                 error = error.cause
+            if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
+                return f"{event.step_key}: interrupted. What was finished is kept; the same command goes on."
             return f"{event.step_key}: {error.message.strip() if error else 'failed without a message'}"
     return f"Run {run_id} failed before its first step; see its log in the Dagster UI."

@@ -234,6 +234,15 @@ def summary_path(workbench: Workbench, month: str) -> Path:
     return workbench.settings.data_dir / "reports" / month / "summary.json"
 
 
+def is_published(workbench: Workbench, month: str) -> bool:
+    """Whether the month's comparison is on disk and its tracking run still there."""
+    path = summary_path(workbench, month)
+    if not path.exists():
+        return False
+    reports = workbench.registry.runs(month=month, kind="report")
+    return json.loads(path.read_text())["report_run_id"] in {run.run_id for run in reports}
+
+
 def read_summary(workbench: Workbench, month: str) -> dict[str, Any]:
     """The month's numbers as written by its comparison. Raises DataError when there are none."""
     from smartgrid_pipeline.core.schema import DataError

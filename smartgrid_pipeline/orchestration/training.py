@@ -2,16 +2,13 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
 
-import smartgrid_pipeline.core
 from smartgrid_pipeline.core.features import names as feature_names
 from smartgrid_pipeline.core.models.forecaster import Budget, Forecaster, History, Split
 from smartgrid_pipeline.core.schema import (
@@ -23,8 +20,10 @@ from smartgrid_pipeline.core.schema import (
     Verdict,
     leads_for,
 )
+from smartgrid_pipeline.orchestration.identity import code_sha256
+from smartgrid_pipeline.orchestration.launch import failed_verdicts
 from smartgrid_pipeline.orchestration.partitions import bounds
-from smartgrid_pipeline.orchestration.resources import Workbench, load_months, months_of
+from smartgrid_pipeline.orchestration.resources import Workbench, in_months, load_months, months_of
 from smartgrid_pipeline.registry import Example
 
 if TYPE_CHECKING:
@@ -62,12 +61,20 @@ class Occasion:
 
     @classmethod
     def of(cls, table: pd.DataFrame, workbench: Workbench, month: str) -> "Occasion":
-        """From the feature table of the month and everything before. Raises DataError when too short."""
+        """From the feature table of the month and everything before.
+
+        Months whose latest audit failed are left out, also where an earlier publication of them is on disk.
+        Raises DataError when the past is too short, or when a month in it was never taken in.
+        """
         start, end = month_times(month)
+        stored = [str(each) for each in np.unique(months_of(table))]
+        failed = [verdict.subject for verdict in failed_verdicts(workbench.verdicts, stored)]
+        table = table[~in_months(table, failed)]
         history = History.from_table(_regular(table, workbench.meter), workbench.meter).until(end)
         split = Split.before(start, history.until(start))
         window = np.arange(split.start.astype("datetime64[M]"), np.datetime64(month, "M"))
         left_out = tuple(str(each) for each in np.setdiff1d(window, months_of(table)))
+        _require_audited(workbench, left_out, month)
         return cls(month, history, split, _hash(history), left_out)
 
     @property
@@ -234,22 +241,24 @@ def flat_metrics(forecasts: pd.DataFrame) -> dict[str, float]:
     }
 
 
-@lru_cache(maxsize=1)
-def code_sha256() -> str:
-    """Hash of the package's core: a change in any line of it makes every training a new one."""
-    digest = hashlib.sha256()
-    folder = Path(smartgrid_pipeline.core.__file__).parent
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
 def _hash(history: History) -> str:
     digest = hashlib.sha256(repr(history.meter).encode())
     arrays = [history.starts, history.power_kw, history.observed_share, history.features]
     for array in [*arrays, *(history.within[channel] for channel in sorted(history.within))]:
         digest.update(np.ascontiguousarray(array).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def _require_audited(workbench: Workbench, left_out: Sequence[str], month: str) -> None:
+    """A month may be missing because its audit failed, not because nobody took it in."""
+    audited = {verdict.subject for verdict in failed_verdicts(workbench.verdicts, left_out)}
+    forgotten = [each for each in left_out if each not in audited]
+    if forgotten:
+        raise DataError(
+            f"{len(forgotten)} months before {month} were never taken in ({', '.join(forgotten[:4])}"
+            f"{', …' if len(forgotten) > 4 else ''}). `smartgrid run --month {month}` takes them in first; "
+            "in the Dagster UI, launch the job take_in over them."
+        )
 
 
 def _regular(table: pd.DataFrame, meter: Meter) -> pd.DataFrame:
