@@ -7,47 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smartgrid_pipeline.core.schema import ACTIVE_POWER
-from smartgrid_pipeline.definitions import create_definitions
-from smartgrid_pipeline.orchestration import checks, launch
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, DataError, Finding, Verdict
+from smartgrid_pipeline.orchestration import checks, launch, training
 from smartgrid_pipeline.orchestration.launch import RunFailed
 from smartgrid_pipeline.orchestration.partitions import key_of
-from smartgrid_pipeline.settings import Settings
+from smartgrid_pipeline.orchestration.resources import load_months
 from smartgrid_pipeline_tests.conftest import HOME, make_readings
 from smartgrid_pipeline_tests.orchestration.conftest import LAST, MONTHS, Place
-
-
-def negative(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(**{ACTIVE_POWER: rows[ACTIVE_POWER].where(rows.index.hour != 5, -1.5)})
-
-
-def frozen_day(rows: pd.DataFrame) -> pd.DataFrame:
-    power = rows[ACTIVE_POWER].copy()
-    power[(rows.index.day == 12)] = 0.742
-    return rows.assign(**{ACTIVE_POWER: power})
-
-
-def thousandfold(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(**{ACTIVE_POWER: rows[ACTIVE_POWER] * 1000})
-
-
-def shuffled(rows: pd.DataFrame) -> pd.DataFrame:
-    order = np.random.default_rng(1).permutation(len(rows))
-    return rows.iloc[order]
-
-
-def halved(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[np.random.default_rng(1).random(len(rows)) < 0.5]
-
-
-SABOTAGE = [negative, frozen_day, thousandfold, shuffled, halved]
-
-
-def spoil(place: Place, sabotage: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
-    readings = pd.read_parquet(place.source)
-    last = readings.index.strftime("%Y-%m") == LAST
-    before, after = readings[readings.index < f"{LAST}-01"], readings[readings.index >= "2010-05-01"]
-    place.write(pd.concat([before, sabotage(readings[last]), after]))
+from smartgrid_pipeline_tests.orchestration.sabotage import SABOTAGE, halved, negative, spoil
 
 
 @pytest.mark.parametrize("sabotage", SABOTAGE, ids=lambda each: each.__name__)
@@ -101,38 +68,36 @@ def test_guard__reads_the_status_of_its_own_month_only(place: Place) -> None:
         assert checks._not_passed(instance, [key], key_of(MONTHS[0])) == []
 
 
-def test_bad_month__stops_in_the_multiprocess_executor_too(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spoil(place, frozen_day)
-    for name, value in place.settings.model_dump(exclude_none=True).items():
-        monkeypatch.setenv(f"SMARTGRID_{name.upper()}", str(value))
-    before = {
-        name: content for name, content in place.stored().items() if not name.startswith("raw_readings")
-    }
+def test_range_taken_in_again__replaces_every_month(place: Place) -> None:
+    """Readings that changed since are taken in over the same months, good ones and bad ones."""
+    key = dg.AssetCheckKey(dg.AssetKey("validated_readings"), "readings_pass_audit")
+    place.take_in(*MONTHS)
+    spoil(place, negative)
+    with pytest.raises(RunFailed, match="FAILED"):
+        place.take_in(*MONTHS)
     with place.instance() as instance:
-        result = dg.execute_job(
-            dg.reconstructable(multiprocess_job),
-            instance=instance,
-            tags={"dagster/partition": key_of(LAST)},
-            raise_on_error=False,
-        )
-        assert not result.success
-    (verdict,) = place.workbench.verdicts.read("readings", [LAST])
-    assert not verdict.passed
-    after = {name: content for name, content in place.stored().items() if not name.startswith("raw_readings")}
-    assert after == before
+        assert checks._not_passed(instance, [key], key_of(MONTHS[0])) == []
+        assert checks._not_passed(instance, [key], key_of(LAST)) != []
 
 
-def multiprocess_job() -> dg.JobDefinition:
-    definitions = create_definitions(Settings())
-    job = dg.define_asset_job(
-        "readings_in_processes",
-        selection=dg.AssetSelection.groups("readings"),
-        executor_def=dg.multiprocess_executor,
-    )
-    merged = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job]))
-    return launch.resolve_job(merged, "readings_in_processes")
+def test_forgotten_month__is_not_taken_for_a_bad_one(place: Place) -> None:
+    """The schedule runs one month; months nobody took in before it are an error, not a gap in training."""
+    (place.settings.data_dir / "feature_table" / "2010-02.parquet").unlink()
+    table = load_months(place.settings.data_dir, "feature_table", MONTHS)
+    assert table is not None
+    with pytest.raises(DataError, match=r"1 months before 2010-04 were never taken in \(2010-02\)"):
+        training.Occasion.of(table, place.workbench, LAST)
+
+
+def test_month_that_failed_later__is_left_out_of_training(place: Place) -> None:
+    failed = Verdict("readings", "2010-02", (Finding("power is possible", False, "-1 kW", "at least 0"),))
+    place.workbench.verdicts.write(failed)
+    table = load_months(place.settings.data_dir, "feature_table", MONTHS)
+    assert table is not None
+    occasion = training.Occasion.of(table, place.workbench, LAST)
+    assert occasion.left_out == ("2010-02",)
+    inside = occasion.history.starts.astype("datetime64[M]") == np.datetime64("2010-02")
+    assert np.isnan(occasion.history.power_kw[inside]).all()
 
 
 def test_range_run__gives_every_month_its_own_status(taken_in: Place) -> None:
