@@ -1,5 +1,6 @@
 """The same answers for people: tables on the terminal."""
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -56,11 +57,26 @@ def _cell(value: float | None, spec: str) -> str:
 
 def print_where_to_look(settings: "Settings", document: Document, out: Console) -> None:
     """Paths and commands for what was made."""
-    extra = "" if settings.source == "uci" else f" --source {settings.source}"
-    extra += f" --meter {settings.meter}" if settings.meter else ""
+    extra = _source_options(settings)
     out.print(f"report     {document['report']}", highlight=False, soft_wrap=True)
-    out.print(f"UIs        smartgrid ui{extra}   (Dagster on :3000, MLflow on :5000)", highlight=False)
-    out.print(f"numbers    smartgrid report --month {document['month']} --json{extra}", highlight=False)
+    out.print(
+        f"UIs        smartgrid ui{extra}   (Dagster on :3000, MLflow on :5000)",
+        highlight=False,
+        soft_wrap=True,
+    )
+    out.print(
+        f"numbers    smartgrid report --month {document['month']} --json{extra}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _source_options(settings: "Settings") -> str:
+    """What the next command must be told to mean the same meter, ready for a shell."""
+    names = ("source", "meter", "time_column", "value_column", "unit", "timezone", "table", "query")
+    told = {name: getattr(settings, name) for name in names if name in settings.model_fields_set}
+    words = [f"--{name.replace('_', '-')} {shlex.quote(value)}" for name, value in told.items() if value]
+    return "".join(f" {word}" for word in words)
 
 
 def print_verdicts(document: Document, out: Console) -> None:

@@ -39,7 +39,9 @@ def load(spec: SourceSpec) -> tuple[pa.Table, Layout]:
             "Write them all with the same types."
         ) from error
     if table.num_rows == 0:
-        raise SourceError(f"No readings in {spec.shown}: found a header ({layout.columns}) but no rows.")
+        raise SourceError(
+            f"No readings in {spec.shown}: found a header ({', '.join(layout.columns)}) but no rows."
+        )
     return table, layout
 
 
