@@ -7,7 +7,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help install run test check dev peers bench-accuracy bench-training format clean
+.PHONY: help install run test check dev peers bench-accuracy bench-readings bench-training format clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/ —/'
@@ -47,6 +47,9 @@ peers: .venv-peers/neuralforecast/installed .venv-peers/openstef/installed  ## o
 
 bench-accuracy: install peers  ## every model and peer on cards T1–T5 of 2010 (SEEDS="0 1 2" for the spread)
 	$(BIN)/python -m benchmarks.accuracy --seeds $(SEEDS)
+
+bench-readings: install  ## all minutes of the house to features: seconds and memory, expectations alone
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.readings
 
 bench-training: install  ## how fast experts and mixture learn on the full house, one thread
 	$(BIN)/python -m benchmarks.training

@@ -34,7 +34,7 @@ def run(settings: "Settings", month: str | None, force: bool, err: Console, out:
     begun = time.monotonic()
     err.print(f"[bold]smartgrid[/] reads [cyan]{settings.source}[/] …")
     from smartgrid_pipeline.orchestration import launch, liveness, release
-    from smartgrid_pipeline.orchestration.instance import open_instance
+    from smartgrid_pipeline.orchestration.instance import open_instance, readable_failures
     from smartgrid_pipeline.orchestration.resources import Workbench
 
     workbench = Workbench(settings)
@@ -43,7 +43,7 @@ def run(settings: "Settings", month: str | None, force: bool, err: Console, out:
         err.print(f"  note: {note}", highlight=False)
     settings = _first_month(settings, launch.source_months(workbench)[0])
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
-    with open_instance(settings.dagster_home) as instance:
+    with readable_failures(settings.dagster_home), open_instance(settings.dagster_home) as instance:
         state = _state(workbench, month)
         if not force and _last_state(workbench, month) == state and release.is_published(workbench, month):
             err.print(f"Nothing has changed since {month} was run: readings, code and settings are the same.")

@@ -1,9 +1,14 @@
 """The Dagster instance of one meter: its own home, telemetry off, one retraining at a time."""
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from sqlalchemy.exc import SQLAlchemyError
 
+from smartgrid_pipeline.core.schema import SmartgridError
 from smartgrid_pipeline.orchestration.resources import write_atomically
 
 DAGSTER_YAML = """\
@@ -33,3 +38,24 @@ def prepare_home(home: Path) -> Path:
 def open_instance(home: Path) -> dg.DagsterInstance:
     """The instance that lives in a Dagster home, made on first use."""
     return dg.DagsterInstance.from_config(str(prepare_home(home)))
+
+
+class StateError(SmartgridError):
+    """Data or Dagster's own records could not be read or written: disk full, database locked."""
+
+
+@contextmanager
+def readable_failures(home: Path) -> Iterator[None]:
+    """Raise failures of the disk and of Dagster's database as StateError: what, where, what to do."""
+    try:
+        yield
+    except (OSError, SQLAlchemyError) as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        free_mb = shutil.disk_usage(home if home.exists() else Path.home()).free / 1e6
+        advice = "Free some space" if free_mb < 20 else "Let other processes finish"
+        raise StateError(
+            f"Cannot read or write the records in {home}: {cause} ({free_mb:.0f} MB free on that disk). "
+            f"{advice}, then give the same command again; what was published and the champion are unchanged."
+        ) from error
