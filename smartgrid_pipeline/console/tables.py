@@ -40,6 +40,8 @@ def print_report(document: Document, out: Console) -> None:
     out.print(f"challenger [bold]{document['challenger']}[/] {said}", highlight=False)
     for finding in verdict.failures:
         out.print(f"  ✗ {finding.rule}: found {finding.found}, demanded {finding.demanded}", markup=False)
+    for audit in document.get("failed_audits", []):
+        out.print(f"  ✗ {audit}", markup=False, highlight=False)
     champion_now = document["champion"]
     if champion_now:
         out.print(

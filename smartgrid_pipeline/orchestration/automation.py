@@ -8,6 +8,7 @@ import dagster as dg
 import pandas as pd
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from smartgrid_pipeline.orchestration.instance import reason_of_failure
 from smartgrid_pipeline.orchestration.partitions import key_of
 from smartgrid_pipeline.orchestration.resources import Workbench, write_atomically
 
@@ -46,7 +47,12 @@ def monthly_schedule(
 ) -> dg.ScheduleDefinition:
     """Retrain on the second of each month at 03:00, once the month just closed is complete in the source."""
 
-    @dg.schedule(job=job, cron_schedule="0 3 2 * *", name="monthly_retraining_schedule")
+    @dg.schedule(
+        job=job,
+        cron_schedule="0 3 2 * *",
+        name="monthly_retraining_schedule",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
     def monthly_retraining_schedule(
         context: dg.ScheduleEvaluationContext, workbench: dg.ResourceParam[Workbench]
     ) -> dg.RunRequest | dg.SkipReason:
@@ -81,7 +87,7 @@ def failure_notice(context: dg.RunFailureSensorContext, workbench: dg.ResourcePa
         "run_id": run.run_id,
         "job": run.job_name,
         "month": run.tags.get("dagster/partition", run.tags.get("dagster/asset_partition_range_end", "")),
-        "message": context.failure_event.message or "",
+        "message": reason_of_failure(context.instance, run.run_id),
     }
     write_notice(workbench.settings.data_dir / "failures" / f"{run.run_id}.json", notice)
     if workbench.settings.notify_url:

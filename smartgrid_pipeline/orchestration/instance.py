@@ -59,3 +59,20 @@ def readable_failures(home: Path) -> Iterator[None]:
             f"Cannot read or write the records in {home}: {cause} ({free_mb:.0f} MB free on that disk). "
             f"{advice}, then give the same command again; what was published and the champion are unchanged."
         ) from error
+
+
+def reason_of_failure(instance: dg.DagsterInstance, run_id: str) -> str:
+    """The first step failure of a run, as the person who reads it needs it: the innermost message."""
+    for entry in instance.all_logs(run_id):
+        event = entry.dagster_event
+        if event is not None and event.is_step_failure:
+            data = event.step_failure_data
+            if data.user_failure_data and data.user_failure_data.description:
+                return f"{event.step_key}: {data.user_failure_data.description}"
+            error = data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
+                return f"{event.step_key}: interrupted. What was finished is kept; the same command goes on."
+            return f"{event.step_key}: {error.message.strip() if error else 'failed without a message'}"
+    return f"Run {run_id} failed before its first step; see its log in the Dagster UI."

@@ -13,6 +13,7 @@ import pandas as pd
 from smartgrid_pipeline.core.schema import DataError, SmartgridError, Verdict
 from smartgrid_pipeline.orchestration import automation, liveness
 from smartgrid_pipeline.orchestration.identity import package_sha256
+from smartgrid_pipeline.orchestration.instance import reason_of_failure
 from smartgrid_pipeline.orchestration.partitions import key_of, month_of
 from smartgrid_pipeline.orchestration.resources import VerdictFiles, Workbench, write_atomically
 
@@ -62,7 +63,7 @@ def run_job(
         raise_on_error=False,
     )
     if not result.success:
-        raise RunFailed(_reason(instance, run_id))
+        raise RunFailed(reason_of_failure(instance, run_id))
     return run_id
 
 
@@ -178,20 +179,3 @@ def _tell(entry: dg.EventLogEntry, on_step: OnStep) -> None:
     event = entry.dagster_event
     if event is not None and event.event_type_value in _EVENTS and event.step_key:
         on_step(event.step_key, _EVENTS[event.event_type_value])
-
-
-def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
-    """The first step failure of a run, as the person who reads it needs it: the innermost message."""
-    for entry in instance.all_logs(run_id):
-        event = entry.dagster_event
-        if event is not None and event.is_step_failure:
-            data = event.step_failure_data
-            if data.user_failure_data and data.user_failure_data.description:
-                return f"{event.step_key}: {data.user_failure_data.description}"
-            error = data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
-                return f"{event.step_key}: interrupted. What was finished is kept; the same command goes on."
-            return f"{event.step_key}: {error.message.strip() if error else 'failed without a message'}"
-    return f"Run {run_id} failed before its first step; see its log in the Dagster UI."

@@ -45,6 +45,7 @@ def publish(
     summary = report.summary_json(inputs) | {
         "challenger_run_id": compared.runs[compared.challenger].run_id,
         "report_run_id": run_id,
+        "failed_audits": [verdict.summary() for verdict in compared.failed_audits],
     }
     release.write_summary(workbench, compared.month, summary)
     return page, run_id, drawn

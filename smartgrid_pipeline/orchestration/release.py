@@ -58,6 +58,11 @@ class Comparison:
         return self.scores.metrics.assign(run_id=self.scores.metrics["model"].map(runs).fillna(""))
 
     @property
+    def failed_audits(self) -> list[Verdict]:
+        """Audits of candidates that did not pass; such a candidate cannot be promoted."""
+        return [v for v in self.evidence if v.suite in ("forecasts", "leakage") and not v.passed]
+
+    @property
     def completeness(self) -> Verdict:
         """Whether every candidate was tracked, audited and scored on every card."""
         findings = []

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.features import names as feature_names
-from smartgrid_pipeline.core.models.forecaster import Budget, Forecaster, History, Split
+from smartgrid_pipeline.core.models.forecaster import Budget, Forecaster, History, Split, Times
 from smartgrid_pipeline.core.schema import (
     EXPERT_NAMES,
     OBSERVED_SHARE,
@@ -147,12 +147,20 @@ def audit(forecaster: Forecaster, occasion: Occasion, forecasts: pd.DataFrame) -
     from smartgrid_pipeline import quality
     from smartgrid_pipeline.core.evaluation import leakage
 
-    history, (start, end) = occasion.history, month_times(occasion.month)
-    origins = start + (end - start) * np.array([1, 3]) // 5 + np.timedelta64(7 * 60, "m")
+    history, origins = occasion.history, audit_origins(occasion.month)
     return (
         quality.audit_forecasts(forecasts, history.meter, forecaster.name),
         leakage.audit_forecaster(forecaster, history, origins, leads_for(history.meter.working_minutes)),
     )
+
+
+def audit_origins(month: str) -> Times:
+    """Two origins of a month, a fifth and three fifths into it, at 7 o'clock: an origin is the end of an
+    interval, whatever the meter's step.
+    """
+    start, end = month_times(month)
+    days = (end - start).astype("timedelta64[D]") * np.array([1, 3]) // 5
+    return start + days.astype("timedelta64[D]") + np.timedelta64(7 * 60, "m")
 
 
 def judge_references(workbench: Workbench, occasion: Occasion, tags: dict[str, str]) -> list[Judged]:
