@@ -10,6 +10,7 @@ import pytest
 from smartgrid_pipeline import cli
 from smartgrid_pipeline.definitions import create_definitions
 from smartgrid_pipeline.orchestration import launch
+from smartgrid_pipeline.orchestration.instance import reason_of_failure
 from smartgrid_pipeline.orchestration.partitions import key_of
 from smartgrid_pipeline.settings import Settings
 from smartgrid_pipeline_tests.conftest import HOME, make_readings
@@ -55,7 +56,7 @@ def _execute(job: Callable[[], dg.JobDefinition], place: Place, tags: dict[str, 
     with place.instance() as instance:
         result = dg.execute_job(dg.reconstructable(job), instance=instance, tags=tags, raise_on_error=False)
         assert not result.success
-        return launch._reason(instance, result.run_id)
+        return reason_of_failure(instance, result.run_id)
 
 
 def test_bad_months__stop_in_the_multiprocess_executor(

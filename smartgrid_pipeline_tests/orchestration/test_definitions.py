@@ -8,9 +8,12 @@ import pytest
 
 from smartgrid_pipeline.definitions import create_definitions
 from smartgrid_pipeline.orchestration import automation, checks, launch
+from smartgrid_pipeline.orchestration.instance import reason_of_failure
+from smartgrid_pipeline.orchestration.launch import RunFailed
 from smartgrid_pipeline.orchestration.partitions import key_of
 from smartgrid_pipeline.settings import Settings
 from smartgrid_pipeline_tests.orchestration.conftest import MONTHS, Place
+from smartgrid_pipeline_tests.orchestration.sabotage import negative, spoil
 
 README = Path(__file__).parents[2] / "README.md"
 MODELS = [
@@ -148,3 +151,17 @@ def test_failure_sensor__notes_any_failed_run_and_says_why(place: Place) -> None
     (notice,) = (place.settings.data_dir / "failures").glob("*.json")
     assert result.run_id in notice.read_text()
     assert "elsewhere" in notice.read_text()
+    assert "the disk is on fire" in notice.read_text()
+
+
+def test_failed_run__is_found_by_its_month(place: Place) -> None:
+    """Dagster #17836: which run failed for this month, and why?"""
+    spoil(place, negative)
+    with pytest.raises(RunFailed):
+        place.take_in(MONTHS[-1])
+    wanted = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.FAILURE], tags={"dagster/partition": key_of(MONTHS[-1])}
+    )
+    with place.instance() as instance:
+        (run,) = instance.get_runs(wanted)
+        assert f"readings of {MONTHS[-1]}: FAILED" in reason_of_failure(instance, run.run_id)
