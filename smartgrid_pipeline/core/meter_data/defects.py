@@ -1,8 +1,4 @@
-"""From raw readings to honest intervals: hidden defects found in the readings, masked, then resampled.
-
-Readings are frames indexed by INTERVAL_START (civil clock, regular) with INTERVAL_START_UTC and channels in
-kW, kvar, V and A. Nothing here is ever filled: what was not observed is NaN.
-"""
+"""Hidden defects found from the readings alone: copied gaps, copied hours, freezes."""
 
 from dataclasses import dataclass
 
@@ -10,28 +6,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from smartgrid_pipeline.core.schema import (
-    ACTIVE_POWER,
-    CHANNELS,
-    INTERVAL_START,
-    INTERVAL_START_UTC,
-    OBSERVED_SHARE,
-    REACTIVE_POWER,
-    SUB_METERS,
-    VOLTAGE,
-    DataError,
-    Meter,
-)
+from smartgrid_pipeline.core.meter_data.grid import step_minutes
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, CHANNELS, VOLTAGE
 
 Flags = npt.NDArray[np.bool_]
-
-DEFECT_COLUMNS = ("start", "end", "kind", "minutes", "channels")
-"""Defects table: first and last interval start (civil clock, both inclusive), kind, length, channels hit."""
 
 DEFECT_KINDS = ("gap", "chance_copy", "dst_copy", "freeze")
 """Every kind of defect that ``defect_kinds`` tells apart."""
 
 DAY = 1440
+
 CHANCE_SHARE = 2e-5
 """Exact repeats of the day before may be chance in at most this share of rows; shorter runs stay."""
 
@@ -44,9 +28,6 @@ FREEZE_MINUTES = 30
 FREEZE_HOURS = 18.0
 """A power-only meter at one value other than zero for this long is frozen, unless it is used to standing
 still. The longest natural standstill of 80 half-hourly homes is 15.5 h."""
-
-WITHIN_CHANNELS = (ACTIVE_POWER, REACTIVE_POWER, *SUB_METERS)
-"""Channels whose single readings inside a working interval are kept beside the mean."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +49,6 @@ def _keep_long(flags: Flags, shortest: int, moving: Flags | None = None) -> Flag
         if rows >= shortest:
             kept[run.start : run.end] = True
     return kept
-
-
-def step_minutes(readings: pd.DataFrame) -> int:
-    """Minutes between rows of a regular readings frame. Raises DataError when it is not regular."""
-    if len(readings) < 2:
-        raise DataError(f"Too few readings to tell their step: found {len(readings)}, at least 2 are needed.")
-    steps = np.diff(readings.index.to_numpy().astype("datetime64[s]")).astype(int)
-    if (steps != steps[0]).any() or steps[0] <= 0 or steps[0] % 60:
-        found = sorted({int(step) for step in np.unique(steps)})[:4]
-        raise DataError(
-            f"Readings are not on one regular minute grid: found steps of {found} s. "
-            "Load them through smartgrid_pipeline.sources, which orders and completes them."
-        )
-    return int(steps[0]) // 60
 
 
 def _equal_to_lag(values: npt.NDArray[np.float64], lag: int) -> Flags:
@@ -222,104 +189,3 @@ def _kinds(readings: pd.DataFrame) -> pd.Series:
     kinds[frozen] = "freeze"
     kinds[np.isnan(values).all(axis=1)] = "gap"
     return pd.Series(kinds, index=readings.index, name="defect")
-
-
-def defect_table(kinds: pd.Series, step: int, channels: tuple[str, ...]) -> pd.DataFrame:
-    """Merge flagged rows into one row per defect (DEFECT_COLUMNS), in order of time."""
-    codes, names = pd.factorize(kinds.to_numpy())
-    edges = np.flatnonzero(np.diff(codes)) + 1
-    firsts = np.concatenate([[0], edges]).astype(int) if len(codes) else np.array([], int)
-    lasts = np.concatenate([edges, [len(codes)]]).astype(int) - 1 if len(codes) else firsts
-    rows = [
-        (kinds.index[a], kinds.index[b], names[codes[a]], int(b - a + 1) * step, ",".join(channels))
-        for a, b in zip(firsts, lasts, strict=True)
-        if names[codes[a]]
-    ]
-    return pd.DataFrame(rows, columns=list(DEFECT_COLUMNS))
-
-
-def merge_defects(tables: list[pd.DataFrame], step: int) -> pd.DataFrame:
-    """Join month tables: a defect that runs over a month's end becomes one row again."""
-    joined = pd.concat(tables).sort_values("start").drop_duplicates(["start", "kind"]).reset_index(drop=True)
-    if joined.empty:
-        return joined
-    gap = joined["start"] - joined["end"].shift()
-    new = (gap != pd.Timedelta(minutes=step)) | (joined["kind"] != joined["kind"].shift())
-    return (
-        joined.groupby(new.cumsum())
-        .agg({"start": "first", "end": "last", "kind": "first", "minutes": "sum", "channels": "first"})
-        .reset_index(drop=True)[list(DEFECT_COLUMNS)]
-    )
-
-
-def mask(readings: pd.DataFrame, kinds: pd.Series) -> pd.DataFrame:
-    """Readings with every flagged row's channels set to NaN; the rows themselves stay."""
-    clean = readings.copy()
-    clean.loc[kinds.to_numpy() != "", [c for c in CHANNELS if c in readings]] = np.nan
-    return clean
-
-
-def within_columns(channel: str, per_interval: int) -> list[str]:
-    """Names of the single readings kept inside a working interval; none when it holds only one."""
-    if per_interval < 2 or channel not in WITHIN_CHANNELS:
-        return []
-    return [f"{channel}_within_{i}" for i in range(per_interval)]
-
-
-def resample(readings: pd.DataFrame, meter: Meter) -> pd.DataFrame:
-    """Masked readings to working intervals: channel means over the observed rows, the share observed, and
-    the single readings of WITHIN_CHANNELS where the meter is finer than the interval.
-
-    The grid is that of whole intervals on the civil clock; rows before the first or after the last reading
-    count as not observed. Raises DataError on an empty or irregular frame.
-    """
-    if readings.empty:
-        raise DataError("No readings to resample: the frame is empty.")
-    step, per = meter.step_minutes, meter.working_minutes // meter.step_minutes
-    index = readings.index.to_numpy().astype("datetime64[m]")
-    width = np.timedelta64(meter.working_minutes, "m")
-    day = index[0].astype("datetime64[D]").astype("datetime64[m]")
-    first = day + (index[0] - day) // width * width
-    lead = int((index[0] - first) / np.timedelta64(step, "m"))
-    n = -(-(lead + len(index)) // per)
-    if len(index) > 1 and (np.diff(index) != np.timedelta64(step, "m")).any():
-        raise DataError(f"Readings are not on a regular {step}-minute grid.")
-    starts = first + np.arange(n) * width
-    out: dict[str, npt.NDArray[np.generic]] = {}
-    for channel in [c for c in CHANNELS if c in readings]:
-        padded = np.full(n * per, np.nan)
-        padded[lead : lead + len(index)] = readings[channel].to_numpy(np.float64)
-        block = padded.reshape(n, per)
-        seen = ~np.isnan(block)
-        with np.errstate(invalid="ignore"):
-            out[channel] = (np.where(seen, block, 0).sum(1) / seen.sum(1)).astype(np.float32)
-        if channel == ACTIVE_POWER:
-            out[OBSERVED_SHARE] = (seen.sum(1) / per).astype(np.float32)
-        for i, name in enumerate(within_columns(channel, per)):
-            out[name] = block[:, i].astype(np.float32)
-    frame = pd.DataFrame(out, index=pd.DatetimeIndex(starts.astype("datetime64[s]"), name=INTERVAL_START))
-    frame.insert(0, INTERVAL_START_UTC, civil_to_utc(frame.index, meter.timezone))
-    return frame
-
-
-def to_grid(readings: pd.DataFrame, meter: Meter) -> pd.DataFrame:
-    """Recorded readings on the complete regular civil grid of the meter; rows never recorded become NaN.
-
-    Rows are ordered; of rows with one civil time (the autumn hour, or a repeat) the first is kept. Raises
-    DataError when nothing is left.
-    """
-    if readings.empty:
-        raise DataError("No readings to put on a grid: the frame is empty.")
-    ordered = readings[~readings.index.duplicated(keep="first")].sort_index()
-    step = pd.Timedelta(minutes=meter.step_minutes)
-    grid = pd.date_range(ordered.index[0].floor(step), ordered.index[-1], freq=step, name=INTERVAL_START)
-    channels = [channel for channel in CHANNELS if channel in ordered]
-    complete = ordered[channels].reindex(grid)
-    complete.insert(0, INTERVAL_START_UTC, civil_to_utc(grid, meter.timezone))
-    return complete
-
-
-def civil_to_utc(civil: pd.DatetimeIndex, timezone: str) -> pd.DatetimeIndex:
-    """Civil clock to UTC: NaT in the spring hour that does not exist, the first pass of the autumn one."""
-    first_pass = np.ones(len(civil), bool)
-    return civil.tz_localize(timezone, nonexistent="NaT", ambiguous=first_pass).tz_convert("UTC")
