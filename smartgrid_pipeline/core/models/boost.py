@@ -31,8 +31,9 @@ class Plan:
     columns: int
     share_of_columns: float
     share_of_rows: float
-    quantile_rows: int
-    quantile_trees: int
+    median_leaves: int
+    median_trees: int
+    tail_trees: int
     corrects_latest_root: bool
 
     def settings(self, rows: int) -> dict[str, Any]:
@@ -45,15 +46,23 @@ class Plan:
             "bagging_fraction": self.share_of_rows,
         }
 
+    def quantile(self, level: float) -> tuple[int, int, dict[str, Any]]:
+        """Rows, trees and settings of one quantile; the median, which absolute errors judge, has most."""
+        settings = {"objective": "quantile", "alpha": level, "learning_rate": 0.1}
+        if level == 0.5:
+            return MEDIAN_ROWS, self.median_trees, settings | {"num_leaves": self.median_leaves}
+        return TAIL_ROWS, self.tail_trees, settings | {"num_leaves": 31}
+
 
 PLANS = {
-    LeadInterval(0, 5): Plan(600_000, 600, 63, 0.05, 100, 140, 0.4, 0.7, 250_000, 220, True),
-    LeadInterval(0, 60): Plan(600_000, 550, 31, 0.05, 1_000, 160, 0.2, 0.3, 250_000, 200, False),
+    LeadInterval(0, 5): Plan(1_000_000, 420, 127, 0.05, 100, 160, 0.4, 0.7, 63, 480, 220, True),
+    LeadInterval(0, 60): Plan(900_000, 550, 31, 0.05, 1_000, 160, 0.2, 0.3, 31, 400, 160, False),
 }
 
 PILOT_ROWS, PILOT_TREES = 60_000, 60
 """A short first model finds the columns worth splitting on."""
 
+MEDIAN_ROWS, TAIL_ROWS = 400_000, 250_000
 ANCHORS = (0.1, 0.5, 0.9)
 SHARED_SETTINGS: dict[str, Any] = {
     "bagging_freq": 1,
@@ -157,10 +166,9 @@ def _fit(
     columns = np.sort(np.argsort(-pilot.feature_importance("gain"), kind="stable")[: plan.columns])
     seen = np.concatenate([see(past, part)[:, columns] for part in _parts(rows)])
     models = [slim(grow(seen, target, plan.trees, {"objective": "regression"}))]
-    few = slice(0, plan.quantile_rows)
     for level in ANCHORS:
-        wanted = {"objective": "quantile", "alpha": level, "learning_rate": 0.1, "num_leaves": 31}
-        models.append(slim(grow(seen[few], target[few], plan.quantile_trees, wanted)))
+        few, trees, wanted = plan.quantile(level)
+        models.append(slim(grow(seen[:few], target[:few], trees, wanted)))
     return Booster(columns, tuple(models))
 
 

@@ -6,9 +6,8 @@ import lightgbm
 
 KEPT = ("Tree=", "num_leaves=", "num_cat=", "split_feature=", "decision_type=", "left_child=", "right_child=",
         "is_linear=", "shrinkage=")  # fmt: skip
-ROUNDED = ("threshold=", "leaf_value=")
-DIGITS = 6
-"""Significant digits of cuts and leaves: far finer than any reading."""
+DIGITS = {"threshold": 5, "leaf_value": 4}
+"""Significant digits of cuts and leaves: finer than any reading, and than what one tree of hundreds tells."""
 
 
 def slim(booster: Any) -> Any:
@@ -27,9 +26,8 @@ def _short(text: str) -> str:
     lines = [line for line in head.splitlines() if not line.startswith(("tree_sizes", "feature_infos"))]
     lines += ["feature_infos=" + " ".join(["none"] * _feature_count(head)), ""]
     for tree in trees:
-        lines += [
-            _shorter(line) for line in f"Tree={tree}".splitlines() if line.startswith(KEPT + ROUNDED)
-        ] + [""]
+        kept = (line for line in f"Tree={tree}".splitlines() if line.startswith((*KEPT, *DIGITS)))
+        lines += [*(_shorter(line) for line in kept), ""]
     return "\n".join([*lines, "end of trees", ""])
 
 
@@ -40,6 +38,6 @@ def _feature_count(head: str) -> int:
 
 def _shorter(line: str) -> str:
     name, _, values = line.partition("=")
-    if not line.startswith(ROUNDED):
+    if name not in DIGITS:
         return line
-    return f"{name}=" + " ".join(f"{float(value):.{DIGITS}g}" for value in values.split())
+    return f"{name}=" + " ".join(f"{float(value):.{DIGITS[name]}g}" for value in values.split())
