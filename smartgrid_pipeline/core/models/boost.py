@@ -5,7 +5,7 @@ them is the experts'. The mixture leans on them by a share that its later block 
 """
 
 import gzip
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,49 +20,67 @@ from smartgrid_pipeline.core.schema import LeadInterval
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How one lead is boosted; the further the lead, the more its rows repeat each other."""
+class Growth:
+    """How one model is grown: from how many rows, how many trees of what kind."""
 
     rows: int
     trees: int
     leaves: int
     rate: float
     smallest_leaf: int
-    columns: int
-    share_of_columns: float
-    share_of_rows: float
-    median_leaves: int
-    median_trees: int
-    tail_trees: int
-    corrects_latest_root: bool
+    columns: float
+    share: float
+    random_cuts: bool = False
 
     def settings(self, rows: int) -> dict[str, Any]:
-        """LightGBM settings that depend on the lead; leaves stay small beside a small sample."""
+        """LightGBM settings; leaves stay small beside a small sample."""
         return {
             "num_leaves": self.leaves,
             "learning_rate": self.rate,
             "min_data_in_leaf": min(self.smallest_leaf, max(5, rows // 50)),
-            "feature_fraction": self.share_of_columns,
-            "bagging_fraction": self.share_of_rows,
+            "feature_fraction": self.columns,
+            "bagging_fraction": self.share,
+            "extra_trees": self.random_cuts,
         }
 
-    def quantile(self, level: float) -> tuple[int, int, dict[str, Any]]:
-        """Rows, trees and settings of one quantile; the median, which absolute errors judge, has most."""
-        settings = {"objective": "quantile", "alpha": level, "learning_rate": 0.1}
-        if level == 0.5:
-            return MEDIAN_ROWS, self.median_trees, settings | {"num_leaves": self.median_leaves}
-        return TAIL_ROWS, self.tail_trees, settings | {"num_leaves": 31}
+
+@dataclass(frozen=True)
+class Plan:
+    """How one lead is boosted: means that are averaged, the median, and both tails.
+
+    Absolute errors are judged by the median, so it gets more trees than the tails. The further the lead, the
+    more its rows repeat each other, and the larger the leaves.
+    """
+
+    columns: int
+    means: tuple[Growth, ...]
+    median: Growth
+    tail: Growth
+    corrects_latest_root: bool = False
 
 
 PLANS = {
-    LeadInterval(0, 5): Plan(1_000_000, 420, 127, 0.05, 100, 160, 0.4, 0.7, 63, 480, 220, True),
-    LeadInterval(0, 60): Plan(900_000, 550, 31, 0.05, 1_000, 160, 0.2, 0.3, 31, 400, 160, False),
+    LeadInterval(0, 5): Plan(
+        160,
+        (Growth(1_000_000, 420, 127, 0.05, 100, 0.4, 0.7),),
+        Growth(400_000, 480, 63, 0.1, 100, 0.4, 0.7),
+        Growth(250_000, 220, 31, 0.1, 100, 0.4, 0.7),
+        corrects_latest_root=True,
+    ),
+    LeadInterval(0, 60): Plan(
+        160,
+        (
+            Growth(900_000, 520, 31, 0.05, 1_000, 0.2, 0.3),
+            Growth(900_000, 600, 31, 0.05, 500, 0.4, 0.3, random_cuts=True),
+        ),
+        Growth(400_000, 400, 31, 0.1, 500, 0.3, 0.7),
+        Growth(250_000, 160, 31, 0.1, 1_000, 0.2, 0.3),
+    ),
 }
 
 PILOT_ROWS, PILOT_TREES = 60_000, 60
 """A short first model finds the columns worth splitting on."""
 
-MEDIAN_ROWS, TAIL_ROWS = 400_000, 250_000
 ANCHORS = (0.1, 0.5, 0.9)
 SHARED_SETTINGS: dict[str, Any] = {
     "bagging_freq": 1,
@@ -78,7 +96,7 @@ BLOCK = 8_192
 
 @dataclass(frozen=True)
 class Booster:
-    """One lead: the columns it looks at, its mean and its three quantiles."""
+    """One lead: the columns it looks at, the models of its mean, and those of its three quantiles."""
 
     columns: Rows
     models: tuple[Any, ...]
@@ -86,9 +104,9 @@ class Booster:
     def ask(self, seen: Floats) -> Floats:
         """Mean and ANCHORS of rows of ``see``, (rows, 4) kW."""
         mine = np.ascontiguousarray(seen[:, self.columns])
-        found = np.stack([model.predict(mine, num_threads=1) for model in self.models], -1)
-        found[:, 1:].sort(-1)
-        return found.astype(np.float32)
+        told = np.stack([model.predict(mine, num_threads=1) for model in self.models], -1)
+        mean, anchors = told[:, : -len(ANCHORS)].mean(-1, keepdims=True), np.sort(told[:, -len(ANCHORS) :])
+        return np.concatenate([mean, anchors], -1).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -147,29 +165,32 @@ def _fit(
     first, fit_end = (int(row) for row in past.rows(np.array([split.start, split.fit_end])))
     first += min(past.steps(28 * DAY), (fit_end - first) // 4)
     rng = np.random.default_rng([budget.seed, number])
-    count = min(plan.rows, budget.max_rows or plan.rows, fit_end - first)
-    rows = rng.integers(first, fit_end - past.steps(lead.end_minutes), count)
+    grown = (*plan.means, plan.median, plan.tail)
+    last = fit_end - past.steps(lead.end_minutes)
+    count = min(max(growth.rows for growth in grown), budget.max_rows or last, last - first)
+    rows = rng.integers(first, last, count)
     target = past.targets(rows, (lead,), fit_end)[:, 0]
     rows, target = rows[np.isfinite(target)], target[np.isfinite(target)]
     target = _from_kw(target, past, rows, lead)
-    if len(rows) < 2 * plan.smallest_leaf:
+    if len(rows) < 2 * plan.tail.smallest_leaf:
         return None
     shared = SHARED_SETTINGS | {"seed": budget.seed, "num_threads": max(1, budget.threads)}
 
-    def grow(seen: Floats, target: Floats, trees: int, extra: dict[str, Any]) -> Any:
-        data = lightgbm.Dataset(seen, target, free_raw_data=True)
-        settings = shared | plan.settings(len(target)) | extra
-        return lightgbm.train(settings, data, min(trees, budget.max_trees or trees))
+    def grow(seen: Floats, target: Floats, growth: Growth, extra: dict[str, Any]) -> Any:
+        data = lightgbm.Dataset(seen[: growth.rows], target[: growth.rows], free_raw_data=True)
+        settings = shared | growth.settings(min(growth.rows, len(target))) | extra
+        return lightgbm.train(settings, data, min(growth.trees, budget.max_trees or growth.trees))
 
-    pilot_rows, pilot_target = rows[:PILOT_ROWS], target[:PILOT_ROWS]
-    pilot = grow(see(past, pilot_rows), pilot_target, PILOT_TREES, {"learning_rate": 0.1})
+    plain = {"objective": "regression"}
+    pilot_growth = replace(plan.means[0], rows=PILOT_ROWS, trees=PILOT_TREES, rate=0.1, leaves=31)
+    pilot = grow(see(past, rows[:PILOT_ROWS]), target, pilot_growth, plain)
     columns = np.sort(np.argsort(-pilot.feature_importance("gain"), kind="stable")[: plan.columns])
     seen = np.concatenate([see(past, part)[:, columns] for part in _parts(rows)])
-    models = [slim(grow(seen, target, plan.trees, {"objective": "regression"}))]
+    models = [grow(seen, target, growth, plain) for growth in plan.means]
     for level in ANCHORS:
-        few, trees, wanted = plan.quantile(level)
-        models.append(slim(grow(seen[:few], target[:few], trees, wanted)))
-    return Booster(columns, tuple(models))
+        growth = plan.median if level == 0.5 else plan.tail
+        models.append(grow(seen, target, growth, {"objective": "quantile", "alpha": level}))
+    return Booster(columns, tuple(slim(model) for model in models))
 
 
 def _from_kw(target_kw: Floats, past: Past, rows: Rows, lead: LeadInterval) -> Floats:
