@@ -86,6 +86,7 @@ class MixtureOfExperts:
         self._supports = Supports.fit(history, split, self._level_kw, self.budget)
         self._heard_from = split.fit_end
         self._settle(history, self._listen(history, split.fit_end, split.end), split.end)
+        self._supports = self._supports.with_newest_days(history, split)
 
     def updated(self, history: History, split: Split) -> "MixtureOfExperts":
         """Every expert trained on a little from its weights, the same supports, settled on the later block.

@@ -4,7 +4,7 @@ Boosted trees for the next five minutes and the next hour; beyond it the anchor,
 their likeness, which keep the shape of what really happened.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -35,6 +35,14 @@ class Supports:
         analogue.fit(history, split)
         leads = leads_for(history.meter.working_minutes)
         return cls(level_kw, Boost.fit(Past.of(history, level_kw), split, leads, budget), anchor, analogue)
+
+    def with_newest_days(self, history: History, split: Split) -> Self:
+        """The same with the likeness of days learned from the later block too: its few weights do not overfit,
+        and how far to lean on it has been decided by then.
+        """
+        analogue = LearnedAnalogue(self.analogue.budget)
+        analogue.fit(history, replace(split, fit_end=split.end))
+        return replace(self, analogue=analogue)
 
     def ask(
         self, history: History, origins: Times, leads: tuple[LeadInterval, ...], experts_kw: Floats
