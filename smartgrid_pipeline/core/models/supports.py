@@ -37,8 +37,9 @@ class Supports:
         return cls(level_kw, Boost.fit(Past.of(history, level_kw), split, leads, budget), anchor, analogue)
 
     def with_newest_days(self, history: History, split: Split) -> Self:
-        """The same with the likeness of days learned from the later block too: its few weights do not overfit,
-        and how far to lean on it has been decided by then.
+        """The same, with the likeness of days learned from the later block too.
+
+        Its few weights do not overfit, and how far to lean on it has been decided by then.
         """
         analogue = LearnedAnalogue(self.analogue.budget)
         analogue.fit(history, replace(split, fit_end=split.end))
