@@ -46,6 +46,9 @@ NAMES = ORIGIN_NAMES + TARGET_NAMES
 WIDEST_TRACK = 60
 """Intervals wider than this have no time of the day; only the levels before the origin count for them."""
 
+USUAL_SPREAD, BELIEF_COUNT = 0.3, 10
+"""Spread of a home's levels over their mean, and how many values are believed as much as that."""
+
 BACK_DAYS, AHEAD_DAYS = 400, 24
 """The calendar reaches this much beyond a history: targets lie ahead, matched days may lie before it."""
 
@@ -104,13 +107,18 @@ def spreads(history: History, start: np.datetime64, end: np.datetime64, width_mi
 
 
 def _by_hour(values: Floats, times: Times) -> Floats:
-    """Standard deviation of each column by hour of the day as far as it is known, never quite 0."""
+    """Standard deviation of each column by hour of the day, never quite 0; few values are believed less
+    than what is usual of such roots.
+    """
     hours = (times - times.astype("datetime64[D]")).astype(np.int64) // 60
     out = np.ones((24, values.shape[1]), np.float32)
     for hour in np.unique(hours):
         mine = values[hours == hour]
-        variance = nan_mean(((mine - nan_mean(mine.T)) ** 2).T)
-        out[hour] = np.maximum(np.nan_to_num(np.sqrt(variance), nan=1.0), 1e-3)
+        centre, count = nan_mean(mine.T), np.isfinite(mine).sum(0)
+        variance = np.nan_to_num(nan_mean(((mine - centre) ** 2).T))
+        usual = (USUAL_SPREAD * np.nan_to_num(centre, nan=1.0)) ** 2
+        mixed = (count * variance + BELIEF_COUNT * usual) / (count + BELIEF_COUNT)
+        out[hour] = np.maximum(np.sqrt(mixed), 1e-3)
     return out
 
 
