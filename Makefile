@@ -7,7 +7,8 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help install run test check dev peers bench-accuracy bench-readings bench-training format clean
+.PHONY: help install run test check dev peers bench-accuracy bench-readings bench-training bench-homes \
+	bench-aggregation format clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/ —/'
@@ -53,6 +54,12 @@ bench-readings: install  ## all minutes of the house to features: seconds and me
 
 bench-training: install  ## how fast experts and mixture learn on the full house, one thread
 	$(BIN)/python -m benchmarks.training
+
+bench-homes: install  ## day ahead on ten homes nobody tuned on, and on ever shorter histories
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.homes
+
+bench-aggregation: install  ## error against the number of homes, up to 100,000
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.aggregation
 
 format: install  ## rewrite the sources in the house style
 	$(BIN)/ruff format .

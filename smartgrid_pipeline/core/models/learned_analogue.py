@@ -86,6 +86,8 @@ class LearnedAnalogue:
         days = float((history.end - first) / np.timedelta64(1, "D"))
         steps = round(STEPS * float(np.clip(days / LEARNING_DAYS, 0, 1)))
         steps = min(steps, steps if self.budget.max_steps is None else self.budget.max_steps)
+        if not steps:
+            return
         rng = np.random.default_rng(self.budget.seed)
         optimiser = torch.optim.Adam(self._kernel.parameters(), lr=RATE)
         scale = max(float(np.nanmean(history.power_kw, dtype=np.float64)), 1e-3)
