@@ -99,8 +99,12 @@ class Past:
         return _kept(history, level_kw, first, late)
 
     def rows(self, origins: Times) -> Rows:
-        """Index of the first row that is not yet available at each origin: windows end before it."""
+        """Index of the first row that is not yet available at each origin: windows end before it.
+
+        An origin inside a working interval sees what was known when that interval began.
+        """
         minutes = (origins.astype("datetime64[m]") - self.start).astype(np.int64)
+        minutes = minutes // self.meter.working_minutes * self.meter.working_minutes
         return self.padding + minutes // self.step_minutes
 
     def steps(self, minutes: int) -> int:

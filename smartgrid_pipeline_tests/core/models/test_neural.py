@@ -101,6 +101,15 @@ def test_forecast__does_not_depend_on_what_comes_after_the_origin(
     _assert_same(honest, fitted[name].predict(small_house.until(ORIGIN), origins, LEADS))
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_origin_inside_an_interval__sees_what_was_known_when_it_began(
+    name: str, fitted: Fitted, small_house: History
+) -> None:
+    origins = np.array([ORIGIN + np.timedelta64(3, "m")])
+    whole = fitted[name].predict(small_house, origins, LEADS)
+    _assert_same(whole, fitted[name].predict(small_house.until(origins[0]), origins, LEADS))
+
+
 def test_past__rows_depend_on_earlier_rows_only(small_house: History) -> None:
     honest = Past.of(small_house, 1.0)
     row = int(honest.rows(np.array([ORIGIN]))[0])
