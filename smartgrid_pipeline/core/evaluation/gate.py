@@ -28,6 +28,12 @@ def share_findings(shares: pd.DataFrame) -> tuple[Finding, ...]:
     )
 
 
+def weighs_all_alike(shares: pd.DataFrame) -> bool:
+    """Whether the gate leaves every expert the same weight everywhere: then it decides nothing."""
+    even = 1 / max(1, shares["expert"].nunique())
+    return bool((shares["share"] - even).abs().max() < 1e-3)
+
+
 def collapse_finding(aligned: Aligned) -> Finding:
     """The mixture's forecasts are those of no single expert: closest expert and how far it is, RMS in kW."""
     distances: dict[str, list[float]] = {}

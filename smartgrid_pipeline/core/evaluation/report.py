@@ -194,6 +194,7 @@ def _view(inputs: ReportInputs) -> dict[str, Any]:
             if each is not None
         ],
         "gate_findings": gate_findings,
+        "gate_is_even": inputs.shares is not None and gate.weighs_all_alike(inputs.shares),
         "correlation": tables.correlation(scores),
         "costs": tables.costs(inputs.costs, scores.composite),
         "scenarios": _scenarios(inputs),

@@ -36,3 +36,11 @@ def test_error_correlation__is_one_with_itself() -> None:
     matrix = gate.error_correlation(align(month_of_models({"gru": 0.2, "attention": 0.3}, days=5)), "T2")
     assert matrix.loc["gru", "gru"] == pytest.approx(1)
     assert abs(matrix.loc["gru", "attention"]) < 0.4
+
+
+def test_even_gate__is_told_from_one_that_decides() -> None:
+    rows = [(hour, 60, expert, 0.25) for hour in range(24) for expert in EXPERT_NAMES]
+    shares = pd.DataFrame(rows, columns=list(gate.SHARE_COLUMNS))
+    assert gate.weighs_all_alike(shares)
+    shares.loc[0, "share"] = 0.3
+    assert not gate.weighs_all_alike(shares)
