@@ -168,7 +168,7 @@ def _fit(
     grown = (*plan.means, plan.median, plan.tail)
     last = fit_end - past.steps(lead.end_minutes)
     count = min(max(growth.rows for growth in grown), budget.max_rows or last, last - first)
-    rows = rng.integers(first, last, count)
+    rows = first + rng.permutation(last - first)[:count]
     target = past.targets(rows, (lead,), fit_end)[:, 0]
     rows, target = rows[np.isfinite(target)], target[np.isfinite(target)]
     target = _from_kw(target, past, rows, lead)
