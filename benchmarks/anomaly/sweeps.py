@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.anomaly.protocol import Outcome, TestYear
-from smartgrid_pipeline.core.anomaly import physics
+from smartgrid_pipeline.core.anomaly import clock
 from smartgrid_pipeline.core.anomaly.metrics import wilson
 
 SIZES = {
@@ -66,5 +66,5 @@ def _clock_told(year: TestYear, outcome: Outcome) -> bool:
     )
     from dataclasses import replace
 
-    shifts, scores = physics.shift_scores(replace(known, from_row=row), 3)
+    shifts, scores = clock.shift_scores(replace(known, from_row=row), 3)
     return abs(float(shifts[int(np.argmax(scores[row]))]) - outcome.magnitude) <= 10

@@ -9,7 +9,17 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.anomaly import ensemble, fusion, hours, inputs, limits, physics, rules
+from smartgrid_pipeline.core.anomaly import (
+    appliances,
+    ensemble,
+    fusion,
+    hourly,
+    hours,
+    inputs,
+    limits,
+    physics,
+    rules,
+)
 from smartgrid_pipeline.core.anomaly.detection import Detection
 from smartgrid_pipeline.core.anomaly.events import Prepared, describe
 from smartgrid_pipeline.core.anomaly.fusion import Voice
@@ -21,7 +31,7 @@ from smartgrid_pipeline.core.schema import ACTIVE_POWER, INTERVAL_START, DataErr
 
 __all__ = ["AnomalyDetector", "Detection"]
 
-FORMAT = 3
+FORMAT = 4
 SHORT_CONTEXT_DAYS = 10
 """Readings before the first judged one that rules and inputs need."""
 
@@ -29,13 +39,14 @@ CONTEXT_DAYS = hours.REFERENCE_DAYS + hours.LAG_DAYS + 9
 """Days before the first judged one that make every score what it is in the whole."""
 
 SHARES = {
-    "ensemble": 0.50,
-    "base_load_high": 0.08,
+    "ensemble": 0.40,
+    "base_load_high": 0.20,
+    "steady_load_high": 0.06,
     "base_load_low": 0.06,
-    "sub_silence": 0.06,
+    "sub_silence": 0.08,
     "never_off": 0.06,
-    "sub_exchange": 0.04,
-    "sub_level": 0.04,
+    "sub_exchange": 0.06,
+    "sub_rest": 0.04,
     "loop_impedance": 0.03,
     "voltage_clock": 0.02,
     "gain": 0.02,
@@ -75,8 +86,8 @@ class AnomalyDetector:
         self._meter = meter
         self._limits = limits.learn_limits(stream, early)
         known = stream.keeping(early)
-        self._learned = hours.learn(known)
-        self._learned |= physics.learn(hours.build(known, self._learned))
+        self._learned = hourly.learn(known)
+        self._learned |= physics.learn(hourly.build(known, self._learned))
         prepared = self.prepare(stream)
         quiet = stream.any(clean) & ~fusion.near(prepared.taken, stream.per_hours(fusion.MERGE_HOURS))
         warm = np.arange(len(stream.intervals)) >= stream.per_hours(24 * inputs.CONTEXT_DAYS)
@@ -109,7 +120,7 @@ class AnomalyDetector:
             if hit.rule.alarm_class != "grid":  # known only once raised: earlier intervals cannot know
                 taken[hit.raised : hit.end] = True
         kept = stream.keeping(~taken)
-        recent = hours.build(kept, self._learned)
+        recent = hourly.build(kept, self._learned)
         return Prepared(
             stream, hits, stream.any(taken), inputs.build(kept), recent.after(earlier) if earlier else recent
         )
@@ -118,8 +129,14 @@ class AnomalyDetector:
         """Rarity of every voice and every member in each interval from row ``first`` on."""
         members = self._ensemble.rarities({k: v[first:] for k, v in prepared.inputs.items()})
         rarities = self._physics(prepared.hours, prepared.stream.intervals[first:])
-        rarities["ensemble"] = np.mean(list(members.values()), axis=0)
+        rarities["ensemble"] = self._together(members, prepared, first)
         return rarities | members
+
+    def _together(self, members: dict[str, Array], prepared: Prepared, first: int = 0) -> Array:
+        """The members' average where somebody is at home; an empty home is rare, not wrong."""
+        known, intervals = prepared.hours, prepared.stream.intervals[first:]
+        away = known.to_intervals(appliances.empty(known).astype(float), intervals) == 1.0
+        return np.where(away, np.nan, np.mean(list(members.values()), axis=0))
 
     def judge(
         self, prepared: Prepared, since: np.datetime64 | None = None, residual_p: pd.Series | None = None
@@ -204,18 +221,19 @@ class AnomalyDetector:
         self._tails = {}
         for monitor in physics.active(self.meter.channels):
             for name, values in monitor.statistics(known).items():
-                self._tails[f"{monitor.name}/{name}"] = Tail.fit(
-                    known.to_intervals(values, intervals)[settled]
+                heard_values = np.where(settled, known.to_intervals(values, intervals), np.nan)
+                self._tails[f"{monitor.name}/{name}"] = Tail.of_returns(
+                    heard_values, prepared.stream.per_hours(24)
                 )
         members = self._ensemble.rarities(prepared.inputs)
-        members["ensemble"] = np.mean(list(members.values()), axis=0)
+        members["ensemble"] = self._together(members, prepared)
         rows = slice(int(np.flatnonzero(later)[0]), int(np.flatnonzero(later)[-1]) + 1)
         self._calibration_months = days / fusion.MONTH_DAYS
         self._heard = {}
         for heard, voices in ((later, members), (settled, self._physics(known, intervals))):
             months = heard.sum() / per_day / fusion.MONTH_DAYS
             for name, rarity in voices.items():
-                heights = fusion.peaks(np.where(heard, rarity, np.nan), self._gap_rows)
+                heights = fusion.peaks(np.where(heard, rarity, np.nan), self._gap_rows, fusion.HYSTERESIS)
                 self._heard[name] = fusion.Heard(heights, months, np.where(later, rarity, np.nan)[rows])
         self.set_budget(self.budget_per_month)
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smartgrid_pipeline.core.anomaly import physics
+from smartgrid_pipeline.core.anomaly import appliances, clock, electric
 from smartgrid_pipeline.core.anomaly.hours import Hours
-from smartgrid_pipeline.core.anomaly.stream import ALL_SUBS, ELECTRICAL, Array, Stream
+from smartgrid_pipeline.core.anomaly.stream import ALL_SUBS, ELECTRICAL, Array, Stream, rolling_sum
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CURRENT, REACTIVE_POWER, VOLTAGE
 
 COPIES = {"copied_day", "copied_reading", "near_copy", "repeated_hour", "dst_copy"}
@@ -18,6 +18,7 @@ INCONSISTENT = {
     "gain",
     "excess",
 }
+HOUR = np.timedelta64(60, "m")
 UNIT_FACTORS = (60.0, 1 / 60, 1000.0, 1 / 1000, 5.0)
 
 
@@ -37,8 +38,15 @@ class Evidence:
     @property
     def hour(self) -> int:
         """Row of the last complete hour of the event."""
-        end = self.stream.times[min(self.rows.stop, len(self.stream.times)) - 1]
-        row = (end - self.hours.first_hour.astype("datetime64[m]")) // np.timedelta64(60, "m")
+        return self._hour(min(self.rows.stop, len(self.stream.times)) - 1)
+
+    @property
+    def hours_inside(self) -> slice:
+        """Rows of the hours of the event."""
+        return slice(self._hour(self.rows.start), self.hour + 1)
+
+    def _hour(self, reading: int) -> int:
+        row = (self.stream.times[reading] - self.hours.first_hour.astype("datetime64[m]")) // HOUR
         return int(np.clip(row, 0, self.hours.n - 1))
 
 
@@ -67,14 +75,16 @@ def diagnose(evidence: Evidence) -> Diagnosis | None:
             return found
     if "no_power" in kinds:
         return Diagnosis("missing", (ACTIVE_POWER,))
-    if "freeze" in kinds:
+    if kinds & {"freeze", "straight_line", f"stuck_{ACTIVE_POWER}"}:
         return Diagnosis("frozen", tuple(evidence.stream.values))
     if "too_much_power" in kinds:
         return Diagnosis("unit", (ACTIVE_POWER,))
-    if kinds & {"subs_above_total", "sub_exchange", "sub_level", "sub_silence"}:
+    if kinds & {"subs_above_total", "sub_exchange"}:
         return Diagnosis("sub_meter", _sub_channels(evidence))
-    if kinds & {"never_off", "base_load_high", "base_load_low"}:
+    if kinds & {"never_off", "sub_rest", "base_load_high", "steady_load_high", "base_load_low"}:
         return Diagnosis("load", _loaded_channels(evidence))
+    if "sub_silence" in kinds:
+        return Diagnosis("sub_meter", _sub_channels(evidence))
     return None
 
 
@@ -86,7 +96,7 @@ def _electrical(evidence: Evidence) -> Diagnosis | None:
         return Diagnosis("voltage", (VOLTAGE,))
     if "no_power" in kinds:
         return Diagnosis("missing", (ACTIVE_POWER,))
-    stuck = [channel for channel in ELECTRICAL if f"stuck_{channel}" in kinds]
+    stuck = [c for c in ELECTRICAL if any(kind.startswith((f"stuck_{c}", f"blind_{c}")) for kind in kinds)]
     if stuck or "freeze" in kinds:
         return Diagnosis("frozen", tuple(stuck) if len(stuck) == 1 else tuple(evidence.stream.values))
     if kinds & INCONSISTENT:
@@ -148,7 +158,7 @@ def _voltage_moved(evidence: Evidence, ratio: float) -> bool:
 
 
 def _bypass(evidence: Evidence) -> Diagnosis:
-    ratio = float(physics.loop_ratio(evidence.hours)[evidence.hour])
+    ratio = float(electric.loop_ratio(evidence.hours)[evidence.hour])
     share = 1 / ratio if ratio > 0 else np.nan
     hours = evidence.stream.meter.step_minutes / 60
     lost = float(np.nansum(evidence.values(ACTIVE_POWER))) * hours * max(ratio - 1, 0.0)
@@ -160,7 +170,7 @@ def _clock_minutes(evidence: Evidence) -> float:
     from dataclasses import replace
 
     known = replace(evidence.hours, from_row=max(0, evidence.hour - 1))
-    shifts, scores = physics.shift_scores(known, 3)
+    shifts, scores = clock.shift_scores(known, 3)
     return float(shifts[int(np.argmax(scores[evidence.hour]))])
 
 
@@ -171,24 +181,30 @@ def _negative_channels(evidence: Evidence) -> tuple[str, ...]:
 
 def _sub_channels(evidence: Evidence) -> tuple[str, ...]:
     """The sub-meters that stand out most: pairs exchanged, one silent, or one above its share."""
+    inside = evidence.hours_inside
     if "sub_exchange" in evidence.kinds:
-        hour = slice(max(0, evidence.hour - 11), evidence.hour + 1)
-        gains = {p: gain[hour].sum() for p, gain in physics.exchange_gains(evidence.hours).items()}
+        gains = {
+            pair: rolling_sum(gain, 6)[inside].max()
+            for pair, gain in appliances.exchange_gains(evidence.hours).items()
+        }
         a, b = max(gains, key=lambda pair: gains[pair])
         return ALL_SUBS[a], ALL_SUBS[b]
-    if "sub_level" in evidence.kinds:
-        hour = slice(max(0, evidence.hour - 11), evidence.hour + 1)
-        strange = [values[hour].sum() for values in physics.strangeness(evidence.hours)]
-        return (ALL_SUBS[int(np.argmax(strange))],)
     if "sub_silence" in evidence.kinds:
-        usual = evidence.hours.learned["silent_kwh"]
-        silence = [physics.silent_energy(evidence.hours, k)[evidence.hour] / usual[k] for k in range(3)]
-        return (ALL_SUBS[int(np.argmax(silence))],)
+        ratios = appliances.silence(evidence.hours)
+        silent = [
+            max(np.nan_to_num(v[inside], nan=-9.0).max() for name, v in ratios.items() if sub in name)
+            for sub in ALL_SUBS
+        ]
+        return (ALL_SUBS[int(np.argmax(silent))],)
     means = [float(np.nanmean(evidence.values(sub))) for sub in ALL_SUBS]
     return (ALL_SUBS[int(np.argmax(means))],)
 
 
 def _loaded_channels(evidence: Evidence) -> tuple[str, ...]:
+    if "sub_rest" in evidence.kinds:
+        strange = appliances.rest_strangeness(evidence.hours)
+        most = [rolling_sum(each, 4)[evidence.hours_inside].max() for each in strange]
+        return (ALL_SUBS[int(np.argmax(most))],)
     if "never_off" in evidence.kinds and evidence.stream.has(*ALL_SUBS):
         lows = [float(np.nanquantile(evidence.values(sub), 0.1)) for sub in ALL_SUBS]
         return (ALL_SUBS[int(np.argmax(lows))],)

@@ -114,7 +114,7 @@ def _event(
     stream = prepared.stream
     width = np.timedelta64(stream.meter.working_minutes, "m")
     kinds = list(dict.fromkeys([hit.rule.name for hit in said] + [voice.name for voice in heard]))
-    rarity = max([float(np.nanmax(voice.rarity[start:end])) for voice in heard], default=0.0)
+    rarity = max([float(np.nan_to_num(voice.rarity[start:end]).max()) for voice in heard], default=0.0)
     common: dict[str, object] = {
         "start": stream.intervals[start + first],
         "end": stream.intervals[end - 1 + first] + width,
@@ -132,7 +132,7 @@ def _event(
                        f"{rule.text} ({minutes} min)", "high")  # fmt: skip
     else:
         voice = max(heard, key=lambda v: (v.layer != "ensemble", _most(v.rarity[start:end]) - v.threshold))
-        peak = start + first + int(np.nanargmax(voice.rarity[start:end]))
+        peak = start + first + int(np.nan_to_num(voice.rarity[start:end]).argmax())
         at_peak = {name: values[peak : peak + 1] for name, values in prepared.inputs.items()}
         channels = voice.channels or (ensemble.blame(at_peak),)
         severity = "high" if rarity >= 8 else "medium" if rarity >= 5 else "low"
@@ -141,6 +141,8 @@ def _event(
                        f"{voice.text}; {odds}", severity)  # fmt: skip
     begins = np.datetime64(str(common["start"]))
     rows = slice(int(np.searchsorted(stream.times, begins)), (end + first) * stream.per)
+    if said:  # slower voices go on after the readings are right again
+        rows = slice(min(hit.start for hit in said), max(hit.end for hit in said))
     found = diagnose(Evidence(stream, prepared.hours, rows, _meaning(said, heard)))
     if found is not None:
         words |= {
@@ -155,12 +157,22 @@ def _event(
 
 
 def _weighty(said: list[Hit], readings: int, others: bool) -> list[Hit]:
-    """Hits without small data defects: a long event may swallow one, which then must not name it."""
+    """Hits without those that must not name the event: small data defects that a long event swallowed, and
+    standstills that are a small part of what the rules complain about.
+    """
     total: dict[str, int] = {}
+    longest: dict[str, int] = {}
     for hit in said:
         total[hit.rule.name] = total.get(hit.rule.name, 0) + hit.end - hit.start
-    small = {name for name, length in total.items() if length < 0.05 * readings}
-    kept = [h for h in said if h.rule.alarm_class != "data_quality" or h.rule.name not in small]
+        longest[hit.rule.name] = max(longest.get(hit.rule.name, 0), hit.end - hit.start)
+    span = max((h.end for h in said), default=0) - min((h.start for h in said), default=0)
+
+    def counts(hit: Hit) -> bool:
+        if hit.rule.fault_class == "frozen" and hit.rule.channels:
+            return longest[hit.rule.name] >= 0.5 * span
+        return hit.rule.alarm_class != "data_quality" or total[hit.rule.name] >= 0.05 * readings
+
+    kept = [hit for hit in said if counts(hit)]
     return kept if kept or others else said
 
 
@@ -169,7 +181,7 @@ def _meaning(said: list[Hit], heard: list[Voice]) -> frozenset[str]:
 
 
 def _most(rarity: Array) -> float:
-    return float(np.nanmax(rarity))
+    return float(np.nan_to_num(rarity).max())
 
 
 def _words(

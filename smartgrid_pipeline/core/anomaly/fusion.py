@@ -13,11 +13,11 @@ from smartgrid_pipeline.core.anomaly.stream import Array, Flags, runs
 MERGE_HOURS = 6
 """Alarms closer than this are one event."""
 
-HYSTERESIS = 0.8
+HYSTERESIS = 0.5
 """An alarm that is on goes off only below this share of its threshold."""
 
-MOST_PEAKS = 400
-"""Peaks of one score that are told apart; a budget is far below this many events."""
+MOST_PEAKS, MOST_TOPS = 200, 400
+"""Events of one score that are told apart, and tops tried for them; a budget is far below this many."""
 
 MONTH_DAYS = 365.25 / 12
 
@@ -41,12 +41,12 @@ class Voice:
         return hysteresis(self.rarity, self.threshold)
 
 
-def hysteresis(rarity: Array, threshold: float) -> Flags:
-    """On from ``threshold`` up, off below HYSTERESIS of it, and unchanged between or where unknown."""
+def hysteresis(rarity: Array, threshold: float, hold: float = HYSTERESIS) -> Flags:
+    """On from ``threshold`` up, off below ``hold`` of it, and unchanged between or where unknown."""
     state = np.zeros(len(rarity), np.int8)
     with np.errstate(invalid="ignore"):
         state[rarity >= threshold] = 1
-        state[rarity < HYSTERESIS * threshold] = -1
+        state[rarity < hold * threshold] = -1
     last = np.maximum.accumulate(np.where(state != 0, np.arange(len(state)), -1))
     return np.where(last >= 0, state[np.maximum(last, 0)] == 1, False)
 
@@ -62,23 +62,39 @@ def merged(flags: Flags, gap_rows: int) -> list[tuple[int, int]]:
     return joined
 
 
-def peaks(rarity: Array, gap_rows: int) -> Array:
-    """Heights of the separate peaks of a score, highest first.
+def peaks(rarity: Array, gap_rows: int, hold: float = 1.0) -> Array:
+    """Heights at which a score has at least 1, 2, 3 … separate events, highest first.
 
-    Sorted by height, a row starts a peak of its own unless it lies within ``gap_rows`` of one already
-    there; thus the number of peaks above a threshold is about the number of its merged events.
+    An event lasts until the score is below ``hold`` of the height for ``gap_rows``: a week above a
+    threshold is one event, however often the score moves in it. At most MOST_PEAKS heights.
     """
     known = np.nan_to_num(rarity, nan=-np.inf)
-    order = np.argsort(-known, kind="stable")[: max(2_000, len(known) // 50)]
+    heights: list[float] = []
+    for height in _tops(known, gap_rows):
+        on = known >= height if hold == 1.0 else hysteresis(rarity, height, hold)
+        heights += [height] * (_separate(on, gap_rows) - len(heights))
+        if len(heights) >= MOST_PEAKS:
+            break
+    return np.array(heights[:MOST_PEAKS])
+
+
+def _separate(on: Flags, gap_rows: int) -> int:
+    rows = np.flatnonzero(on)
+    return int((np.diff(rows) > gap_rows).sum()) + 1 if len(rows) else 0
+
+
+def _tops(known: Array, gap_rows: int) -> list[float]:
+    """Heights of local tops, highest first: by height, each row not within ``gap_rows`` of one before."""
+    order = np.argsort(-known, kind="stable")[: max(2_000, len(known) // 20)]
     taken = np.zeros(len(known), bool)
-    heights = []
-    for row in order:
+    heights: list[float] = []
+    for row in order[np.isfinite(known[order])]:
         if not taken[row]:
-            heights.append(known[row])
-            if len(heights) == MOST_PEAKS:
+            heights.append(float(known[row]))
+            if len(heights) == MOST_TOPS:
                 break
             taken[max(0, row - gap_rows) : row + gap_rows + 1] = True
-    return np.array(heights)
+    return list(dict.fromkeys(heights))
 
 
 def threshold_for(heights: Array, events: float) -> float:
@@ -91,8 +107,7 @@ def threshold_for(heights: Array, events: float) -> float:
     if len(heights) == 0:
         return float("inf")
     if events < 1:
-        spacing = heights[0] - heights[min(len(heights) - 1, 4)]
-        return float(heights[0] + max(0.1, spacing / 4) * -np.log2(max(events, 1e-3)))
+        return float(heights[0] - np.log10(max(events, 1e-3)))
     return float(np.interp(events, np.arange(1, len(heights) + 1), heights)) + 1e-9
 
 

@@ -3,11 +3,15 @@
 import numpy as np
 
 from smartgrid_pipeline.core.anomaly.rules import (
+    BLIND,
     DAY,
     Limits,
     constant_all,
     copied_day,
+    moves_missed,
+    near_copy,
     power_unlike_current,
+    straight_line,
     stuck,
 )
 from smartgrid_pipeline.core.anomaly.stream import (
@@ -34,6 +38,10 @@ def learn_limits(stream: Stream, clean: Flags) -> Limits:
         "frozen_readings": 30.0 / step,
         "copied_readings": 2.0,
     }
+    limits["near_copies"] = max(4.0, 1.5 * _longest(near_copy(stream, limits) & clean) + 1)
+    limits["straight_readings"] = 1.5 * _longest(straight_line(stream, limits) & clean) + 3
+    if stream.has(VOLTAGE):
+        limits["straight_readings"] = min(max(limits["straight_readings"], 6.0), 10.0)
     if not stream.has(VOLTAGE):
         still = _longest(constant_all(stream) & clean)
         limits["frozen_readings"] = max(3.0 * still, DAY / step)
@@ -42,6 +50,9 @@ def learn_limits(stream: Stream, clean: Flags) -> Limits:
     for channel in [c for c in ELECTRICAL if c in values]:
         longest = _longest(stuck(channel)(stream, limits) & clean)
         limits[f"stuck_{channel}"] = max(1.4 * longest, 5.0)
+    for channel, other in [pair for pair in BLIND if stream.has(*pair)]:
+        most = float(moves_missed(stream, channel, other)[clean].max(initial=0))
+        limits[f"blind_{channel}_{other}"] = 1.4 * most + 2
     if stream.has(VOLTAGE):
         limits |= _voltage_limits(values[VOLTAGE], values[ACTIVE_POWER], clean)
     if stream.has(*ALL_SUBS):

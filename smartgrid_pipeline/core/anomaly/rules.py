@@ -110,7 +110,8 @@ def _copied_reading(stream: Stream, limits: Limits) -> Flags:
     return alone & ((off_voltage > limits["copy_voltage_v"]) | (off_power > limits["copy_power_kw"]))
 
 
-def _near_copy(stream: Stream, _: Limits) -> Flags:
+def near_copy(stream: Stream, _: Limits) -> Flags:
+    """Repeats of the day before but for the last digits; a standstill proves nothing."""
     return _equal_to(stream, DAY // stream.meter.step_minutes, 2.0) & (_constant_run(stream) < 3)
 
 
@@ -137,7 +138,29 @@ def stuck(channel: str) -> Callable[[Stream, Limits], Flags]:
     return bad
 
 
-def _straight_line(stream: Stream, _: Limits) -> Flags:
+MOVES = {CURRENT: 0.4, ACTIVE_POWER: 0.1, VOLTAGE: 1.0}
+"""Changes from one reading to the next (A, kW, V) that the other channels cannot have slept through."""
+
+BLIND = ((ACTIVE_POWER, CURRENT), (CURRENT, ACTIVE_POWER), (ACTIVE_POWER, VOLTAGE))
+
+
+def moves_missed(stream: Stream, channel: str, other: str) -> Array:
+    """How many moves of ``other`` a channel has stood still through by now; 0 while it moves."""
+    values, others = stream.values[channel], stream.values[other]
+    still = _constant(values) & (values != 0)
+    total = np.cumsum(still & (np.abs(others - lag(others, 1)) >= MOVES[other] - 1e-6))
+    rows = np.arange(len(values))
+    return np.where(still, total - total[np.maximum(rows - run_lengths(still), 0)], 0).astype(float)
+
+
+def _blind(channel: str, other: str) -> Callable[[Stream, Limits], Flags]:
+    def bad(stream: Stream, limits: Limits) -> Flags:
+        return moves_missed(stream, channel, other) >= limits[f"blind_{channel}_{other}"]
+
+    return bad
+
+
+def straight_line(stream: Stream, _: Limits) -> Flags:
     """No channel shows any curvature beyond its rounding: interpolated, not measured."""
     straight = np.ones(len(stream.times), bool)
     for channel, values in stream.values.items():
@@ -204,11 +227,11 @@ RULES = (
          "readings repeat those of the day before"),
     Rule("copied_reading", QUALITY, "copied", (VOLTAGE,), _always(1), _copied_reading,
          "a reading repeats the one a day before and does not fit its neighbours"),
-    Rule("near_copy", QUALITY, "copied", (VOLTAGE,), _always(4), _near_copy,
+    Rule("near_copy", QUALITY, "copied", (), _limit("near_copies"), near_copy,
          "readings repeat those of the day before but for the last digit"),
     Rule("repeated_hour", QUALITY, "copied", (VOLTAGE,), _always(5), _repeated_hour,
          "readings repeat those of the hour before"),
-    Rule("straight_line", QUALITY, "copied", (VOLTAGE,), _always(10), _straight_line,
+    Rule("straight_line", QUALITY, "copied", (), _limit("straight_readings"), straight_line,
          "readings lie on a straight line: filled in, not measured"),
     Rule("no_power", METER, "missing", (), _limit("zero_readings"), _no_power,
          "no power at all where there always was some"),
@@ -218,6 +241,11 @@ RULES = (
         Rule(f"stuck_{channel}", METER, "frozen", (channel,), _limit(f"stuck_{channel}"), stuck(channel),
              f"{channel} stands still while it never did for so long")
         for channel in ELECTRICAL
+    ),
+    *(
+        Rule(f"blind_{channel}_{other}", METER, "frozen", (channel, other), _always(1),
+             _blind(channel, other), f"{channel} stands still while {other} moves")
+        for channel, other in BLIND
     ),
     Rule("voltage_band", GRID, "voltage", (VOLTAGE,), _always(1), _voltage_band,
          "voltage leaves its band or jumps"),
@@ -277,6 +305,10 @@ def raised(stream: Stream, found: list[Hit]) -> Flags:
 
 def _dated(hit: Hit, stream: Stream) -> Hit:
     """Date a hit to the readings that are wrong, where those are not the ones that betrayed it."""
+    if hit.rule.name.startswith("blind_"):
+        values = stream.values[hit.rule.channels[0]]
+        changed = np.flatnonzero(values[: hit.start] != values[hit.start])
+        return replace(hit, start=int(changed[-1]) + 1 if len(changed) else 0)
     if hit.rule.name == "copied_reading":
         return replace(hit, start=hit.start - 1, end=hit.end - 1)
     hour = HOUR // stream.meter.step_minutes

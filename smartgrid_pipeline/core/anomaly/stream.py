@@ -160,3 +160,8 @@ def rolling_min(values: Array, rows: int) -> Array:
     filled = np.where(np.isnan(values), np.inf, values)
     lowest = minimum_filter1d(filled, rows, origin=(rows - 1) // 2, mode="constant", cval=np.inf)
     return np.where(np.isinf(lowest), np.nan, lowest)
+
+
+def rolling_max(values: Array, rows: int) -> Array:
+    """Highest observed value among the last ``rows`` rows; NaN where none was."""
+    return -rolling_min(-values, rows)

@@ -1,14 +1,19 @@
-"""From any score to how rare it is: an empirical distribution with a generalised Pareto tail."""
+"""From any score to how rare it is: an empirical distribution with a Pareto tail, or a return period."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
+from smartgrid_pipeline.core.anomaly import fusion
 from smartgrid_pipeline.core.anomaly.stream import Array
 from smartgrid_pipeline.core.schema import DataError
 
 TAIL_SHARE = 0.005
 """The highest half per cent of the calibration scores is described by a generalised Pareto tail."""
+
+TAIL_EVENTS = 20
+"""So many of the highest events tell how fast still higher ones get rarer."""
 
 CEILING = 12.0
 """Highest −log10 p handed out: beyond it every score is simply impossible."""
@@ -24,25 +29,42 @@ class Tail:
     scale: float
 
     @classmethod
-    def fit(cls, scores: Array, grid_size: int = 256) -> "Tail":
+    def fit(cls, scores: Array, grid_size: int = 256) -> Self:
         """Describe calibration scores (NaN is left out). Raises DataError with fewer than 200 of them."""
         from scipy.stats import genpareto
 
-        known = np.sort(scores[np.isfinite(scores)])
-        if len(known) < 200:
-            raise DataError(
-                f"Too few scores to calibrate on: found {len(known)}, at least 200 are needed; "
-                "give a longer calibration period."
-            )
-        grid, firsts = np.unique(
-            np.quantile(known, np.linspace(0, 1 - TAIL_SHARE, grid_size)), return_index=True
-        )
-        levels = np.linspace(1.0, TAIL_SHARE, grid_size)[firsts]  # equal scores: as common as all of them
+        known = _known(scores)
+        grid, levels = _body(known, grid_size)
         above = known[known > grid[-1]] - grid[-1]
         if len(above) < 20 or above.max() <= 0:
-            return cls(grid, levels, 0.0, max(float(known[-1] - known[0]), 1e-9) * 1e-3)
+            return cls(grid, levels, 0.0, _spread(known))
         shape, _, scale = genpareto.fit(above / above.mean(), floc=0)
         return cls(grid, levels, float(np.clip(shape, -0.2, 0.5)), float(scale * above.mean()))
+
+    @classmethod
+    def of_returns(cls, scores: Array, gap_rows: int, grid_size: int = 256) -> Self:
+        """Describe a slow score by its events: a rarity r comes once in 10^r rows, however long it stays.
+
+        NaN rows are no time at all. Raises DataError with fewer than 200 known rows.
+        """
+        known = _known(scores)
+        grid, shares = _body(known, grid_size)
+        heights = fusion.peaks(scores, gap_rows)
+        tops, firsts = np.unique(heights[::-1], return_index=True)  # ascending
+        rates = (len(heights) - firsts) / len(known)
+        below = grid < tops[0]
+        if below.any():  # the body meets the events at the lowest of them
+            at = float(np.interp(tops[0], grid, shares))
+            stretch = np.log(rates[0]) / np.log(min(at, 0.999))
+            shares = shares**stretch
+        highest = tops[-TAIL_EVENTS:]
+        scale = float(highest.mean() - highest[0]) if len(highest) > 4 else 0.0
+        return cls(
+            np.concatenate([grid[below], tops]),
+            np.minimum.accumulate(np.concatenate([shares[below], rates])),
+            0.0,
+            max(scale, _spread(known)),
+        )
 
     def rarity(self, scores: Array) -> Array:
         """−log10 p of each score, between 0 and CEILING; NaN stays NaN. Non-decreasing in the score."""
@@ -54,3 +76,24 @@ class Tail:
             log_tail = -np.log(np.maximum(1 + self.shape * over, 1e-300)) / self.shape
         tail = -np.log10(self.levels[-1]) - log_tail / np.log(10)
         return np.clip(np.where(scores > self.grid[-1], tail, body), 0.0, CEILING)
+
+
+def _known(scores: Array) -> Array:
+    known = np.sort(scores[np.isfinite(scores)])
+    if len(known) < 200:
+        raise DataError(
+            f"Too few scores to calibrate on: found {len(known)}, at least 200 are needed; "
+            "give a longer calibration period."
+        )
+    return known
+
+
+def _body(known: Array, grid_size: int) -> tuple[Array, Array]:
+    """Quantiles up to the tail and the share of scores at least as high."""
+    quantiles = np.quantile(known, np.linspace(0, 1 - TAIL_SHARE, grid_size))
+    grid, firsts = np.unique(quantiles, return_index=True)
+    return grid, np.linspace(1.0, TAIL_SHARE, grid_size)[firsts]  # equal scores: as common as all of them
+
+
+def _spread(known: Array) -> float:
+    return max(float(known[-1] - known[0]), 1e-9) * 1e-3

@@ -7,7 +7,7 @@ from smartgrid_pipeline.core.schema import DataError
 
 
 def test_hysteresis__holds_between_the_thresholds() -> None:
-    rarity = np.array([1.0, 5.0, 4.5, np.nan, 4.1, 3.9, 4.5, 5.0])
+    rarity = np.array([1.0, 5.0, 4.5, np.nan, 2.6, 2.4, 4.5, 5.0])
     on = fusion.hysteresis(rarity, 5.0)
     assert on.tolist() == [False, True, True, True, True, False, False, True]
 
@@ -17,6 +17,17 @@ def test_merged__joins_what_is_closer_than_the_gap() -> None:
     flags[[3, 4, 50, 60, 99]] = True
     assert fusion.merged(flags, 10) == [(3, 5), (50, 61), (99, 100)]
     assert fusion.merged(flags, 5) == [(3, 5), (50, 51), (60, 61), (99, 100)]
+
+
+def test_peaks__a_week_above_is_one_event_however_often_it_moves() -> None:
+    rng = np.random.default_rng(0)
+    score = rng.random(2_000)
+    score[500:700] = 3 + rng.random(200)  # one long event of many tops
+    score[1_500] = 2.0
+    heights = fusion.peaks(score, 6, hold=0.5)
+    assert heights[0] > 3.9
+    assert heights[1] == 2.0
+    assert fusion.peaks(score, 6)[1] > 3.0  # without hysteresis every top that stands apart counts
 
 
 def test_threshold__spends_the_events_it_was_given() -> None:
@@ -49,6 +60,18 @@ def test_tail__is_calibrated_monotone_and_bounded() -> None:
     assert (steps >= 0).all()
     assert tail.rarity(np.array([1e6]))[0] <= CEILING
     assert np.isnan(tail.rarity(np.array([np.nan]))[0])
+
+
+def test_returns__a_rarity_comes_once_in_so_many_rows() -> None:
+    rng = np.random.default_rng(3)
+    slow = np.convolve(rng.normal(0, 1, 60_000), np.ones(50) / 50, "same")
+    tail = Tail.of_returns(slow, 100)
+    fresh = np.convolve(rng.normal(0, 1, 60_000), np.ones(50) / 50, "same")
+    for rarity in (2.8, 3.3):
+        expected = 60_000 * 10**-rarity
+        found = fusion.count(tail.rarity(fresh) >= rarity, 100)
+        assert 0.5 * expected <= found <= 1.7 * expected
+    assert (np.diff(tail.rarity(np.linspace(-1, 3, 500))) >= 0).all()
 
 
 def test_tail__equal_scores_are_as_common_as_all_of_them() -> None:

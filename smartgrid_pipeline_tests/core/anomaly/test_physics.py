@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core.anomaly import hours, physics
+from smartgrid_pipeline.core.anomaly import appliances, clock, electric, hourly, hours, physics
 from smartgrid_pipeline.core.anomaly.faults import inject
 from smartgrid_pipeline.core.anomaly.stream import Stream
 from smartgrid_pipeline.core.schema import CURRENT, VOLTAGE
@@ -23,8 +23,8 @@ def rhythmic() -> pd.DataFrame:
 
 READINGS = rhythmic()
 STREAM = Stream.from_readings(READINGS, HOUSE)
-LEARNED = hours.learn(STREAM)
-LEARNED |= physics.learn(hours.build(STREAM, LEARNED))
+LEARNED = hourly.learn(STREAM)
+LEARNED |= physics.learn(hourly.build(STREAM, LEARNED))
 
 
 def with_fault(kind: str, magnitude: float) -> hours.Hours:
@@ -32,42 +32,42 @@ def with_fault(kind: str, magnitude: float) -> hours.Hours:
     changed, _ = inject(
         READINGS, kind, magnitude, start, np.timedelta64(5 * 1440, "m"), np.random.default_rng(0)
     )
-    return hours.build(Stream.from_readings(changed, HOUSE), LEARNED)
+    return hourly.build(Stream.from_readings(changed, HOUSE), LEARNED)
 
 
 def test_loop_impedance__is_that_of_the_supply_and_tells_the_measured_share() -> None:
     assert abs(float(LEARNED["loop_ohm"]) - 0.25) < 0.02
-    ratio = physics.loop_ratio(with_fault("bypass", 0.5))[-30]
+    ratio = electric.loop_ratio(with_fault("bypass", 0.5))[-30]
     assert abs(1 / ratio - 0.5) < 0.1
 
 
 def test_voltage_clock__tells_by_how_much_the_clock_is_off() -> None:
     for minutes in (45.0, -120.0):
         known = with_fault("clock_shift", minutes)
-        shifts, scores = physics.shift_scores(known, 3)
+        shifts, scores = clock.shift_scores(known, 3)
         assert abs(shifts[int(np.argmax(scores[-30]))] - minutes) <= 5
-    shifts, scores = physics.shift_scores(hours.build(STREAM, LEARNED), 3)
+    shifts, scores = clock.shift_scores(hourly.build(STREAM, LEARNED), 3)
     assert abs(shifts[int(np.argmax(scores[-30]))]) <= 5
 
 
 def test_gain__deviation_is_the_error_put_in() -> None:
     known = with_fault("gain_step", 0.03)
-    quiet = hours.build(STREAM, LEARNED)
-    moved = physics.gain_deviation(known, 72)[-30] - physics.gain_deviation(quiet, 72)[-30]
+    quiet = hourly.build(STREAM, LEARNED)
+    moved = electric.gain_deviation(known, 72)[-30] - electric.gain_deviation(quiet, 72)[-30]
     assert abs(moved + np.log(1.03)) < 0.006
 
 
 def test_exchange__swapped_sub_meters_fit_better_exchanged() -> None:
-    gains = physics.exchange_gains(with_fault("swap_sub", 0.0))
-    quiet = physics.exchange_gains(hours.build(STREAM, LEARNED))
+    gains = appliances.exchange_gains(with_fault("swap_sub", 0.0))
+    quiet = appliances.exchange_gains(hourly.build(STREAM, LEARNED))
     assert max(gain[-90:-30].sum() for gain in gains.values()) > 0
     assert max(gain[-90:-30].sum() for gain in quiet.values()) <= 0
 
 
 def test_hours__of_a_chunk_after_a_state_equal_those_of_the_whole() -> None:
-    whole = hours.build(STREAM, LEARNED)
+    whole = hourly.build(STREAM, LEARNED)
     later = Stream.from_readings(READINGS["2010-02-10":], HOUSE)
-    joined = hours.build(later, LEARNED).after(whole)
+    joined = hourly.build(later, LEARNED).after(whole)
     for name, values in joined.sums.items():
         np.testing.assert_allclose(values, whole.sums[name][-len(values) :], rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(joined.slots, whole.slots[-len(joined.slots) :], atol=1e-9)

@@ -1,0 +1,20 @@
+"""A physical monitor: what it needs, what it says, and its statistics."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from smartgrid_pipeline.core.anomaly.hours import Hours
+from smartgrid_pipeline.core.anomaly.stream import Array
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """A physical monitor: ``statistics`` maps a window's name to (hours,), larger is stranger."""
+
+    name: str
+    alarm_class: str
+    fault_class: str
+    channels: tuple[str, ...]
+    needs: tuple[str, ...]
+    statistics: Callable[[Hours], dict[str, Array]]
+    text: str
