@@ -27,9 +27,13 @@ def exchange(hours: Hours) -> dict[str, Array]:
 
 
 def rest_strangeness(hours: Hours) -> list[Array]:
-    """Per sub-meter and hour: how rare the level is that it never left downwards (nats)."""
+    """Per sub-meter and hour: how much rarer than KNOWN_NATS the level is that it never left downwards."""
     at_home = present(hours)
-    return [surprise * at_home for surprise in sub_levels.rest_surprises(hours)]
+    return [np.maximum(nats - KNOWN_NATS, 0.0) * at_home for nats in sub_levels.rest_surprises(hours)]
+
+
+KNOWN_NATS = 5.0
+"""A level seen in one of 150 hours is known: to rest on it for long is what ``never_off`` is about."""
 
 
 def rest(hours: Hours) -> dict[str, Array]:
@@ -89,7 +93,7 @@ def never_off(hours: Hours) -> dict[str, Array]:
     return {
         f"{sub}_{width}h": np.log(rolling_min(hours.sums[f"{sub}_low"], width) + 0.03)
         for sub in ALL_SUBS
-        for width in (3, 6, 12)
+        for width in (3, 6, 12, 24)
     }
 
 
@@ -107,14 +111,19 @@ def _floors(hours: Hours, name: str, direction: float, widths: tuple[int, ...]) 
     return {f"{width}h": direction * (floor(hours, name, width) - reference) for width in widths}
 
 
+def base_name(hours: Hours) -> str:
+    """What a home uses beside its sub-meters, where there are any."""
+    return "other_base" if "other_base" in hours.sums else "power_base"
+
+
 def base_high(hours: Hours) -> dict[str, Array]:
     """Lowest load over hours against that of the reference days: something stays on, longer than a party."""
-    return _floors(hours, "other_low" if "other_low" in hours.sums else "power_low", 1.0, (10, 14, 24, 48))
+    return _floors(hours, base_name(hours), 1.0, (10, 14, 24, 48))
 
 
 def steady_high(hours: Hours) -> dict[str, Array]:
     """A higher base load that hardly moves from hour to hour: shorter than a party, but too even for one."""
-    name = "other_low" if "other_low" in hours.sums else "power_low"
+    name = base_name(hours)
     found = {}
     for width in (6, 8):
         low, high = rolling_min(hours.sums[name], width), rolling_max(hours.sums[name], width)
@@ -128,7 +137,7 @@ EVEN_KW, EVEN_SHARE = 0.1, 0.05
 
 def base_low(hours: Hours) -> dict[str, Array]:
     """The same downwards: what always ran is gone."""
-    return _floors(hours, "power_low", -1.0, (6, 12, 24, 48))
+    return _floors(hours, "power_base", -1.0, (6, 12, 24, 48))
 
 
 SMALLEST_RANGE_KW = 0.001
@@ -140,7 +149,7 @@ def empty(hours: Hours) -> npt.NDArray[np.bool_]:
     """Hours at whose end nobody seems to have been at home for long: nothing but the base load for
     EMPTY_HOURS. What an empty home does not use proves nothing.
     """
-    usual = np.exp(hours.reference(floor(hours, "power_low", 24), float(hours.learned["power_low"])))
+    usual = np.exp(hours.reference(floor(hours, "power_base", 24), float(hours.learned["power_base"])))
     with np.errstate(invalid="ignore"):
         return rolling_max(hours.sums["power_high"], EMPTY_HOURS) < 2 * (usual - FLOOR_KW) + EMPTY_KW
 

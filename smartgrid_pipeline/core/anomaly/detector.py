@@ -39,13 +39,13 @@ CONTEXT_DAYS = hours.REFERENCE_DAYS + hours.LAG_DAYS + 9
 """Days before the first judged one that make every score what it is in the whole."""
 
 SHARES = {
-    "ensemble": 0.40,
-    "base_load_high": 0.20,
+    "ensemble": 0.36,
+    "base_load_high": 0.26,
     "steady_load_high": 0.06,
     "base_load_low": 0.06,
     "sub_silence": 0.08,
     "never_off": 0.06,
-    "sub_exchange": 0.06,
+    "sub_exchange": 0.05,
     "sub_rest": 0.04,
     "loop_impedance": 0.03,
     "voltage_clock": 0.02,
@@ -68,10 +68,17 @@ class AnomalyDetector:
         self._meter: Meter | None = None
         self._heard: dict[str, fusion.Heard] = {}
 
-    def fit(self, readings: pd.DataFrame, meter: Meter, calibrate_from: np.datetime64) -> None:
+    def fit(
+        self,
+        readings: pd.DataFrame,
+        meter: Meter,
+        calibrate_from: np.datetime64,
+        contaminated: bool = False,
+    ) -> None:
         """Learn members on clean rows before ``calibrate_from``, tails and thresholds on those after it.
 
-        ``readings`` are as recorded, on the meter's grid. Raises DataError when either part is too short.
+        ``readings`` are as recorded, on the meter's grid; ``contaminated`` ones are themselves to be judged
+        and may hold what they should teach to find. Raises DataError when either part is too short.
         """
         stream = Stream.from_readings(readings, meter)
         clean = np.zeros(len(stream.times), bool)
@@ -94,7 +101,7 @@ class AnomalyDetector:
         self._ensemble = ensemble.Ensemble.fit(
             prepared.inputs, quiet & warm & (stream.intervals < calibrate_from), self.seed
         )
-        self._calibrate(prepared, quiet, quiet & (stream.intervals >= calibrate_from))
+        self._calibrate(prepared, quiet, quiet & (stream.intervals >= calibrate_from), contaminated)
 
     def detect(
         self,
@@ -202,7 +209,7 @@ class AnomalyDetector:
         return Voice(name, "ensemble", "behaviour", "unusual", (), rarity, threshold,
                      "unlike anything this meter usually records")  # fmt: skip
 
-    def _calibrate(self, prepared: Prepared, quiet: Flags, later: Flags) -> None:
+    def _calibrate(self, prepared: Prepared, quiet: Flags, later: Flags, contaminated: bool) -> None:
         """Tails and thresholds on quiet rows, frozen from then on.
 
         Members are heard only on the later rows, which they were not trained on; physics learn no shape of
@@ -222,9 +229,7 @@ class AnomalyDetector:
         for monitor in physics.active(self.meter.channels):
             for name, values in monitor.statistics(known).items():
                 heard_values = np.where(settled, known.to_intervals(values, intervals), np.nan)
-                self._tails[f"{monitor.name}/{name}"] = Tail.of_returns(
-                    heard_values, prepared.stream.per_hours(24)
-                )
+                self._tails[f"{monitor.name}/{name}"] = Tail.of_returns(heard_values, per_day, contaminated)
         members = self._ensemble.rarities(prepared.inputs)
         members["ensemble"] = self._together(members, prepared)
         rows = slice(int(np.flatnonzero(later)[0]), int(np.flatnonzero(later)[-1]) + 1)
@@ -232,9 +237,16 @@ class AnomalyDetector:
         self._heard = {}
         for heard, voices in ((later, members), (settled, self._physics(known, intervals))):
             months = heard.sum() / per_day / fusion.MONTH_DAYS
-            for name, rarity in voices.items():
+            most = np.log10(heard.sum()) + 1 if contaminated else CEILING  # beyond it: a fault, not a normal
+            for name, values in voices.items():
+                rarity = np.where(values <= most, values, np.nan)
                 heights = fusion.peaks(np.where(heard, rarity, np.nan), self._gap_rows, fusion.HYSTERESIS)
-                self._heard[name] = fusion.Heard(heights, months, np.where(later, rarity, np.nan)[rows])
+                self._heard[name] = fusion.Heard(
+                    heights,
+                    months,
+                    np.where(later, rarity, np.nan)[rows],
+                    None if voices is members else np.where(heard, rarity, np.nan),
+                )
         self.set_budget(self.budget_per_month)
 
     @property

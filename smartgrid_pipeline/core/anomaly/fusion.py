@@ -123,11 +123,14 @@ def months(rows: int, rows_per_day: int) -> float:
 
 @dataclass(frozen=True)
 class Heard:
-    """What a voice said of healthy readings: its peaks, over how many months, and its later rarities."""
+    """What a voice said of healthy readings: its peaks, over how many months, and its rarities; on the later
+    rows, and on all rows it could be heard on, which for what was trained on the earlier ones are the later.
+    """
 
     heights: Array
     months: float
     later: Array
+    settled: Array | None = None
 
 
 def calibrate(
@@ -137,10 +140,10 @@ def calibrate(
     later_months: float,
     gap_rows: int,
 ) -> dict[str, float]:
-    """Thresholds of all voices that together spend a budget on the later calibration period.
+    """Thresholds of all voices that together spend a budget.
 
     Each voice gets its share, over the months it was heard; because events of several voices merge, all are
-    scaled by one factor until the union meets the wanted number as closely as whole events allow.
+    scaled by one factor until the union meets the budget as closely as whole events allow.
     """
     whole = sum(shares[name] for name in heard)
     thresholds: dict[str, float] = {}
@@ -153,12 +156,26 @@ def calibrate(
             )
             for name, voice in heard.items()
         }
-        union: Flags = np.any([hysteresis(heard[name].later, thresholds[name]) for name in heard], axis=0)
-        if count(union, gap_rows) > budget_per_month * later_months:
+        if rate(heard, thresholds, later_months, gap_rows) > budget_per_month:
             high = factor
         else:
             low = factor
     return thresholds
+
+
+def rate(heard: dict[str, Heard], thresholds: dict[str, float], later_months: float, gap_rows: int) -> float:
+    """Events a month of the union: of voices heard for long over all of that time, and what the others add to
+    them on the later rows.
+    """
+    later = {name: hysteresis(voice.later, thresholds[name]) for name, voice in heard.items()}
+    events = count(np.any(list(later.values()), axis=0), gap_rows)
+    long = {name: voice for name, voice in heard.items() if voice.settled is not None}
+    if not long:
+        return events / later_months
+    events -= count(np.any([later[name] for name in long], axis=0), gap_rows)
+    settled = [hysteresis(voice.settled, thresholds[name]) for name, voice in long.items()]  # type: ignore[arg-type]
+    months_heard = next(iter(long.values())).months
+    return events / later_months + count(np.any(settled, axis=0), gap_rows) / months_heard
 
 
 RULE_SCORE = 10.0

@@ -67,9 +67,23 @@ def _extremes(stream: Stream, lead: int) -> dict[str, Array]:
         watched |= {sub: stream.values[sub] for sub in ALL_SUBS}
         watched["other"] = watched["power"] - np.sum([watched[sub] for sub in ALL_SUBS], axis=0)
     per = 60 // stream.meter.step_minutes
-    return {f"{name}_low": _lowest(values, lead, per) for name, values in watched.items()} | {
-        f"{name}_high": -_lowest(-values, lead, per) for name, values in watched.items()
-    }
+    base = {f"{name}_base": _base(watched[name], lead, per) for name in ("power", "other") if name in watched}
+    return (
+        base
+        | {f"{name}_low": _lowest(values, lead, per) for name, values in watched.items()}
+        | {f"{name}_high": -_lowest(-values, lead, per) for name, values in watched.items()}
+    )
+
+
+BASE_SHARE = 0.1
+
+
+def _base(values: Array, lead: int, per: int) -> Array:
+    """What all but the lowest tenth of an hour's readings reach: a single odd reading is no base load."""
+    filled = np.where(np.isnan(values), np.inf, values)
+    ranked = _by_hour(filled, lead, per, lambda block, axis: np.sort(block, axis=axis), np.inf)
+    at = ranked[:, int(BASE_SHARE * per)]
+    return np.where(np.isfinite(at), at, np.where(np.isfinite(ranked[:, 0]), ranked[:, 0], np.nan))
 
 
 def _lowest(values: Array, lead: int, per: int) -> Array:

@@ -45,7 +45,7 @@ MONITORS = (
 def learn(hours: Hours) -> dict[str, Array]:
     """What the monitors fall back on before their references know enough days: medians of the fit."""
     learned: dict[str, npt.ArrayLike] = {}
-    for name in ("other_low", "power_low"):
+    for name in ("other_base", "power_base"):
         if name in hours.sums:
             learned[name] = np.nanmedian(appliances.floor(hours, name, 24))
     learned["quiet_range_kw"] = np.nanquantile(appliances.power_range(hours, 1), 0.01)

@@ -180,7 +180,8 @@ def _negative(stream: Stream, _: Limits) -> Flags:
 
 
 def _no_power(stream: Stream, limits: Limits) -> Flags:
-    return (stream.values[ACTIVE_POWER] == 0) & (limits["lowest_power_kw"] > 0)
+    power = stream.values[ACTIVE_POWER]
+    return (power >= 0) & (power < limits["no_power_kw"])
 
 
 def _too_much_power(stream: Stream, limits: Limits) -> Flags:
@@ -234,7 +235,7 @@ RULES = (
     Rule("straight_line", QUALITY, "copied", (), _limit("straight_readings"), straight_line,
          "readings lie on a straight line: filled in, not measured"),
     Rule("no_power", METER, "missing", (), _limit("zero_readings"), _no_power,
-         "no power at all where there always was some"),
+         "no power, or next to none, where there always was some"),
     Rule("freeze", QUALITY, "frozen", (), _limit("frozen_readings"), _frozen,
          "all channels stand still"),
     *(

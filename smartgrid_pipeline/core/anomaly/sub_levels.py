@@ -41,8 +41,9 @@ def count(stream: Stream, lead: int, hours: int) -> dict[str, Array]:
         flat = np.bincount(cells, minlength=hours * MOVES).astype(float)
         counts[f"moves_{k}"] = flat.reshape(hours, MOVES)
         shown = (np.nan_to_num(stream.values[sub]) > 0).astype(float)
-        counts[f"shown_{k}"] = np.bincount(hour, shown, hours)
-        counts[f"heard_{k}"] = np.bincount(hour, (~np.isnan(stream.values[sub])).astype(float), hours)
+        heard = (~np.isnan(stream.values[sub])).astype(float)
+        counts[f"shown_{k}"] = np.bincount(hour, shown, hours).astype(float)
+        counts[f"heard_{k}"] = np.bincount(hour, heard, hours).astype(float)
     return counts
 
 
@@ -105,7 +106,7 @@ def _surprises(hours: "Hours", name: str, logs: Array) -> list[Array]:
     return list(out)
 
 
-REST_EDGES_KW = np.concatenate([[0.09], 0.15 * 1.25 ** np.arange(14)])
+REST_EDGES_KW = np.concatenate([[0.09], 0.15 * 1.15 ** np.arange(22)])
 
 BLUR = np.eye(len(REST_EDGES_KW) + 1)
 BLUR[1:, 1:] += np.eye(len(REST_EDGES_KW), k=1) + np.eye(len(REST_EDGES_KW), k=-1)

@@ -42,14 +42,17 @@ class Tail:
         return cls(grid, levels, float(np.clip(shape, -0.2, 0.5)), float(scale * above.mean()))
 
     @classmethod
-    def of_returns(cls, scores: Array, gap_rows: int, grid_size: int = 256) -> Self:
+    def of_returns(cls, scores: Array, gap_rows: int, contaminated: bool = False) -> Self:
         """Describe a slow score by its events: a rarity r comes once in 10^r rows, however long it stays.
 
-        NaN rows are no time at all. Raises DataError with fewer than 200 known rows.
+        NaN rows are no time at all; of ``contaminated`` scores the events that stand apart from all others
+        are no guide to what is usual. Raises DataError with fewer than 200 known rows.
         """
         known = _known(scores)
-        grid, shares = _body(known, grid_size)
+        grid, shares = _body(known, 256)
         heights = fusion.peaks(scores, gap_rows)
+        if contaminated:
+            heights = heights[standing_apart(heights) :]
         tops, firsts = np.unique(heights[::-1], return_index=True)  # ascending
         rates = (len(heights) - firsts) / len(known)
         below = grid < tops[0]
@@ -76,6 +79,20 @@ class Tail:
             log_tail = -np.log(np.maximum(1 + self.shape * over, 1e-300)) / self.shape
         tail = -np.log10(self.levels[-1]) - log_tail / np.log(10)
         return np.clip(np.where(scores > self.grid[-1], tail, body), 0.0, CEILING)
+
+
+APART = 7.0
+"""A gap between neighbouring heights so many times the expected one: one in a thousand by chance."""
+
+
+def standing_apart(heights: Array) -> int:
+    """How many of the highest events stand apart from the rest, by the gaps of an exponential tail."""
+    for top in range(min(10, len(heights) // 3), 0, -1):
+        rest = heights[top : top + TAIL_EVENTS]
+        usual_gap = (rest.mean() - rest[-1]) / top
+        if heights[top - 1] - heights[top] > APART * max(usual_gap, 1e-9):
+            return top
+    return 0
 
 
 def _known(scores: Array) -> Array:
