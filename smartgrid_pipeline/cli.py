@@ -140,12 +140,15 @@ def forecast(
 def anomalies(
     settings: "Settings",
     file: Annotated[
-        str | None, typer.Option(help="Readings of such a meter, instead of the meter's.")
+        str | None, typer.Option(help="Readings of this or any other meter, instead of the meter's.")
     ] = None,
     since: Annotated[str | None, typer.Option(help="Only events raised from this civil time on.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Events found by the newest detector: when, of what class, which channels, how grave, and why."""
+    """Events in the meter's readings or a file's: when, of what class, which channels, how grave, and why.
+
+    A file of another meter, or of one without a detector, teaches its own.
+    """
     from smartgrid_pipeline.console import results, tables
 
     document = results.anomalies(settings, file, since)

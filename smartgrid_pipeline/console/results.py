@@ -149,19 +149,23 @@ def forecast(settings: "Settings", file: str | None) -> Document:
 
 
 def anomalies(settings: "Settings", file: str | None, since: str | None) -> Document:
-    """Events in the readings of a file or of the meter. Raises RegistryError without a detector."""
-    from smartgrid_pipeline.orchestration import alarms
+    """Events in the readings of a file or of the meter. Raises RegistryError or DataError when nothing can
+    judge them.
+    """
+    from smartgrid_pipeline.orchestration import judging
 
     workbench = _workbench(settings)
     readings = workbench.readings if file is None else _read_file(settings, file)
-    run, detection = alarms.detect_newest(workbench, readings, pd.Timestamp(since) if since else None)
-    events = detection.events.assign(channels=detection.events["channels"].str.split(","))
+    begin = pd.Timestamp(since) if since else None
+    found = judging.judge(workbench, readings, begin, from_file=file is not None)
+    events = found.detection.events.assign(channels=found.detection.events["channels"].str.split(","))
     times = {name: events[name].astype(str) for name in ("start", "end", "raised")}
     return {
         "meter": readings.meter.meter_id,
-        "detector": {"month": run.month, "run_id": run.run_id},
-        "promised_false_alarms_per_month": float(run.parameters["budget_per_month"]),
-        "monitors_off": list(detection.monitors_off),
+        "basis": found.basis,
+        "detector": None if found.run is None else {"month": found.run.month, "run_id": found.run.run_id},
+        "promised_false_alarms_per_month": found.promised_per_month,
+        "monitors_off": list(found.detection.monitors_off),
         "events": events.assign(**times).to_dict("records"),
     }
 

@@ -147,6 +147,7 @@ def print_forecast(document: Document, out: Console) -> None:
 
 def print_anomalies(document: Document, out: Console) -> None:
     """The events, one a line."""
+    out.print(f"judged by {document['basis']}", style="dim")
     if document["monitors_off"]:
         out.print(f"off without their channels: {', '.join(document['monitors_off'])}", style="dim")
     table = Table(title=f"{len(document['events'])} events", title_justify="left", box=SIMPLE_HEAD)

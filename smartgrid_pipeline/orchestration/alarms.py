@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core import meter_data
+from smartgrid_pipeline.core.anomaly import drift, gate, inputs
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector, Detection
-from smartgrid_pipeline.core.schema import DataError, RegistryError
+from smartgrid_pipeline.core.anomaly.stream import Stream
+from smartgrid_pipeline.core.schema import DataError, RegistryError, Verdict
 from smartgrid_pipeline.orchestration.launch import failed_verdicts
 from smartgrid_pipeline.orchestration.partitions import bounds
 from smartgrid_pipeline.orchestration.resources import Workbench, in_months, months_of
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from smartgrid_pipeline.registry import TrackedRun
-    from smartgrid_pipeline.sources import Readings
 
 MODEL = "anomaly_detector"
 CALIBRATION_DAYS = 365
@@ -99,25 +100,40 @@ def detect_month(workbench: Workbench, watch: Watch) -> Detection:
     return detector.detect(near, np.datetime64(start, "m"))
 
 
-def detect_newest(
-    workbench: Workbench, readings: "Readings", since: pd.Timestamp | None
-) -> "tuple[TrackedRun, Detection]":
-    """Judge readings of such a meter with the newest detector. Raises RegistryError when there is none."""
-    registry = workbench.registry
-    run = next((each for each in registry.runs(kind="detector") if each.status == "FINISHED"), None)
-    if run is None:
-        raise RegistryError("There is no anomaly detector yet: `smartgrid run` fits one.")
-    detector = AnomalyDetector.load(registry.detector_directory(run.run_id))
-    absent = set(detector.meter.channels) - set(readings.meter.channels)
-    if absent or readings.meter.step_minutes != detector.meter.step_minutes:
-        raise DataError(
-            f"The detector watches {detector.meter.step_minutes}-minute readings of "
-            f"{', '.join(detector.meter.channels)}; found {readings.meter.step_minutes}-minute readings of "
-            f"{', '.join(readings.meter.channels)}. `smartgrid run` on this meter gives it a detector."
-        )
-    grid = meter_data.to_grid(readings.frame, readings.meter)
-    begin = None if since is None else np.datetime64(since, "m")
-    return run, detector.detect(grid, begin)
+@dataclass(frozen=True)
+class Assessment:
+    """How a detector did on the month it judged, and which of its inputs have moved since the year before."""
+
+    figures: gate.Figures
+    verdict: Verdict
+    inputs: pd.DataFrame
+
+
+def assess(workbench: Workbench, watch: Watch, detection: Detection) -> Assessment:
+    """Count alarms against the promise and real defects found; keep the verdict, which `judging` asks for."""
+    start, end = bounds(watch.month)
+    near = watch.readings[
+        (watch.readings.index >= start - pd.Timedelta(days=35)) & (watch.readings.index < end)
+    ]
+    kinds = meter_data.defect_kinds(near)[start:]
+    defects = meter_data.defect_table(kinds, workbench.meter.step_minutes, workbench.meter.channels)
+    found = gate.figures(detection, defects, workbench.settings.alarms_per_month)
+    verdict = gate.verdict(found, watch.month)
+    workbench.verdicts.write(verdict)
+    return Assessment(found, verdict, _moved_inputs(workbench, watch))
+
+
+def _moved_inputs(workbench: Workbench, watch: Watch) -> pd.DataFrame:
+    start, end = bounds(watch.month)
+    first = start - pd.Timedelta(days=CALIBRATION_DAYS)
+    near = watch.readings[(watch.readings.index >= first) & (watch.readings.index < end)]
+    stream = Stream.from_readings(near, workbench.meter)
+    later = stream.intervals >= np.datetime64(start, "m")
+    built = inputs.build(stream)
+    return drift.moved_inputs(
+        {name: values[~later] for name, values in built.items()},
+        {name: values[later] for name, values in built.items()},
+    )
 
 
 def figures(

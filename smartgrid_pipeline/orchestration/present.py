@@ -14,6 +14,7 @@ from smartgrid_pipeline.core.schema import ACTIVE_POWER, OBSERVED_SHARE, Finding
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from smartgrid_pipeline.orchestration.alarms import Assessment
     from smartgrid_pipeline.orchestration.release import Comparison
     from smartgrid_pipeline.orchestration.training import Judged
     from smartgrid_pipeline.registry import Champion, Promotion, TrackedRun
@@ -156,6 +157,19 @@ def events(found: pd.DataFrame, drawn: "Mapping[str, Figure]", path: Path) -> Me
         "report": dg.MetadataValue.path(str(path)),
         "events": table(shown),
         **{name: picture(figure) for name, figure in drawn.items()},
+    }
+
+
+def assessment(found: "Assessment") -> Metadata:
+    """Alarms against the promise, whether to refit, and the inputs that moved most."""
+    rate = found.figures.rate
+    return {
+        "alarms_per_month": rate.alarms / rate.months,
+        "promised_per_month": rate.promised_per_month,
+        "p_value_of_so_many_alarms": rate.p_value,
+        "thresholds_ask_for_a_refit": rate.refit,
+        "detector_gate": dg.MetadataValue.md(as_markdown([found.verdict])),
+        "moved_inputs": table(found.inputs.head(8)),
     }
 
 

@@ -45,7 +45,8 @@ def shift_scores(hours: Hours, days: int) -> tuple[Array, Array]:
         row = (end[:, 0] - 1) // slots - days - 1
         usual = np.where(row[:, None] >= 0, profile[np.maximum(row, 0)], 0.0)
         cross = np.fft.irfft(np.fft.rfft(fold) * np.conj(np.fft.rfft(usual)), slots)
-        size = np.sqrt((fold**2).sum(1) * (usual**2).sum(1)) + 1e-9
+        size = np.sqrt((fold**2).sum(1) * (usual**2).sum(1))
+        size = np.where(size > 1e-9, size, np.nan)  # no pattern is known yet: nothing can be said
         out[first : first + 4096] = cross[:, shifts] / size[:, None]
     return (shifts * hours.working_minutes).astype(float), out
 

@@ -26,7 +26,7 @@ from smartgrid_pipeline.core.anomaly.fusion import Voice
 from smartgrid_pipeline.core.anomaly.hours import Hours
 from smartgrid_pipeline.core.anomaly.members import MEMBERS
 from smartgrid_pipeline.core.anomaly.stream import Array, Flags, Stream, Times
-from smartgrid_pipeline.core.anomaly.tails import CEILING, Tail
+from smartgrid_pipeline.core.anomaly.tails import CEILING, FEWEST_SCORES, Tail
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, INTERVAL_START, DataError, Meter, ModelError
 
 __all__ = ["AnomalyDetector", "Detection"]
@@ -183,13 +183,16 @@ class AnomalyDetector:
         found = {}
         hour = (intervals[0] - known.first_hour.astype("datetime64[m]")) // np.timedelta64(60, "m") - 1
         known = replace(known, from_row=max(0, int(hour)))
-        for monitor in physics.active(self.meter.channels):
+        for monitor in [m for m in physics.active(self.meter.channels) if self._hears(m.name)]:
             windows = monitor.statistics(known)
-            rarest = np.fmax.reduce(
-                [self._tails[f"{monitor.name}/{name}"].rarity(values) for name, values in windows.items()]
-            )
+            tails = {name: self._tails.get(f"{monitor.name}/{name}") for name in windows}
+            rarest = np.fmax.reduce([tail.rarity(windows[name]) for name, tail in tails.items() if tail])
             found[monitor.name] = known.to_intervals(rarest, intervals)
         return found
+
+    def _hears(self, name: str) -> bool:
+        """A monitor that never had enough to go by while learning stays silent."""
+        return any(key.startswith(f"{name}/") for key in self._tails)
 
     @property
     def _residual_threshold(self) -> float:
@@ -229,6 +232,8 @@ class AnomalyDetector:
         for monitor in physics.active(self.meter.channels):
             for name, values in monitor.statistics(known).items():
                 heard_values = np.where(settled, known.to_intervals(values, intervals), np.nan)
+                if np.isfinite(heard_values).sum() < FEWEST_SCORES:
+                    continue
                 self._tails[f"{monitor.name}/{name}"] = Tail.of_returns(heard_values, per_day, contaminated)
         members = self._ensemble.rarities(prepared.inputs)
         members["ensemble"] = self._together(members, prepared)
@@ -285,6 +290,11 @@ class AnomalyDetector:
         return dict(self._thresholds)
 
     @property
+    def learned(self) -> dict[str, Array]:
+        """What the physical monitors know of this meter."""
+        return dict(self._learned)
+
+    @property
     def context_days(self) -> int:
         """Days of readings before the first judged one that make every score what it is in the whole."""
         return CONTEXT_DAYS
@@ -296,7 +306,7 @@ class AnomalyDetector:
             return ()
         have = set(self._meter.channels)
         silent = [rule.name for rule in rules.RULES if not set(rule.channels) <= have]
-        return tuple(silent + [m.name for m in physics.MONITORS if not set(m.needs) <= have])
+        return tuple(silent + [m.name for m in physics.MONITORS if not self._hears(m.name)])
 
     def parameters(self) -> dict[str, Any]:
         """Settings and what was learned, flat, for the tracking run."""

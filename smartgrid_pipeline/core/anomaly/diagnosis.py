@@ -171,7 +171,7 @@ def _clock_minutes(evidence: Evidence) -> float:
 
     known = replace(evidence.hours, from_row=max(0, evidence.hour - 1))
     shifts, scores = clock.shift_scores(known, 3)
-    return float(shifts[int(np.argmax(scores[evidence.hour]))])
+    return float(shifts[int(np.argmax(np.nan_to_num(scores[evidence.hour])))])
 
 
 def _negative_channels(evidence: Evidence) -> tuple[str, ...]:

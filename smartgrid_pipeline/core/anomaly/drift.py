@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from smartgrid_pipeline.core.anomaly.stream import Array
 
@@ -59,3 +60,23 @@ def kolmogorov_smirnov(reference: Array, current: Array) -> float:
     from scipy.stats import ks_2samp
 
     return float(ks_2samp(reference[~np.isnan(reference)], current[~np.isnan(current)]).statistic)
+
+
+MOVED = 0.25
+"""Population stability above which an input is said to have moved."""
+
+
+def moved_inputs(reference: dict[str, Array], current: dict[str, Array]) -> pd.DataFrame:
+    """Stability index and largest distance of every input, the one that moved most first."""
+    rows = [
+        {
+            "input": name,
+            "population_stability": population_stability(reference[name], current[name]),
+            "kolmogorov_smirnov": kolmogorov_smirnov(reference[name], current[name]),
+        }
+        for name in reference
+        if not (np.isnan(reference[name]).all() or np.isnan(current[name]).all())
+    ]
+    table = pd.DataFrame(rows, columns=["input", "population_stability", "kolmogorov_smirnov"])
+    table["moved"] = table["population_stability"] > MOVED
+    return table.sort_values("population_stability", ascending=False, ignore_index=True)

@@ -47,20 +47,31 @@ def learn(hours: Hours) -> dict[str, Array]:
     learned: dict[str, npt.ArrayLike] = {}
     for name in ("other_base", "power_base"):
         if name in hours.sums:
-            learned[name] = np.nanmedian(appliances.floor(hours, name, 24))
-    learned["quiet_range_kw"] = np.nanquantile(appliances.power_range(hours, 1), 0.01)
+            learned[name] = _middle(appliances.floor(hours, name, 24))
+    twelve_readings = max(1, 12 * hours.step_minutes // 60)
+    learned["quiet_range_kw"] = _quantile(appliances.power_range(hours, twelve_readings), 0.01)
     if "volt" in hours.sums:
-        learned["volt"] = np.nanmedian(hours.mean("volt", "volt_n", 24, 600))
+        learned["volt"] = _middle(hours.mean("volt", "volt_n", 24, 600))
     if "gain" in hours.sums:
         gain = hours.mean("gain", "gain_n", 24, 60)
-        learned["gain"] = np.nanmedian(gain)
-        learned["excess"] = np.nanmedian(hours.mean("excess", "excess_n", 24, 300))
+        learned["gain"] = _middle(gain)
+        learned["excess"] = _middle(hours.mean("excess", "excess_n", 24, 300))
     if "energy" in hours.sums:
         learned["sub_rests"] = np.stack([hours.sums[f"rests_{k}"].sum(0) for k in range(3)]).astype(float)
         learned["silent_kwh"] = np.array(
             [max(appliances.silent_energy(hours, k).max(), 1.0) for k in range(3)]
         )
     return {name: np.asarray(value) for name, value in learned.items()}
+
+
+def _middle(values: Array) -> float:
+    return _quantile(values, 0.5)
+
+
+def _quantile(values: Array, share: float) -> float:
+    """Of the known values; NaN where there is none, so that what needs it stays silent."""
+    known = values[~np.isnan(values)]
+    return float(np.quantile(known, share)) if len(known) else float("nan")
 
 
 def active(channels: tuple[str, ...]) -> tuple[Monitor, ...]:

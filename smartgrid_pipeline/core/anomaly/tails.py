@@ -12,6 +12,7 @@ from smartgrid_pipeline.core.schema import DataError
 TAIL_SHARE = 0.005
 """The highest half per cent of the calibration scores is described by a generalised Pareto tail."""
 
+FEWEST_SCORES = 200
 TAIL_EVENTS = 20
 """So many of the highest events tell how fast still higher ones get rarer."""
 
@@ -52,16 +53,20 @@ class Tail:
         grid, shares = _body(known, 256)
         heights = fusion.peaks(scores, gap_rows)
         if contaminated:
-            heights = heights[standing_apart(heights) :]
+            heights = heights[heights > np.quantile(known, 1 - COMMON_SHARE)]  # what lasts is not rare
+            heights = heights[standing_apart(heights, float(np.subtract(*np.quantile(known, [0.99, 0.5])))) :]
+        if len(heights) == 0:
+            return cls(grid, np.minimum(shares, 1.0), 0.0, _spread(known))
         tops, firsts = np.unique(heights[::-1], return_index=True)  # ascending
         rates = (len(heights) - firsts) / len(known)
         below = grid < tops[0]
         if below.any():  # the body meets the events at the lowest of them
             at = float(np.interp(tops[0], grid, shares))
-            stretch = np.log(rates[0]) / np.log(min(at, 0.999))
-            shares = shares**stretch
+            shares = shares ** (np.log(rates[0]) / np.log(min(at, 0.999)))
         highest = tops[-TAIL_EVENTS:]
         scale = float(highest.mean() - highest[0]) if len(highest) > 4 else 0.0
+        if contaminated:  # few readings: a little beyond what was seen is not impossible
+            scale = max(scale, 0.1 * float(known[-1] - known[0]))
         return cls(
             np.concatenate([grid[below], tops]),
             np.minimum.accumulate(np.concatenate([shares[below], rates])),
@@ -81,25 +86,28 @@ class Tail:
         return np.clip(np.where(scores > self.grid[-1], tail, body), 0.0, CEILING)
 
 
+COMMON_SHARE = 0.05
 APART = 7.0
 """A gap between neighbouring heights so many times the expected one: one in a thousand by chance."""
 
 
-def standing_apart(heights: Array) -> int:
-    """How many of the highest events stand apart from the rest, by the gaps of an exponential tail."""
+def standing_apart(heights: Array, spread: float) -> int:
+    """How many of the highest events stand apart from the rest, by the gaps of an exponential tail and beyond
+    the ``spread`` of ordinary scores.
+    """
     for top in range(min(10, len(heights) // 3), 0, -1):
         rest = heights[top : top + TAIL_EVENTS]
         usual_gap = (rest.mean() - rest[-1]) / top
-        if heights[top - 1] - heights[top] > APART * max(usual_gap, 1e-9):
+        if heights[top - 1] - heights[top] > max(APART * usual_gap, spread / 2, 1e-9):
             return top
     return 0
 
 
 def _known(scores: Array) -> Array:
     known = np.sort(scores[np.isfinite(scores)])
-    if len(known) < 200:
+    if len(known) < FEWEST_SCORES:
         raise DataError(
-            f"Too few scores to calibrate on: found {len(known)}, at least 200 are needed; "
+            f"Too few scores to calibrate on: found {len(known)}, at least {FEWEST_SCORES} are needed; "
             "give a longer calibration period."
         )
     return known

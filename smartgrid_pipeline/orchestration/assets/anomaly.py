@@ -53,7 +53,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         raw_readings: pd.DataFrame,
         workbench: dg.ResourceParam[Workbench],
     ) -> dg.MaterializeResult[pd.DataFrame]:
-        """The month's events: start, end, class, channels, severity, energy at stake, explanation."""
+        """The month's events with energy at stake and explanation; whether the detector kept its promise."""
         from smartgrid_pipeline.orchestration import alarms
 
         checks.require_passed(context, "readings_pass_audit")
@@ -61,8 +61,10 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         detection = alarms.detect_month(workbench, watch)
         drawn = alarms.figures(workbench, watch, detection)
         path = alarms.write_report(workbench, watch, detection, drawn)
+        assessment = alarms.assess(workbench, watch, detection)
         return dg.MaterializeResult(
-            value=detection.events, metadata=present.events(detection.events, drawn, path)
+            value=detection.events,
+            metadata=present.events(detection.events, drawn, path) | present.assessment(assessment),
         )
 
     return [anomaly_detector, anomaly_report]
