@@ -90,7 +90,7 @@ class Outcome:
         return cls(**data)
 
 
-PLAIN_EVENTS = 10
+PLAIN_EVENTS = 3
 """Systems without rules are asked about the first so many events of each kind."""
 
 
@@ -181,6 +181,11 @@ class TestYear:
     def false_alarms_per_month(self, thresholds: dict[str, float]) -> float:
         """False alarms a month of rules and voices together at these thresholds."""
         return self.rate(self.rule_flags | np.any(list(self.voice_flags(thresholds).values()), axis=0))
+
+    def alarmed_share(self) -> float:
+        """Share of the clean year, real defects left out, in which any alarm is on."""
+        on = self.rule_flags | np.any(list(self.voice_flags(self.voices).values()), axis=0)
+        return float(on[~self.excused(6)].mean())
 
     def rate(self, union: Flags) -> float:
         """Merged events a month of the clean year that touch no defect really in the data."""

@@ -127,6 +127,7 @@ def of_origin(
         "macro_vus_pr": float(np.mean([t["vus_pr"] for t in judged])),
         "vus_pr_random": vus_pr(rng.random(len(normal)), random),
         "false_alarms_per_month": year.false_alarms_per_month(year.voices),
+        "alarmed_share": year.alarmed_share(),
         "promised_per_month": year.detector.budget_per_month,
         "budgets": [
             {"promised": float(b), "realised": year.false_alarms_per_month(heights)}

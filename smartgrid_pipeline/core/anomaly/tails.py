@@ -52,8 +52,8 @@ class Tail:
         known = _known(scores)
         grid, shares = _body(known, 256)
         heights = fusion.peaks(scores, gap_rows)
+        heights = heights[heights > np.quantile(known, 1 - COMMON_SHARE)]  # what lasts is not rare
         if contaminated:
-            heights = heights[heights > np.quantile(known, 1 - COMMON_SHARE)]  # what lasts is not rare
             heights = heights[standing_apart(heights, float(np.subtract(*np.quantile(known, [0.99, 0.5])))) :]
         if len(heights) == 0:
             return cls(grid, np.minimum(shares, 1.0), 0.0, _spread(known))
@@ -87,6 +87,8 @@ class Tail:
 
 
 COMMON_SHARE = 0.05
+"""A score held for so much of the time is common, were it in one single event."""
+
 APART = 7.0
 """A gap between neighbouring heights so many times the expected one: one in a thousand by chance."""
 
