@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := false
 
 .PHONY: help install run test check dev peers bench-accuracy bench-readings bench-training bench-homes \
-	bench-aggregation format clean
+	bench-aggregation bench-anomaly format clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/ —/'
@@ -60,6 +60,9 @@ bench-homes: install  ## day ahead on ten homes nobody tuned on, and on ever sho
 
 bench-aggregation: install  ## error against the number of homes, up to 100,000
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.aggregation
+
+bench-anomaly: install  ## injected faults at two rolling origins: recall, delay, false alarms (EVENTS=60 per kind)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.anomaly --events $(or $(EVENTS),60)
 
 format: install  ## rewrite the sources in the house style
 	$(BIN)/ruff format .
