@@ -2,22 +2,21 @@
 
 import argparse
 import json
-import os
-import resource
-import subprocess
 import time
-from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from rich.console import Console
+from rich.table import Table
 
 from benchmarks.anomaly import summary, sweeps
 from benchmarks.anomaly.page import write_page
 from benchmarks.anomaly.plain import Plain
 from benchmarks.anomaly.protocol import ALL_KINDS, ORIGINS, NothingChanged, Origin, Outcome, TestYear
+from benchmarks.anomaly.targets import against_targets
+from benchmarks.result_head import ROOT, compact, head
 from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.anomaly import fusion
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
@@ -26,7 +25,6 @@ from smartgrid_pipeline.core.schema import Meter
 
 Side = dict[str, Any]
 
-ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "anomaly.json"
 JUDGED_SEED, DEVELOPMENT_SEED = 20101, 77
 BUDGETS = (0.5, 1.0, 4.0)
@@ -95,7 +93,7 @@ def plain_systems(year: TestYear, alone: dict[str, float]) -> Plain:
     stream = year.prepared.stream
     quiet = ~fusion.near(year.prepared.taken, stream.per_hours(6))
     quiet &= stream.intervals < np.datetime64(year.origin.test_from)
-    plain = Plain.fit(year.detector, stream, quiet, np.datetime64(year.origin.calibrate_from), alone)
+    plain = Plain.fit(year.detector, year.prepared, quiet, np.datetime64(year.origin.calibrate_from), alone)
     plain.twins = plain.flags(year.detector, year.prepared, None, year.first)
     plain.false_alarms = {name: year.rate(flags) for name, flags in plain.twins.items()}
     return plain
@@ -113,34 +111,26 @@ def run_origin(origin: Origin, readings: pd.DataFrame, meter: Meter, options: ar
     for kind in ALL_KINDS:
         rows[kind] = outcomes(year, kind, options.events, seed, plain, options.cache)
         print(
-            origin.name, kind, sum(o.found is not None for o in rows[kind]), "of", len(rows[kind]), flush=True
+            origin.name, kind, sum(o.delay is not None for o in rows[kind]), "of", len(rows[kind]), flush=True
         )
-    return summary.of_origin(year, rows, side["budgets"], plain.false_alarms) | {
+    figures = summary.of_origin(year, rows, side["budgets"], plain.false_alarms) | {
         "sweeps": sweeps.run(year, options.sweep_events, seed, options.cache),
         "fit_cpu_seconds": side["fit_cpu_seconds"],
         "listen_cpu_seconds": listen_seconds,
         "listened_intervals": len(year.prepared.stream.intervals),
     }
+    return figures | {"targets": against_targets(figures)}
 
 
-def head(options: argparse.Namespace, wall: float) -> dict[str, Any]:
-    """The common head of result files."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    lock = ROOT / "requirements.lock"
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit.stdout.strip(),
-        "lock_sha256": sha256(lock.read_bytes()).hexdigest(),
-        "cores": os.cpu_count(),
-        "seeds": [DEVELOPMENT_SEED if options.development else JUDGED_SEED],
-        "wall_seconds": wall,
-        "cpu_seconds": time.process_time(),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "command": "python -m benchmarks.anomaly"
-        f" --events {options.events} --sweep-events {options.sweep_events}",
-    }
+def print_targets(origins: dict[str, Side]) -> None:
+    """The targets of every origin as one table."""
+    table = Table("target", "figure", "wanted", *origins)
+    rows = zip(*(origin["targets"] for origin in origins.values()), strict=True)
+    for each in rows:
+        marks = ("", "missed", "hit")
+        values = [f"{r['value']:.3f} {marks[0 if r['hit'] is None else 1 + r['hit']]}" for r in each]
+        table.add_row(each[0]["target"], each[0]["figure"], each[0]["wanted"], *values)
+    Console().print(table)
 
 
 def main() -> None:
@@ -151,7 +141,9 @@ def main() -> None:
     chosen = [ORIGINS[name] for name in (["2009"] if options.development else options.origins)]
     origins = {origin.name: run_origin(origin, readings, meter, options) for origin in chosen}
     first = origins[chosen[0].name]
-    result = head(options, time.monotonic() - began) | {
+    command = f"python -m benchmarks.anomaly --events {options.events} --sweep-events {options.sweep_events}"
+    seed = DEVELOPMENT_SEED if options.development else JUDGED_SEED
+    result = head(command, [seed], began, []) | {
         "origins": origins,
         "members": first["members"],
         "ablation": first["ablation"],
@@ -159,8 +151,10 @@ def main() -> None:
         "sweeps": first["sweeps"],
     }
     options.result.parent.mkdir(parents=True, exist_ok=True)
-    options.result.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+    options.result.write_text(compact(result))
     write_page(result, options.result.with_suffix(".html"))
+    print_targets(origins)
+    print(f"{options.result}\n{options.result.with_suffix('.html')}")
 
 
 if __name__ == "__main__":

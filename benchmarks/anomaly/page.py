@@ -1,8 +1,12 @@
 """The benchmark as one HTML page that opens without a server."""
 
 from html import escape
+from io import StringIO
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
 
 STYLE = """body{font:15px sans-serif;margin:2rem;max-width:70rem}table{border-collapse:collapse}
 td,th{padding:.2rem .6rem;border-bottom:1px solid #ddd;text-align:right}
@@ -18,6 +22,7 @@ def write_page(result: dict[str, Any], path: Path) -> None:
              f"<code>{escape(result['command'])}</code>, {escape(result['created'])}.</p>"]  # fmt: skip
     for year, origin in result["origins"].items():
         parts.append(f"<h2>Test year {escape(year)}</h2>")
+        parts.append("<h3>Targets</h3>" + _rows(origin["targets"]) + _picture(origin))
         parts.append(
             _table(["figure", "value"], [[k, v] for k, v in origin.items() if isinstance(v, float | int)])
         )
@@ -34,6 +39,29 @@ def write_page(result: dict[str, Any], path: Path) -> None:
         for kind, rows in origin["sweeps"].items():
             parts.append(f"<h3>Sizes of {escape(kind)}</h3>" + _rows(rows))
     path.write_text("\n".join(parts))
+
+
+def _picture(origin: dict[str, Any]) -> str:
+    """Twin recall of every kind with its Wilson interval beside how often the twin alarmed, as inline SVG."""
+    kinds = sorted(origin["types"], key=lambda kind: origin["types"][kind]["twin_recall"])
+    rows = [origin["types"][kind] for kind in kinds]
+    figure = Figure(figsize=(9, 0.24 * len(kinds) + 1), layout="constrained")
+    axes = figure.subplots()
+    recall = np.array([row["twin_recall"] for row in rows])
+    low, high = (np.array([row[f"wilson_{side}"] for row in rows]) for side in ("low", "high"))
+    error = np.maximum([recall - low, high - recall], 0)
+    axes.errorbar(recall, np.arange(len(kinds)), xerr=error, fmt="o", label="twin recall, 95 % Wilson")
+    axes.plot(
+        [row["null_recall"] for row in rows], np.arange(len(kinds)), "x", label="null recall: twin alarmed"
+    )
+    axes.axvline(0.8, color="grey", lw=0.6)
+    axes.set_yticks(np.arange(len(kinds)), kinds)
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_xlabel("share of events")
+    axes.legend(loc="lower right")
+    text = StringIO()
+    figure.savefig(text, format="svg")
+    return text.getvalue()[text.getvalue().index("<svg") :]
 
 
 def _kinds(types: dict[str, dict[str, Any]]) -> str:

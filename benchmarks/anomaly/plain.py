@@ -1,16 +1,20 @@
-"""What the detector is measured against: its members alone, without rules, and the raw-channel trio."""
+"""What the detector is measured against: its members alone, the raw-channel trio, and controls."""
 
 from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 
+from benchmarks.anomaly.controls import CONTROLS, Controls
 from smartgrid_pipeline.core.anomaly import fusion
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
 from smartgrid_pipeline.core.anomaly.ensemble import Ensemble
 from smartgrid_pipeline.core.anomaly.events import Prepared
 from smartgrid_pipeline.core.anomaly.members import MEMBERS
 from smartgrid_pipeline.core.anomaly.stream import Array, Flags, Stream
+
+SYSTEMS = (*CONTROLS, "raw_trio", *MEMBERS, "vote_2_of_3", "ensemble", "ensemble_and_physics")
+"""From nothing to everything but rules."""
 
 
 def raw_inputs(stream: Stream) -> dict[str, Array]:
@@ -24,6 +28,7 @@ class Plain:
 
     thresholds: dict[str, float]
     raw: Ensemble
+    controls: Controls
     twins: dict[str, Flags] = field(default_factory=dict)
     false_alarms: dict[str, float] = field(default_factory=dict)
 
@@ -31,22 +36,28 @@ class Plain:
     def fit(
         cls,
         detector: AnomalyDetector,
-        stream: Stream,
+        prepared: Prepared,
         quiet: Flags,
         calibrate_from: np.datetime64,
         alone: dict[str, float],
     ) -> Self:
-        """Fit the raw trio like the detector's own; ``quiet`` are clean intervals before the test year."""
-        inputs = raw_inputs(stream)
+        """Fit them like the detector's own; ``quiet`` are clean intervals before the test year."""
+        stream, inputs = prepared.stream, raw_inputs(prepared.stream)
         early = quiet & (stream.intervals < calibrate_from)
         later = quiet & ~early
         raw = Ensemble.fit(inputs, early, detector.seed)
         raw.calibrate(inputs, later)
-        average = np.mean(list(raw.rarities({k: v[later] for k, v in inputs.items()}).values()), axis=0)
+        rows = detector.scaled_inputs(prepared)
+        plain = cls({}, raw, Controls.fit(rows[early], detector.seed))
+        scores = plain.controls.scores(rows, stream, 0)
+        scores["raw_trio"] = plain._trio(stream, 0)
         gap = 60 * fusion.MERGE_HOURS // detector.meter.working_minutes
         months = fusion.months(int(later.sum()), 1440 // detector.meter.working_minutes)
-        height = fusion.threshold_for(fusion.peaks(average, gap), detector.budget_per_month * months)
-        return cls(alone | {"raw_trio": height}, raw)
+        for name, score in scores.items():
+            heights = fusion.peaks(np.where(later, score, np.nan), gap)
+            plain.thresholds[name] = fusion.threshold_for(heights, detector.budget_per_month * months)
+        plain.thresholds |= alone
+        return plain
 
     def flags(
         self, detector: AnomalyDetector, prepared: Prepared, before: Prepared | None, first: int
@@ -54,10 +65,17 @@ class Plain:
         """Alarms of every plain system from row ``first`` on."""
         unmasked = detector.prepare(prepared.stream, before.hours if before else None, with_rules=False)
         rarities = detector.listen(unmasked, first)
-        raw = {k: v[first:] for k, v in raw_inputs(prepared.stream).items()}
-        rarities["raw_trio"] = np.mean(list(self.raw.rarities(raw).values()), axis=0)
-        found = {name: fusion.hysteresis(rarities[name], height) for name, height in self.thresholds.items()}
+        found = {name: fusion.hysteresis(rarities[name], self.thresholds[name]) for name in rarities
+                 if name in self.thresholds}  # fmt: skip
+        found["raw_trio"] = self._trio(prepared.stream, first) >= self.thresholds["raw_trio"]
+        rows = detector.scaled_inputs(unmasked, first)
+        for name, score in self.controls.scores(rows, prepared.stream, first).items():
+            found[name] = score >= self.thresholds[name]
         votes = np.sum([found[member] for member in MEMBERS], axis=0)
         voices = {k: v for k, v in detector.thresholds.items() if k not in MEMBERS}
         physical = [fusion.hysteresis(rarities[name], height) for name, height in voices.items()]
         return found | {"vote_2_of_3": votes >= 2, "ensemble_and_physics": np.any(physical, axis=0)}
+
+    def _trio(self, stream: Stream, first: int) -> Array:
+        inputs = {name: values[first:] for name, values in raw_inputs(stream).items()}
+        return np.mean(list(self.raw.rarities(inputs).values()), axis=0)

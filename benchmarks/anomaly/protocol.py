@@ -51,9 +51,11 @@ ORIGINS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """One injected fault: when each voice first spoke that its clean twin did not, and the scores around it.
+    """One injected fault: when the detector first alarmed where its clean twin does not, and the scores.
 
-    ``voice_delays`` are hours from the start; ``plain_delays`` are those of systems without rules, empty
+    ``delay`` is hours from the start, None where no interval is alarmed that the twin leaves quiet;
+    ``voice_delays`` compare each voice with itself in the twin, so that one may count within an alarm that
+    the twin raised for another reason; ``plain_delays`` are those of systems without rules, empty
     where they were not asked. ``inside`` is the first and last (exclusive) row of ``scores`` in the fault.
     """
 
@@ -62,20 +64,15 @@ class Outcome:
     magnitude: float
     start: str
     minutes: int
+    delay: float | None
     voice_delays: dict[str, float]
     plain_delays: dict[str, float] | None
     twin_voices: tuple[str, ...]
-    twin_silent: bool
     scores: tuple[float, ...]
     inside: tuple[int, int]
     fault_class: str
     channels: tuple[str, ...]
     named_channel: str
-
-    @property
-    def found(self) -> float | None:
-        """Hours until the first new alarm of the whole detector; None where there was none."""
-        return min(self.voice_delays.values(), default=None)
 
     def to_json(self) -> str:
         """One line."""
@@ -90,7 +87,7 @@ class Outcome:
         return cls(**data)
 
 
-PLAIN_EVENTS = 3
+PLAIN_EVENTS = 20
 """Systems without rules are asked about the first so many events of each kind."""
 
 
@@ -188,12 +185,15 @@ class TestYear:
         return float(on[~self.excused(6)].mean())
 
     def rate(self, union: Flags) -> float:
-        """Merged events a month of the clean year that touch no defect really in the data."""
+        """Alarms a month of the clean year, standing ones again each week, away from defects really in it."""
         excused = self.excused(6)
-        per_day = 1440 // self.meter.working_minutes
-        events = fusion.merged(union, fusion.MERGE_HOURS * 60 // self.meter.working_minutes)
-        false = [1 for a, b in events if not excused[a:b].any()]
-        return len(false) / fusion.months(int((~excused).sum()), per_day)
+        gap = fusion.MERGE_HOURS * 60 // self.meter.working_minutes
+        false = sum(
+            fusion.count(union[a:b], gap)
+            for a, b in fusion.merged(union, gap)
+            if b - a > fusion.STANDING_GAPS * gap or not excused[a:b].any()
+        )
+        return false / fusion.months(int((~excused).sum()), 1440 // self.meter.working_minutes)
 
     def voice_flags(self, thresholds: dict[str, float]) -> dict[str, Flags]:
         """When each voice's alarm is on in the clean year."""
@@ -252,12 +252,15 @@ class TestYear:
             plain_delays = window.compare(
                 plain.flags(self.detector, prepared, self.prepared, first), plain.twins
             )[0]
-        raised = start + np.timedelta64(round(60 * min(delays.values(), default=0.0)), "m")
-        name = self._name(prepared, first, rarities, raised) if delays else ("", "")
+        union = {"union": np.any(list(flags.values()), axis=0)}
+        delay = window.compare(union, {"union": np.any(list(twins.values()), axis=0)})[0].get("union")
+        raised = start + np.timedelta64(round(60 * (delay or 0.0)), "m")
+        name = ("", "") if delay is None else self._name(prepared, first, rarities, raised)
         score = fusion.fused_score(rarities, self.voices, flags["rules"])
         inside = np.flatnonzero(window.inside)
-        return Outcome(number, kind, magnitude, str(start), int(duration / np.timedelta64(1, "m")), delays,
-                       plain_delays, heard, not heard, tuple(np.round(score.astype(float), 3).tolist()),
+        minutes = int(duration / np.timedelta64(1, "m"))
+        return Outcome(number, kind, magnitude, str(start), minutes, delay, delays, plain_delays, heard,
+                       tuple(np.round(score.astype(float), 3).tolist()),
                        (int(inside[0]), int(inside[-1]) + 1), name[0], event.channels, name[1])  # fmt: skip
 
     def _window(self, prepared: Prepared, first: int, start: np.datetime64, end: np.datetime64) -> "Window":

@@ -5,25 +5,27 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.anomaly.plain import SYSTEMS
 from benchmarks.anomaly.protocol import KINDS, Outcome, TestYear
 from smartgrid_pipeline.core.anomaly.catalogue import BENIGN_KINDS
+from smartgrid_pipeline.core.anomaly.members import MEMBERS
 from smartgrid_pipeline.core.anomaly.metrics import Scored, vus_pr, wilson
 
 
 def of_kind(outcomes: list[Outcome], normal: np.ndarray) -> dict[str, Any]:
     """Twin recall with its interval, null recall, delays and areas of one kind."""
     n = len(outcomes)
-    found = [min(o.voice_delays.values()) for o in outcomes if o.voice_delays]
+    found = [o.delay for o in outcomes if o.delay is not None]
     low, high = wilson(len(found), n)
     scored = [_scored(o) for o in outcomes]
     kind = KINDS.get(outcomes[0].kind) or BENIGN_KINDS[outcomes[0].kind]
-    right = [o for o in outcomes if o.voice_delays and o.fault_class == kind.fault_class]
-    channel = [o for o in outcomes if o.voice_delays and o.named_channel in o.channels]
+    right = [o for o in outcomes if o.delay is not None and o.fault_class == kind.fault_class]
+    channel = [o for o in outcomes if o.delay is not None and o.named_channel in o.channels]
     return {
         "twin_recall": len(found) / n,
         "wilson_low": low,
         "wilson_high": high,
-        "twin_silent_recall": sum(bool(o.voice_delays) and o.twin_silent for o in outcomes) / n,
+        "voice_recall": sum(bool(o.voice_delays) for o in outcomes) / n,
         "null_recall": sum(bool(o.twin_voices) for o in outcomes) / n,
         "delay_median_hours": float(np.median(found)) if found else None,
         "delay_p90_hours": float(np.quantile(found, 0.9)) if found else None,
@@ -45,8 +47,8 @@ def _scored(outcome: Outcome) -> Scored:
 
 def class_f1(outcomes: list[Outcome]) -> float:
     """Macro F1 of the fault class over the events that were found."""
-    truth = [KINDS[o.kind].fault_class for o in outcomes if o.voice_delays]
-    said = [o.fault_class for o in outcomes if o.voice_delays]
+    truth = [KINDS[o.kind].fault_class for o in outcomes if o.delay is not None]
+    said = [o.fault_class for o in outcomes if o.delay is not None]
     scores = []
     for name in sorted(set(truth)):
         both = sum(t == s == name for t, s in zip(truth, said, strict=True))
@@ -73,23 +75,14 @@ def _layer(voice: str) -> str:
 def plain_systems(rows: dict[str, list[Outcome]]) -> dict[str, np.ndarray]:
     """Found or not, per event, of every system without rules (events all systems were asked about)."""
     asked = [o for kind in rows.values() for o in kind if o.plain_delays is not None]
-    names = (
-        "raw_trio",
-        "isolation_forest",
-        "one_class_svm",
-        "autoencoder",
-        "vote_2_of_3",
-        "ensemble",
-        "ensemble_and_physics",
-    )
-    return {name: np.array([name in o.plain_delays for o in asked], float) for name in names} | {
-        "whole": np.array([bool(o.voice_delays) for o in asked], float)
+    return {name: np.array([name in o.plain_delays for o in asked], float) for name in SYSTEMS} | {
+        "whole": np.array([o.delay is not None for o in asked], float)
     }
 
 
 def against_best_member(found: dict[str, np.ndarray]) -> dict[str, Any]:
     """Paired bootstrap of the ensemble's recall less that of its best member, over events."""
-    best = max(("isolation_forest", "one_class_svm", "autoencoder"), key=lambda name: found[name].mean())
+    best = max(MEMBERS, key=lambda name: found[name].mean())
     difference = found["ensemble"] - found[best]
     rng = np.random.default_rng(0)
     means = difference[rng.integers(0, len(difference), (2000, len(difference)))].mean(1)
@@ -119,7 +112,7 @@ def of_origin(
     rng = np.random.default_rng(0)
     random = [Scored(rng.random(len(o.scores)), _scored(o).inside) for kind in faults.values() for o in kind]
     everything = [o for kind in faults.values() for o in kind]
-    quiet = [bool(o.voice_delays) for kind in rows if kind in BENIGN_KINDS for o in rows[kind]]
+    quiet = [o.delay is not None for kind in rows if kind in BENIGN_KINDS for o in rows[kind]]
     return {
         "macro_twin_recall": float(np.mean([t["twin_recall"] for t in judged])),
         "lowest_twin_recall": float(min(t["twin_recall"] for t in judged)),

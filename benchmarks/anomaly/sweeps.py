@@ -27,7 +27,7 @@ def run(year: TestYear, count: int, seed: int, cache: Path) -> dict[str, list[di
             rows = _outcomes(year, kind, size, count, seed, cache)
             row: dict[str, Any] = {"size": size, "n": len(rows)}
             for hours in HORIZONS_HOURS:
-                hit = sum(o.found is not None and o.found <= hours for o in rows)
+                hit = sum(o.delay is not None and o.delay <= hours for o in rows)
                 low, high = wilson(hit, len(rows))
                 row[f"recall_{hours}h"] = hit / len(rows)
                 row[f"recall_{hours}h_low"], row[f"recall_{hours}h_high"] = low, high

@@ -54,11 +54,19 @@ def silence(hours: Hours) -> dict[str, Array]:
         for width in (6, 12, 24, 72):
             shown = shown_share(hours, k, width)
             least = -hours.reference_most(-shown, 0.0)
-            found[f"{sub}_{width}h"] = np.log((least + RARELY) / (shown + RARELY))
+            found[f"{sub}_{width}h"] = np.maximum(np.log((least + RARELY) / (shown + RARELY)), NOT_RARE)
         used = silent_energy(hours, k)
         most = hours.reference_most(used, float(hours.learned["silent_kwh"][k]))
-        found[f"{sub}_kwh"] = np.log((used + 0.5) / (most + 0.5))
+        beyond = np.where(used > LITTLE_KWH, np.log((np.maximum(used, 0.0) + 0.5) / (most + 0.5)), NOT_RARE)
+        found[f"{sub}_kwh"] = np.maximum(beyond, NOT_RARE)
     return found
+
+
+NOT_RARE = 0.0
+"""What stays within the extremes of the reference days says nothing."""
+
+LITTLE_KWH = 1.0
+"""So little may be used while a sub-meter that otherwise never rests shows nothing."""
 
 
 RARELY = 0.003
@@ -106,8 +114,12 @@ def floor(hours: Hours, name: str, width: int) -> Array:
     return np.log(np.maximum(rolling_min(hours.sums[name], width), 0.0) + FLOOR_KW)
 
 
+HABIT_DAYS = 21
+"""A base load that has lasted for most of these is the home's new habit, not an alarm."""
+
+
 def _floors(hours: Hours, name: str, direction: float, widths: tuple[int, ...]) -> dict[str, Array]:
-    reference = hours.reference(floor(hours, name, 24), float(hours.learned[name]))
+    reference = hours.reference(floor(hours, name, 24), float(hours.learned[name]), HABIT_DAYS)
     return {f"{width}h": direction * (floor(hours, name, width) - reference) for width in widths}
 
 

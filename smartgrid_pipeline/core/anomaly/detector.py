@@ -1,6 +1,5 @@
 """The anomaly detector of one meter: rules, physics and ensemble, fused under a budget of false alarms."""
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +10,8 @@ import pandas as pd
 from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.anomaly import (
     appliances,
+    budget,
+    detector_files,
     ensemble,
     fusion,
     hourly,
@@ -24,36 +25,21 @@ from smartgrid_pipeline.core.anomaly.detection import Detection
 from smartgrid_pipeline.core.anomaly.events import Prepared, describe
 from smartgrid_pipeline.core.anomaly.fusion import Voice
 from smartgrid_pipeline.core.anomaly.hours import Hours
-from smartgrid_pipeline.core.anomaly.members import MEMBERS
+from smartgrid_pipeline.core.anomaly.members import MEMBERS, Matrix
 from smartgrid_pipeline.core.anomaly.stream import Array, Flags, Stream, Times
 from smartgrid_pipeline.core.anomaly.tails import CEILING, FEWEST_SCORES, Tail
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, INTERVAL_START, DataError, Meter, ModelError
 
 __all__ = ["AnomalyDetector", "Detection"]
 
-FORMAT = 4
 SHORT_CONTEXT_DAYS = 10
 """Readings before the first judged one that rules and inputs need."""
 
 CONTEXT_DAYS = hours.REFERENCE_DAYS + hours.LAG_DAYS + 9
 """Days before the first judged one that make every score what it is in the whole."""
 
-SHARES = {
-    "ensemble": 0.36,
-    "base_load_high": 0.26,
-    "steady_load_high": 0.06,
-    "base_load_low": 0.06,
-    "sub_silence": 0.08,
-    "never_off": 0.06,
-    "sub_exchange": 0.05,
-    "sub_rest": 0.04,
-    "loop_impedance": 0.03,
-    "voltage_clock": 0.02,
-    "gain": 0.02,
-}
-SMALL_SHARE = 0.005
-RESIDUAL, RESIDUAL_SHARE = "forecast_residual", 0.1
-"""How the budget is split: physics that separates well needs little of it, behaviour takes the most."""
+RESIDUAL = "forecast_residual"
+"""The name of a forecaster's voice."""
 
 
 class AnomalyDetector:
@@ -139,6 +125,10 @@ class AnomalyDetector:
         rarities["ensemble"] = self._together(members, prepared, first)
         return rarities | members
 
+    def scaled_inputs(self, prepared: Prepared, first: int = 0) -> Matrix:
+        """What the members look at from interval ``first`` on, (intervals, inputs)."""
+        return self._ensemble.rows({name: values[first:] for name, values in prepared.inputs.items()})
+
     def _together(self, members: dict[str, Array], prepared: Prepared, first: int = 0) -> Array:
         """The members' average where somebody is at home; an empty home is rare, not wrong."""
         known, intervals = prepared.hours, prepared.stream.intervals[first:]
@@ -198,7 +188,7 @@ class AnomalyDetector:
     def _residual_threshold(self) -> float:
         """Calibrated p-values need no year of their own: a share of the budget over a month's intervals."""
         intervals = fusion.MONTH_DAYS * 1440 / self.meter.working_minutes
-        return float(-np.log10(RESIDUAL_SHARE * self.budget_per_month / intervals))
+        return float(-np.log10(budget.RESIDUAL_SHARE * self.budget_per_month / intervals))
 
     def _voice(self, name: str, rarity: Array) -> Voice:
         if name == RESIDUAL:
@@ -271,10 +261,10 @@ class AnomalyDetector:
             raise ModelError("A loaded detector keeps its thresholds: fit again to give it another budget.")
         self.budget_per_month = budget_per_month
         voices = {name: heard for name, heard in self._heard.items() if name not in MEMBERS}
-        shares = {name: SHARES.get(name, SMALL_SHARE) for name in voices}
         self._thresholds = fusion.calibrate(
-            voices, shares, budget_per_month, self._calibration_months, self._gap_rows
-        )
+            voices, budget.shares(voices), budget.spent(budget_per_month), self._calibration_months,
+            self._gap_rows,
+        )  # fmt: skip
         self._thresholds |= {name: self.alone(name, budget_per_month) for name in MEMBERS}
 
     @property
@@ -330,7 +320,6 @@ class AnomalyDetector:
         if self._meter is None:
             raise ModelError("This detector was not fitted: there is nothing to save.")
         state = {
-            "format": FORMAT,
             "budget_per_month": self.budget_per_month,
             "seed": self.seed,
             "price_per_kwh": self.price_per_kwh,
@@ -339,28 +328,17 @@ class AnomalyDetector:
             "thresholds": self._thresholds,
             "tails": {name: {"shape": t.shape, "scale": t.scale} for name, t in self._all_tails().items()},
         }
-        (directory / "detector.json").write_text(json.dumps(state, indent=1, sort_keys=True))
         arrays = self._ensemble.to_arrays()
         arrays |= {
             f"tail/{name}": np.stack([tail.grid, tail.levels]) for name, tail in self._all_tails().items()
         }
         arrays |= {f"learned/{name}": values for name, values in self._learned.items()}
-        np.savez_compressed(directory / "detector.npz", **arrays)
+        detector_files.write(directory, state, arrays)
 
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Read what ``save`` wrote. Raises ModelError when files are missing or of another format."""
-        try:
-            state = json.loads((directory / "detector.json").read_text())
-            with np.load(directory / "detector.npz", allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-        except (OSError, ValueError) as error:
-            raise ModelError(f"No anomaly detector could be read from {directory}: {error}.") from error
-        if state.get("format") != FORMAT:
-            raise ModelError(
-                f"The anomaly detector in {directory} has format {state.get('format')}, this version reads "
-                f"{FORMAT}; fit it again."
-            )
+        state, arrays = detector_files.read(directory)
         detector = cls(state["budget_per_month"], state["seed"], state["price_per_kwh"])
         meter = state["meter"]
         detector._meter = Meter(**(meter | {"channels": tuple(meter["channels"])}))

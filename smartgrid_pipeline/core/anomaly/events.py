@@ -1,6 +1,7 @@
 """Events people can act on: what began when, which channels say so, how bad it is and what is at stake."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -115,7 +116,7 @@ def _event(
     width = np.timedelta64(stream.meter.working_minutes, "m")
     kinds = list(dict.fromkeys([hit.rule.name for hit in said] + [voice.name for voice in heard]))
     rarity = max([float(np.nan_to_num(voice.rarity[start:end]).max()) for voice in heard], default=0.0)
-    common: dict[str, object] = {
+    common: dict[str, Any] = {
         "start": stream.intervals[start + first],
         "end": stream.intervals[end - 1 + first] + width,
         "raised": stream.intervals[start + first] + width,
@@ -125,8 +126,12 @@ def _event(
     said = _weighty(said, (end - start) * stream.per, bool(heard))
     if said:
         rule = min(said, key=lambda hit: (rules.rank(hit.rule), hit.start)).rule
-        common["start"] = stream.times[min(hit.start for hit in said if hit.rule == rule)]
-        minutes = sum(hit.end - hit.start for hit in said if hit.rule == rule) * stream.meter.step_minutes
+        own = [hit for hit in said if hit.rule == rule]
+        common["start"] = stream.times[min(hit.start for hit in own)]
+        if common["start"] > common["raised"]:  # a slower voice had spoken before, of something else
+            at = min(hit.raised for hit in own) // stream.per
+            common["raised"] = stream.intervals[at] + width
+        minutes = sum(hit.end - hit.start for hit in own) * stream.meter.step_minutes
         channels = rule.channels or tuple(stream.values)
         words = _words(rule.name, rule.alarm_class, "rules", rule.fault_class, channels,
                        f"{rule.text} ({minutes} min)", "high")  # fmt: skip

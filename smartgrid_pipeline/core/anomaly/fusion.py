@@ -16,6 +16,10 @@ MERGE_HOURS = 6
 HYSTERESIS = 0.5
 """An alarm that is on goes off only below this share of its threshold."""
 
+STANDING_GAPS = 28
+"""An alarm that stands counts again each time it has stood for so many gaps: each week, at 6 h a gap. A month
+under alarm is no single false alarm."""
+
 MOST_PEAKS, MOST_TOPS = 200, 400
 """Events of one score that are told apart, and tops tried for them; a budget is far below this many."""
 
@@ -66,21 +70,17 @@ def peaks(rarity: Array, gap_rows: int, hold: float = 1.0) -> Array:
     """Heights at which a score has at least 1, 2, 3 … separate events, highest first.
 
     An event lasts until the score is below ``hold`` of the height for ``gap_rows``: a week above a
-    threshold is one event, however often the score moves in it. At most MOST_PEAKS heights.
+    threshold is one event, however often the score moves in it; what stays on counts as in ``count``. At most
+    MOST_PEAKS heights.
     """
     known = np.nan_to_num(rarity, nan=-np.inf)
     heights: list[float] = []
     for height in _tops(known, gap_rows):
         on = known >= height if hold == 1.0 else hysteresis(rarity, height, hold)
-        heights += [height] * (_separate(on, gap_rows) - len(heights))
+        heights += [height] * (count(on, gap_rows) - len(heights))
         if len(heights) >= MOST_PEAKS:
             break
     return np.array(heights[:MOST_PEAKS])
-
-
-def _separate(on: Flags, gap_rows: int) -> int:
-    rows = np.flatnonzero(on)
-    return int((np.diff(rows) > gap_rows).sum()) + 1 if len(rows) else 0
 
 
 def _tops(known: Array, gap_rows: int) -> list[float]:
@@ -112,8 +112,13 @@ def threshold_for(heights: Array, events: float) -> float:
 
 
 def count(flags: Flags, gap_rows: int) -> int:
-    """Number of merged events."""
-    return len(merged(flags, gap_rows))
+    """Number of alarms: merged events, long ones again after each STANDING_GAPS."""
+    rows = np.flatnonzero(flags)
+    if len(rows) == 0:
+        return 0
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(rows) > gap_rows) + 1])
+    lengths = rows[np.append(starts[1:], len(rows)) - 1] - rows[starts] + 1
+    return int((1 + (lengths - 1) // (STANDING_GAPS * gap_rows)).sum())
 
 
 def months(rows: int, rows_per_day: int) -> float:

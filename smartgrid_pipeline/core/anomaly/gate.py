@@ -34,7 +34,8 @@ def figures(detection: Detection, defects: pd.DataFrame, budget_per_month: float
     touching = np.array(
         [((events["start"] <= row.end) & (events["end"] > row.start)).to_numpy() for row in real.itertuples()]
     ).reshape(len(real), len(events))
-    alarms = int((~touching.any(axis=0)).sum())
+    weeks = 1 + (events["end"] - events["start"]) // pd.Timedelta(days=7)  # one that stands counts each week
+    alarms = int(weeks[~touching.any(axis=0)].sum())
     months = len(index) * ((index[1] - index[0]) / pd.Timedelta(days=1)) / (365.25 / 12)
     return Figures(AlarmRate(alarms, float(months), budget_per_month), len(real), int(touching.any(1).sum()))
 

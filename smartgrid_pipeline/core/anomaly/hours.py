@@ -66,15 +66,15 @@ class Hours:
         """For every hour the last day of its reference; negative where there is none yet."""
         return (np.arange(self.n) - self._end_of_first_day + 23) // 24 - 1 - LAG_DAYS
 
-    def reference(self, values: Array, fallback: float) -> Array:
-        """Median of the values at the ends of the reference days, ``fallback`` where under 20 are known."""
+    def reference(self, values: Array, fallback: float, reference_days: int = REFERENCE_DAYS) -> Array:
+        """Median of the values at the ends of the reference days, ``fallback`` where too few are known."""
         days = values[self._end_of_first_day :: 24]
         if len(days) == 0:
             return np.full(self.n, fallback)
-        padded = np.concatenate([np.full(REFERENCE_DAYS - 1, np.nan), days])
-        windows = np.lib.stride_tricks.sliding_window_view(padded, REFERENCE_DAYS)
+        padded = np.concatenate([np.full(reference_days - 1, np.nan), days])
+        windows = np.lib.stride_tricks.sliding_window_view(padded, reference_days)
         middle = np.full(len(days), fallback)
-        enough = (~np.isnan(windows)).sum(1) >= 20
+        enough = (~np.isnan(windows)).sum(1) >= min(20, reference_days // 2)
         if enough.any():
             middle[enough] = np.nanmedian(windows[enough], axis=1)
         day = self.reference_day()

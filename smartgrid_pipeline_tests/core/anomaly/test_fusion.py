@@ -22,12 +22,21 @@ def test_merged__joins_what_is_closer_than_the_gap() -> None:
 def test_peaks__a_week_above_is_one_event_however_often_it_moves() -> None:
     rng = np.random.default_rng(0)
     score = rng.random(2_000)
-    score[500:700] = 3 + rng.random(200)  # one long event of many tops
+    score[500:650] = 3 + rng.random(150)  # one long event of many tops
     score[1_500] = 2.0
     heights = fusion.peaks(score, 6, hold=0.5)
     assert heights[0] > 3.9
     assert heights[1] == 2.0
     assert fusion.peaks(score, 6)[1] > 3.0  # without hysteresis every top that stands apart counts
+
+
+def test_count__a_standing_alarm_counts_again_each_week() -> None:
+    week = fusion.STANDING_GAPS * 72
+    flags = np.zeros(10 * week, bool)
+    flags[100:110] = True
+    flags[week : 3 * week + 1] = True
+    assert fusion.count(flags, 72) == 1 + 3
+    assert fusion.count(np.zeros(10, bool), 72) == 0
 
 
 def test_threshold__spends_the_events_it_was_given() -> None:
