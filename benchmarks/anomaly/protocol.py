@@ -87,7 +87,7 @@ class Outcome:
         return cls(**data)
 
 
-PLAIN_EVENTS = 20
+PLAIN_EVENTS = 10
 """Systems without rules are asked about the first so many events of each kind."""
 
 
