@@ -53,9 +53,10 @@ ORIGINS = {
 class Outcome:
     """One injected fault: when the detector first alarmed where its clean twin does not, and the scores.
 
-    ``delay`` is hours from the start, None where no interval is alarmed that the twin leaves quiet;
-    ``voice_delays`` compare each voice with itself in the twin, so that one may count within an alarm that
-    the twin raised for another reason; ``plain_delays`` are those of systems without rules, empty
+    ``delay`` is hours from the start, None where no event begins that the twin does not have: a rule is
+    raised that is not in the twin (rules begin events of their own), or a voice in an interval where no voice
+    of the twin is. ``voice_delays`` compare each voice with itself in the twin;
+    ``plain_delays`` are those of systems without rules, empty
     where they were not asked. ``inside`` is the first and last (exclusive) row of ``scores`` in the fault.
     """
 
@@ -89,6 +90,12 @@ class Outcome:
 
 PLAIN_EVENTS = 10
 """Systems without rules are asked about the first so many events of each kind."""
+
+
+def _streams(flags: dict[str, Flags]) -> dict[str, Flags]:
+    """Rules, and all voices as one."""
+    voices = [on for name, on in flags.items() if name != "rules"]
+    return {"rules": flags["rules"], "voices": np.any(voices, axis=0)}
 
 
 @dataclass(frozen=True)
@@ -252,8 +259,7 @@ class TestYear:
             plain_delays = window.compare(
                 plain.flags(self.detector, prepared, self.prepared, first), plain.twins
             )[0]
-        union = {"union": np.any(list(flags.values()), axis=0)}
-        delay = window.compare(union, {"union": np.any(list(twins.values()), axis=0)})[0].get("union")
+        delay = min(window.compare(_streams(flags), _streams(twins))[0].values(), default=None)
         raised = start + np.timedelta64(round(60 * (delay or 0.0)), "m")
         name = ("", "") if delay is None else self._name(prepared, first, rarities, raised)
         score = fusion.fused_score(rarities, self.voices, flags["rules"])

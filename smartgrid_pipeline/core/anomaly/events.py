@@ -1,6 +1,7 @@
 """Events people can act on: what began when, which channels say so, how bad it is and what is at stake."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -72,11 +73,12 @@ def describe(
     """One row per merged event raised in interval ``first`` or later, where the voices begin."""
     stream = prepared.stream
     raised = [voice.alarms() for voice in voices]
-    union = np.any([rules.raised(stream, prepared.hits)[first:], *raised], axis=0)
+    by_rule = rules.raised(stream, prepared.hits)[first:]
+    union = np.any([by_rule, *raised], axis=0)
     power = stream.mean(stream.values[ACTIVE_POWER])
     usual = inputs.expected_power(stream, power)
     rows = []
-    for start, end in merged(union, stream.per_hours(MERGE_HOURS)):
+    for start, end in separated(union, by_rule, stream.per_hours(MERGE_HOURS)):
         said = [
             h
             for h in prepared.hits
@@ -92,6 +94,22 @@ def describe(
     return pd.DataFrame(rows, columns=list(EVENT_COLUMNS)).astype(
         {"start": "datetime64[s]", "end": "datetime64[s]", "raised": "datetime64[s]"}
     )
+
+
+SETTLED_GAPS = 4
+"""For a day rules and slower voices may be speaking of the same."""
+
+
+def separated(union: Flags, by_rule: Flags, gap_rows: int) -> list[tuple[int, int]]:
+    """Merged events; what rules say once an alarm has stood for SETTLED_GAPS is an event of its own: a
+    home that uses more than usual must not hide a meter that stands still.
+    """
+    starts = np.array([start for start, _ in merged(by_rule, gap_rows)], np.int64)
+    events: list[tuple[int, int]] = []
+    for start, end in merged(union, gap_rows):
+        cuts = [start, *starts[(starts >= start + SETTLED_GAPS * gap_rows) & (starts < end)].tolist(), end]
+        events += pairwise(cuts)
+    return events
 
 
 def _first_on(hit: Hit, stream: Stream) -> int:
@@ -123,14 +141,14 @@ def _event(
         "kinds": ",".join(kinds),
         "rarity": rarity,
     }
+    first_rule = min((hit.raised for hit in said), default=0) // stream.per
     said = _weighty(said, (end - start) * stream.per, bool(heard))
     if said:
         rule = min(said, key=lambda hit: (rules.rank(hit.rule), hit.start)).rule
         own = [hit for hit in said if hit.rule == rule]
         common["start"] = stream.times[min(hit.start for hit in own)]
         if common["start"] > common["raised"]:  # a slower voice had spoken before, of something else
-            at = min(hit.raised for hit in own) // stream.per
-            common["raised"] = stream.intervals[at] + width
+            common["raised"] = stream.intervals[first_rule] + width
         minutes = sum(hit.end - hit.start for hit in own) * stream.meter.step_minutes
         channels = rule.channels or tuple(stream.values)
         words = _words(rule.name, rule.alarm_class, "rules", rule.fault_class, channels,

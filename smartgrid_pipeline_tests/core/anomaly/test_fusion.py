@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from smartgrid_pipeline.core.anomaly import fusion
+from smartgrid_pipeline.core.anomaly.events import separated
 from smartgrid_pipeline.core.anomaly.tails import CEILING, Tail
 from smartgrid_pipeline.core.schema import DataError
 
@@ -91,3 +92,10 @@ def test_tail__equal_scores_are_as_common_as_all_of_them() -> None:
 def test_tail__refuses_too_few_scores() -> None:
     with pytest.raises(DataError, match="200"):
         Tail.fit(np.arange(50.0))
+
+
+def test_separated__a_rule_within_a_standing_alarm_begins_an_event_of_its_own() -> None:
+    union, by_rule = np.zeros(1_000, bool), np.zeros(1_000, bool)
+    union[100:700] = True
+    by_rule[[110, 300, 400, 410, 690]] = True
+    assert separated(union, by_rule, 72) == [(100, 400), (400, 690), (690, 700)]
