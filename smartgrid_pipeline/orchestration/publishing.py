@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core.evaluation import deployment, forensics, gate, report
+from smartgrid_pipeline.core.evaluation import deployment, forensics, fresh_process, gate, report
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, MODEL_NAMES
 from smartgrid_pipeline.orchestration import release
 from smartgrid_pipeline.orchestration.release import Comparison
@@ -135,13 +136,20 @@ def costs(workbench: Workbench, occasion: Occasion, runs: "Mapping[str, TrackedR
 
     known = loaders()
     rows: list[dict[str, Any]] = []
-    for name in [name for name in MEASURED if name in runs]:
-        run = runs[name]
-        directory = workbench.registry.model_directory(run.run_id)
-        measured = deployment.measure(known[name], directory, occasion.past, repeats=5)
-        weights = run.parameters.get("weights", "nan")
-        fit_seconds = float(run.tags.get("fit_cpu_seconds", "nan"))
-        rows.append({"model": name, "fit_seconds": fit_seconds, "parameters": float(weights), **measured})
+    with TemporaryDirectory(prefix="smartgrid-costs-") as folder:
+        recent = Path(folder) / "recent.npz"
+        fresh_process.write_history(occasion.past, release.RECENT_DAYS, recent)
+        for name in [name for name in MEASURED if name in runs]:
+            directory = workbench.registry.model_directory(runs[name].run_id)
+            memory = fresh_process.peak_memory(known[name], directory, recent)
+            rows.append({
+                "model": name,
+                "fit_seconds": float(runs[name].tags.get("fit_cpu_seconds", "nan")),
+                "memory_mb": memory.whole_mb,
+                "model_memory_mb": memory.model_mb,
+                "memory_reason": memory.reason,
+                **deployment.measure(known[name], directory, occasion.past, repeats=5),
+            })  # fmt: skip
     return pd.DataFrame(rows, columns=list(deployment.COST_COLUMNS))
 
 

@@ -136,7 +136,11 @@ def _coverage(scores: Evaluation, challenger: str | None) -> tuple[Finding, ...]
 
 def _costs(costs: pd.DataFrame | None) -> tuple[Finding, ...]:
     """Latency, memory and size: the model nearest to (or furthest over) its limit, and all that are over."""
-    words = {"latency_ms": "latency of one forecast", "memory_mb": "memory", "size_mb": "size on disk"}
+    words = {
+        "latency_ms": "latency of one forecast",
+        "memory_mb": "memory of a process that only forecasts",
+        "size_mb": "size on disk",
+    }
     measured = pd.DataFrame(index=list(MODEL_NAMES), columns=list(words), dtype=float)
     if costs is not None:
         measured.update(costs.set_index("model")[list(words)])

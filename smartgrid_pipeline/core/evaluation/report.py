@@ -197,6 +197,7 @@ def _view(inputs: ReportInputs) -> dict[str, Any]:
         "gate_is_even": inputs.shares is not None and gate.weighs_all_alike(inputs.shares),
         "correlation": tables.correlation(scores),
         "costs": tables.costs(inputs.costs, scores.composite),
+        "memory_reasons": tables.memory_reasons(inputs.costs),
         "scenarios": _scenarios(inputs),
         "readiness": ready,
         "ready": sum(finding.passed for finding in ready),

@@ -248,13 +248,14 @@ def costs(frame: pd.DataFrame | None, composite: pd.Series) -> list[dict[str, An
     digits = {
         "composite": 3,
         "latency_ms": 2,
-        "memory_mb": 1,
+        "memory_mb": 0,
+        "model_memory_mb": 0,
         "size_mb": 2,
         "parameters": 0,
         "fit_seconds": 1,
     }
     lowest = {column: number(float(order[column].min()), n) for column, n in digits.items()}
-    best = ("composite", "latency_ms", "memory_mb", "size_mb", "fit_seconds")
+    best = ("composite", "latency_ms", "memory_mb", "model_memory_mb", "size_mb", "fit_seconds")
     return [
         _line(row["model"], None, [
             Cell(text := number(float(row[column]), n), column in best and text == lowest[column])
@@ -262,6 +263,14 @@ def costs(frame: pd.DataFrame | None, composite: pd.Series) -> list[dict[str, An
         ])
         for row in order.to_dict("records")
     ]  # fmt: skip
+
+
+def memory_reasons(frame: pd.DataFrame | None) -> list[str]:
+    """Which models' memory was not measured, and why, one line per reason."""
+    if frame is None:
+        return []
+    found = frame[frame["memory_reason"] != ""].groupby("memory_reason", sort=False)["model"]
+    return [f"{', '.join(label(name) for name in models)}: {reason}" for reason, models in found]
 
 
 def defects(frame: pd.DataFrame | None) -> dict[str, Any] | None:

@@ -63,7 +63,9 @@ def house(house_history: History, house_scores: Evaluation) -> ReportInputs:
         champion="gru",
         verdict=Verdict("promotion", "gru", (Finding("beats the analogue", True, "−3 %", "lower"),)),
         shares=_shares(),
-        costs=pd.DataFrame([(m, 1.0, 5.0, 50.0, 1.0, 10.0) for m in MODEL_NAMES], columns=list(COST_COLUMNS)),
+        costs=pd.DataFrame(
+            [(m, 1.0, 5.0, 450.0, 50.0, 1.0, 10.0, "") for m in MODEL_NAMES], columns=list(COST_COLUMNS)
+        ),
         defects=defects,
         anomalies={"events": "3"},
         curves={"gru": curve.assign(half="near")},
@@ -143,6 +145,13 @@ def test_report__names_why_a_promotion_was_refused(house: ReportInputs) -> None:
     refused = Verdict("promotion", "gru", (Finding("leakage audit", False, "no verdict", "passed"),))
     html = report.render(replace(house, verdict=refused), drawn={})
     assert "promotion refused" in html and "found no verdict; demanded passed" in html
+
+
+def test_report__says_why_memory_was_not_measured(house: ReportInputs) -> None:
+    assert house.costs is not None
+    costs = house.costs.assign(memory_mb=np.nan, model_memory_mb=np.nan, memory_reason="no process")
+    html = report.render(replace(house, costs=costs.tail(2)), drawn={})
+    assert "Memory was not measured for Attention, Mixture of experts: no process." in html
 
 
 def test_report__sounds_the_collapse_alarm(house: ReportInputs) -> None:
