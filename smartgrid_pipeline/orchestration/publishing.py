@@ -93,8 +93,6 @@ def _data_shown(occasion: Occasion) -> dict[str, str]:
         "training window": f"{split.start} to {split.end}, later block from {split.fit_end}",
         "channels": ", ".join(meter.channels),
     }
-    if meter.absent_channels:
-        shown["absent channels"] = ", ".join(meter.absent_channels)
     if occasion.left_out:
         shown["months left out"] = ", ".join(occasion.left_out) + " (audit not passed)"
     return shown

@@ -138,6 +138,7 @@ def test_report__says_what_a_first_month_of_a_home_lacks(first_page: str) -> Non
         "voltage_v, current_a",
     ):
         assert words in first_page, words
+    assert first_page.count("voltage_v") == 1
     assert "T1 ·" not in first_page and "T3 ·" not in first_page
 
 
