@@ -38,6 +38,8 @@ def print_report(document: Document, out: Console) -> None:
     verdict = Verdict.from_dict(document["verdict"])
     said = "passed the gate" if verdict.passed else "did not pass the gate"
     out.print(f"challenger [bold]{document['challenger']}[/] {said}", highlight=False)
+    if why := document.get("why_not_the_best"):
+        out.print(f"  {why}", markup=False, highlight=False)
     for finding in verdict.failures:
         out.print(f"  ✗ {finding.rule}: found {finding.found}, demanded {finding.demanded}", markup=False)
     for audit in document.get("failed_audits", []):

@@ -69,6 +69,7 @@ def collect(
         champion=_champion_after(compared),
         verdict=compared.decision,
         verdicts=compared.evidence,
+        candidacies=compared.candidacies,
         shares=expert_shares(workbench, occasion, compared.runs),
         costs=costs(workbench, occasion, compared.runs),
         defects=load_months(workbench.settings.data_dir, "defects", [month]),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core.evaluation import backtest, comparison, promotion
+from smartgrid_pipeline.core.evaluation import backtest, candidacy, comparison, promotion
 from smartgrid_pipeline.core.evaluation.metrics import ANALOGUE, mase_scales_kw, score
 from smartgrid_pipeline.core.features import names as feature_names
 from smartgrid_pipeline.core.schema import MODEL_NAMES, Card, Finding, Verdict, cards_for
@@ -39,7 +39,8 @@ class Comparison:
     """A month's candidates scored on the same rows, and what follows.
 
     ``scores`` of the month, ``span`` of all months judged; ``runs`` by candidate; ``evidence`` all verdicts
-    the decision rests on, those about a candidate naming its run; ``champion`` who answered before.
+    the decision rests on, those about a candidate naming its run; ``champion`` who answered before;
+    ``validation`` the losses that the challenger was chosen by.
     """
 
     month: str
@@ -50,6 +51,14 @@ class Comparison:
     challenger: str
     decision: Verdict
     champion: "Champion | None"
+    validation: Mapping[str, float]
+
+    @property
+    def candidacies(self) -> tuple[candidacy.Candidacy, ...]:
+        """Why each candidate is, or is not, champion of the month."""
+        return candidacy.explain(
+            self.scores.composite, self.validation, self.challenger, self.decision, self.evidence
+        )
 
     @property
     def table(self) -> pd.DataFrame:
@@ -98,14 +107,16 @@ def compare(workbench: Workbench, occasion: Occasion, forecasts: Forecasts) -> C
     scores = comparison.evaluate(now, scales)
     span = comparison.evaluate(forecasts, scales) if several else None
     contenders = {name: run for name, run in runs.items() if name in CONTENDERS}
-    challenger = promotion.choose_challenger(validation_losses(contenders, runs[ANALOGUE]))
+    losses = validation_losses(contenders, runs[ANALOGUE])
+    challenger = promotion.choose_challenger(losses)
     champion = registry.champion()
     verdicts = gather(workbench, occasion, runs)
     decision = promotion.decide(_evidence(workbench, occasion, now, runs, challenger, champion, verdicts))
     about = tuple(v for name, run in runs.items() for v in _about(verdicts, name, run))
     data = tuple(v for v in verdicts if v.suite in promotion.DATA_SUITES)
     stamped = about_run(decision, runs[challenger].run_id)
-    return Comparison(month, scores, span, runs, (*data, *about, stamped), challenger, decision, champion)
+    evidence = (*data, *about, stamped)
+    return Comparison(month, scores, span, runs, evidence, challenger, decision, champion, losses)
 
 
 def validation_losses(contenders: Mapping[str, "TrackedRun"], analogue: "TrackedRun") -> dict[str, float]:

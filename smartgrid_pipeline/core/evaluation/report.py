@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.evaluation import gate, plots, plots_forecasts, readiness, tables
+from smartgrid_pipeline.core.evaluation.candidacy import Candidacy, headline
 from smartgrid_pipeline.core.evaluation.comparison import COMPOSITE_CARDS, RESAMPLES, Evaluation
 from smartgrid_pipeline.core.evaluation.deployment import SCENARIOS, choose
 from smartgrid_pipeline.core.evaluation.forensics import (
@@ -31,7 +32,8 @@ class ReportInputs:
     """All a report is made of: plain frames and values. What may be absent has a default.
 
     ``data`` is the identity of the data as shown (hash, rows, window, source). ``span`` are the scores over
-    all months scored so far, None in the first. ``champion`` is who answers after the verdict. ``shares``
+    all months scored so far, None in the first. ``champion`` is who answers after the verdict,
+    ``candidacies`` say why it is that one. ``shares``
     has gate.SHARE_COLUMNS, ``costs`` deployment.COST_COLUMNS, ``defects`` meter_data.DEFECT_COLUMNS.
     ``runs`` maps a model to its tracking run, ``links`` to that run's page. ``anomalies`` are facts, shown
     as given.
@@ -47,6 +49,7 @@ class ReportInputs:
     champion: str | None = None
     verdict: Verdict | None = None
     verdicts: tuple[Verdict, ...] = ()
+    candidacies: tuple[Candidacy, ...] = ()
     shares: pd.DataFrame | None = None
     costs: pd.DataFrame | None = None
     defects: pd.DataFrame | None = None
@@ -110,6 +113,10 @@ def summary_json(inputs: ReportInputs) -> dict[str, Any]:
         "challenger": inputs.challenger,
         "champion": inputs.champion,
         "verdict": inputs.verdict.to_dict() if inputs.verdict else None,
+        "candidates": [
+            {name: _plain(value) for name, value in asdict(line).items()} for line in inputs.candidacies
+        ],
+        "why_not_the_best": headline(inputs.candidacies),
         "cards": _cards_json(inputs.scores, inputs.runs),
         "composite": {model: float(value) for model, value in inputs.scores.composite.items()},
         "all_months": None if inputs.span is None else {"cards": _cards_json(inputs.span, inputs.runs)},
@@ -182,6 +189,8 @@ def _view(inputs: ReportInputs) -> dict[str, Any]:
         "colour": colour,
         "champion": label(inputs.champion) if inputs.champion else "none yet",
         "challenger": label(inputs.challenger) if inputs.challenger else None,
+        "why_not_the_best": headline(inputs.candidacies),
+        "candidacies": tables.candidacies(inputs.candidacies),
         "tiles": tables.tiles(scores, inputs.challenger),
         "claims": {
             "fraction": f"{CLAIMED_FRACTION:.5f}", "percent": f"{100 * CLAIMED_FRACTION:.1f}",

@@ -1,5 +1,6 @@
 """Tables of the report as rows of cells: text, whether it is the best of its column, and its tone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.evaluation import gate, readiness
+from smartgrid_pipeline.core.evaluation.candidacy import Candidacy
 from smartgrid_pipeline.core.evaluation.comparison import (
     COMPOSITE_CARDS,
     MIN_BLOCKS,
@@ -263,6 +265,16 @@ def costs(frame: pd.DataFrame | None, composite: pd.Series) -> list[dict[str, An
         ])
         for row in order.to_dict("records")
     ]  # fmt: skip
+
+
+def candidacies(lines: Sequence[Candidacy]) -> list[dict[str, Any]]:
+    """Why each candidate is or is not champion, beside the numbers of the choice."""
+    tones = {"champion": "good", "refused": "bad"}
+    return [
+        _line(line.model, line.place, [Cell(number(line.before, 3)), Cell(number(line.now, 3))])
+        | {"outcome": line.outcome, "tone": tones.get(line.outcome, "even"), "why": line.why}
+        for line in lines
+    ]
 
 
 def memory_reasons(frame: pd.DataFrame | None) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smartgrid_pipeline.core.evaluation import backtest, metrics, plots_forecasts, report, tables
+from smartgrid_pipeline.core.evaluation import backtest, candidacy, metrics, plots_forecasts, report, tables
 from smartgrid_pipeline.core.evaluation.comparison import Evaluation, evaluate
 from smartgrid_pipeline.core.evaluation.deployment import COST_COLUMNS
 from smartgrid_pipeline.core.evaluation.forensics import ForensicRow, Forensics
@@ -146,6 +146,22 @@ def test_report__names_why_a_promotion_was_refused(house: ReportInputs) -> None:
     refused = Verdict("promotion", "gru", (Finding("leakage audit", False, "no verdict", "passed"),))
     html = report.render(replace(house, verdict=refused), drawn={})
     assert "promotion refused" in html and "found no verdict; demanded passed" in html
+
+
+def test_report__says_why_the_best_of_the_month_is_not_champion(house: ReportInputs) -> None:
+    assert house.verdict is not None
+    losses = {"gru": 0.5, "ridge": 0.6, "attention": 0.55}
+    composite = pd.Series({"ridge": 0.7, "gru": 0.8, "attention": 0.9})
+    lines = candidacy.explain(composite, losses, "gru", house.verdict)
+    told = replace(house, candidacies=lines)
+    html, data = report.render(told, drawn={}), report.summary_json(told)
+    assert "Ridge did best on the month and is not promoted" in html
+    assert html.count("20.0 % above that of GRU") == 2  # beside the verdict, and beside the ranking
+    assert data["candidates"][0] == {
+        "model": "ridge", "place": 1, "before": 0.6, "now": 0.7, "outcome": "not put forward",
+        "why": lines[0].why,
+    }  # fmt: skip
+    assert data["why_not_the_best"] in html
 
 
 def test_report__says_why_memory_was_not_measured(house: ReportInputs) -> None:

@@ -1,0 +1,83 @@
+"""Why each candidate of a month is, or is not, its champion: the choice and the gate in sentences."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from smartgrid_pipeline.core.evaluation.style import label
+from smartgrid_pipeline.core.schema import Finding, Verdict
+
+AUDITS = ("forecasts", "leakage")
+
+
+@dataclass(frozen=True)
+class Candidacy:
+    """A candidate: its place among the candidates of the month, its composite CRPS on the block before the
+    month and on the month (28-day analogue = 1), what became of it, and why.
+    """
+
+    model: str
+    place: int
+    before: float
+    now: float
+    outcome: str  # "champion", "refused" or "not put forward"
+    why: str
+
+
+def explain(
+    composite: "pd.Series[float]",
+    validation: Mapping[str, float],
+    challenger: str,
+    verdict: Verdict,
+    verdicts: Iterable[Verdict] = (),
+) -> tuple[Candidacy, ...]:
+    """Every candidate, the most accurate of the month first.
+
+    ``validation`` is the composite CRPS on the block before the month that the challenger was chosen by;
+    ``verdicts`` hold the audits, which name their model first in their subject.
+    """
+    failed = {v.subject.split()[0]: v for v in verdicts if v.suite in AUDITS and not v.passed and v.subject}
+    now = pd.Series({name: float(composite.get(name, np.nan)) for name in validation})
+    order = [str(name) for name in now.sort_values(kind="stable", na_position="last").index]
+    lines = []
+    for place, name in enumerate(order, 1):
+        if name == challenger:
+            outcome, why = _put_forward(verdict, len(order))
+        else:
+            outcome = "not put forward"
+            why = _passed_over(validation[name], challenger, validation[challenger], failed.get(name))
+        lines.append(Candidacy(name, place, validation[name], float(now[name]), outcome, why))
+    return tuple(lines)
+
+
+def headline(lines: Sequence[Candidacy]) -> str:
+    """One sentence on why the most accurate candidate of the month was not promoted; "" when it was."""
+    if not lines or lines[0].outcome == "champion":
+        return ""
+    return f"{label(lines[0].model)} did best on the month and is not promoted: {lines[0].why}."
+
+
+def _put_forward(verdict: Verdict, candidates: int) -> tuple[str, str]:
+    chosen = f"chosen because it had the lowest CRPS of the {candidates} candidates before the month"
+    if verdict.passed:
+        return "champion", f"{chosen}; it met all {len(verdict.findings)} demands of the gate"
+    reasons = "; ".join(_said(finding) for finding in verdict.failures if finding.severity == "critical")
+    return "refused", f"{chosen}; refused because {reasons or 'nothing was checked'}"
+
+
+def _said(finding: Finding) -> str:
+    return f"“{finding.rule}” is not met: found {finding.found}, demanded {finding.demanded}"
+
+
+def _passed_over(own: float, challenger: str, best: float, failed: Verdict | None) -> str:
+    behind = (
+        f"before the month, when the challenger is chosen, its CRPS was {100 * (own / best - 1):.1f} % above "
+        f"that of {label(challenger)}"
+    )
+    if failed is None:
+        return behind
+    first = next((finding for finding in failed.failures if finding.severity == "critical"), None)
+    found = f": {_said(first)}" if first else ""
+    return f"{behind}; it would be refused, because its audit of {failed.suite} failed{found}"
