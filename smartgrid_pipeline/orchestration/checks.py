@@ -4,7 +4,7 @@ A blocking check stops its own run only. A later run that selects just the downs
 around it, so those assets call ``require_passed`` and the registry asks for the verdicts again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import dagster as dg
 import pandas as pd
@@ -20,7 +20,10 @@ CHECKED = {
     "readings_pass_audit": ("validated_readings", "Readings are complete, possible and in order."),
     "features_pass_audit": ("feature_table", "Features are complete and within their physical bounds."),
     "features_never_see_the_future": ("feature_table", "Poison after a cut leaves features untouched."),
-    "evidence_is_complete": ("comparison_report", "Every model was audited and scored on the same rows."),
+    "evidence_is_complete": (
+        "comparison_report",
+        "Every model was audited, none saw the future, and all were scored on the same rows.",
+    ),
 }
 """Every blocking check: the asset it guards and what it asserts."""
 
@@ -43,12 +46,13 @@ def publish_if_passed(
     workbench: Workbench,
     audits: Mapping[str, Sequence[Verdict]],
     value: pd.DataFrame,
-    metadata: Metadata,
+    metadata: Metadata | Callable[[], Metadata],
 ) -> Published:
     """Audit, then publish, in one step: results of every check first, the frame only when all passed.
 
-    ``audits`` maps a check's name to its verdicts, one per month of the run. Raises dg.Failure with the
-    readable verdict when one did not pass; nothing is written then.
+    ``audits`` maps a check's name to its verdicts, one per month of the run; ``metadata`` may be what makes
+    it, where making it publishes something itself. Raises dg.Failure with the readable verdict when one did
+    not pass; nothing is written then.
     """
     for verdicts in audits.values():
         for verdict in verdicts:
@@ -66,7 +70,8 @@ def publish_if_passed(
             metadata={"verdict": dg.MetadataValue.md(as_markdown(failed))},
             allow_retries=False,
         )
-    yield dg.MaterializeResult(value=value, check_results=results, metadata=metadata)
+    shown = metadata() if callable(metadata) else metadata
+    yield dg.MaterializeResult(value=value, check_results=results, metadata=shown)
 
 
 def _result(

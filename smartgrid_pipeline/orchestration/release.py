@@ -73,16 +73,30 @@ class Comparison:
 
     @property
     def completeness(self) -> Verdict:
-        """Whether every candidate was tracked, audited and scored on every card."""
-        findings = []
-        for name, run in self.runs.items():
-            rows = self.scores.metrics[self.scores.metrics["model"] == name]
-            scored = int((rows["n_scored"] > 0).sum())
-            audits = {v.suite for v in self.evidence if run.run_id in v.subject.split()}
-            whole = scored == len(self.scores.cards) and {"forecasts", "leakage"} <= audits
-            found = f"{scored} of {len(self.scores.cards)} cards scored, audits {', '.join(sorted(audits))}"
-            findings.append(Finding(name, whole, found, "scored on every card, both audits"))
+        """Whether every candidate was tracked, audited and scored on every card, and none saw the future.
+
+        A leak makes a comparison worthless, whoever leaks. Forecasts that fail their own audit are told and
+        keep their candidate from being promoted, but hold up nobody else.
+        """
+        findings = [finding for name in self.runs for finding in self._completeness_of(name)]
         return Verdict("comparison", self.month, tuple(findings))
+
+    def _completeness_of(self, name: str) -> list[Finding]:
+        rows = self.scores.metrics[self.scores.metrics["model"] == name]
+        scored, cards = int((rows["n_scored"] > 0).sum()), len(self.scores.cards)
+        about = [v for v in self.evidence if self.runs[name].run_id in v.subject.split()]
+        passed = {
+            suite: all(v.passed for v in about if v.suite == suite) for suite in {v.suite for v in about}
+        }
+        words = {True: "passed", False: "failed", None: "missing"}
+        audits = ", ".join(f"{suite} {words[passed.get(suite)]}" for suite in ("forecasts", "leakage"))
+        whole = scored == cards and "forecasts" in passed and passed.get("leakage", False)
+        found = f"{scored} of {cards} cards scored, audits: {audits}"
+        demanded = "scored on every card, both audits made, leakage passed"
+        findings = [Finding(name, whole, found, demanded)]
+        if passed.get("forecasts") is False:
+            findings.append(Finding(f"forecasts of {name}", False, "audit failed", "audit passed", "warning"))
+        return findings
 
 
 def split_models(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

@@ -38,10 +38,13 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         checks.require_passed(context, *checks.DATA_CHECKS)
         occasion = training.Occasion.of(feature_table, workbench, month_of(context.partition_key))
         compared = release.compare(workbench, occasion, release.split_models(forecasts))
-        page, run_id, drawn = publishing.publish(workbench, occasion, compared, feature_table, tags(context))
         audits = {"evidence_is_complete": [compared.completeness]}
-        metadata = present.comparison(compared, page, run_id, drawn)
-        yield from checks.publish_if_passed(context, workbench, audits, compared.table, metadata)
+
+        def published() -> present.Metadata:
+            done = publishing.publish(workbench, occasion, compared, feature_table, tags(context))
+            return present.comparison(compared, *done)
+
+        yield from checks.publish_if_passed(context, workbench, audits, compared.table, published)
 
     @dg.asset(
         partitions_def=months,
