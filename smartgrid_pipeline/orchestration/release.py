@@ -252,11 +252,12 @@ def settle(workbench: Workbench, month: str, reason: str) -> "tuple[Promotion | 
 
 
 def promote_with_logged_evidence(workbench: Workbench, run_id: str, reason: str) -> "Promotion":
-    """Promote any tracked candidate on the verdicts logged with it. Raises PromotionRefused."""
+    """Promote any tracked candidate on the verdicts logged with it.
+
+    Raises PromotionRefused; the registry is then as it was, the month's challenger included.
+    """
     registry = workbench.registry
-    evidence = registry.evidence(run_id)
-    registry.register_challenger(run_id)
-    return registry.promote(run_id, evidence, reason=reason, despite_rollback=True)
+    return registry.promote(run_id, registry.evidence(run_id), reason=reason, despite_rollback=True)
 
 
 def summary_path(workbench: Workbench, month: str) -> Path:

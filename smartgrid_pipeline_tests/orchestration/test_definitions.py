@@ -120,6 +120,13 @@ def test_schedule__skips_with_a_reason_when_the_month_is_judged(place: Place) ->
         assert "2010-04 already has its decision" in str(skipped.skip_message)
 
 
+def test_schedule__skips_with_a_reason_when_no_month_is_complete(taken_in: Place) -> None:
+    with taken_in.instance() as instance:
+        skipped = tick(taken_in, instance, datetime(2010, 1, 2, 3, tzinfo=UTC))
+    assert isinstance(skipped, dg.SkipReason)
+    assert "No complete month: the source runs from 2010-01-01" in str(skipped.skip_message)
+
+
 def test_newest_complete_month__has_ended_in_the_source() -> None:
     import pandas as pd
 
