@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from smartgrid_pipeline.sources import SourceSpec
+from smartgrid_pipeline.sources import SourceSpec, last_month
 
 
 class Settings(BaseSettings):
@@ -48,6 +48,11 @@ class Settings(BaseSettings):
             holiday_country=self.holiday_country,
             school_zone=self.school_zone,
         )
+
+    @property
+    def last_month(self) -> str | None:
+        """The month after which the source has no more; None while it may grow."""
+        return last_month(self.source_spec)
 
     @property
     def meter_slug(self) -> str:

@@ -58,6 +58,7 @@ def test_uci__is_the_data_this_code_was_proven_on(house: Readings) -> None:
     assert (house.identity.first, house.identity.last) == ("2006-12-16 17:24:00", "2010-11-26 21:02:00")
     assert house.meter == uci.METER
     assert sources.list_meters(SourceSpec()) == ("uci",)
+    assert house.identity.last.startswith(str(sources.last_month(SourceSpec())))
 
 
 def test_uci__sub_metering_becomes_kw_and_both_clocks_are_kept(house: Readings) -> None:

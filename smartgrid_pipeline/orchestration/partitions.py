@@ -14,9 +14,12 @@ import pandas as pd
 FAR = 600  # months; longer than any meter's history
 
 
-def months(first_month: str) -> dg.MonthlyPartitionsDefinition:
-    """All civil months since ``first_month`` ("2006-12") that have ended."""
-    return dg.MonthlyPartitionsDefinition(start_date=f"{first_month}-01")
+def months(first_month: str, last_month: str | None = None) -> dg.MonthlyPartitionsDefinition:
+    """All civil months since ``first_month`` ("2006-12") that have ended, up to ``last_month`` if given;
+    without it a month is added whenever one ends.
+    """
+    end = None if last_month is None else str(bounds(last_month)[1].date())
+    return dg.MonthlyPartitionsDefinition(start_date=f"{first_month}-01", end_date=end)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from smartgrid_pipeline.sources.columns import Layout, normalise
 from smartgrid_pipeline.sources.times import Clock, as_interval_starts, read_clock
 from smartgrid_pipeline.sources.values import DataIdentity, Readings, SourceSpec, identify
 
-__all__ = ["DataIdentity", "Readings", "SourceSpec", "list_meters", "read"]
+__all__ = ["DataIdentity", "Readings", "SourceSpec", "last_month", "list_meters", "read"]
 
 REGULAR_SHARE = 0.9
 """Share of the time differences that must be the meter's step."""
@@ -56,6 +56,11 @@ def read(spec: SourceSpec) -> Readings:
     absent = (f"Channels this meter does not have: {', '.join(meter.absent_channels)}.",)
     notes = (*clock.notes, *notes, *repeats, *(absent if meter.absent_channels else ()))
     return Readings(frame, meter, identify(frame, spec.shown), notes)
+
+
+def last_month(spec: SourceSpec) -> str | None:
+    """The civil month in which a source ends for good; None for one that may still grow."""
+    return uci.LAST_MONTH if spec.location == "uci" else None
 
 
 def list_meters(spec: SourceSpec) -> tuple[str, ...]:

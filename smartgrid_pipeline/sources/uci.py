@@ -17,6 +17,7 @@ from smartgrid_pipeline.sources.values import Readings, SourceSpec, identify
 
 METER = Meter("uci", "Europe/Paris", 1, CHANNELS, "FR", "C")
 ROWS = 2_075_259
+LAST_MONTH = "2010-11"
 SHA256 = "e5d09fa07869ac05a369a9ee879f937769a0c6a9b69a5c6ad62c533716ae6067"
 
 COLUMNS = (

@@ -75,6 +75,19 @@ def test_assets__are_described_owned_grouped_and_partitioned(definitions: dg.Def
         assert isinstance(node.partitions_def, dg.MonthlyPartitionsDefinition), key
 
 
+def test_months__of_the_house_end_with_it_and_those_of_a_live_source_grow(place: Place) -> None:
+    def keys(settings: Settings, year: int) -> list[str]:
+        graph = create_definitions(settings).resolve_asset_graph()
+        found = graph.get(dg.AssetKey("champion")).partitions_def
+        assert found is not None
+        return list(found.get_partition_keys(current_time=datetime(year, 1, 15, tzinfo=UTC)))
+
+    house = keys(Settings(home=place.root), 2026)
+    assert (house[0], house[-1], len(house)) == ("2006-12-01", "2010-11-01", 48)
+    assert keys(place.settings, 2026)[-1] == "2025-12-01"
+    assert keys(place.settings, 2030)[-1] == "2029-12-01"
+
+
 def test_checks__block_and_are_partitioned(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     found = {key.name: graph.get(key) for key in graph.asset_check_keys}
