@@ -56,9 +56,14 @@ class Settings(BaseSettings):
 
     @property
     def meter_slug(self) -> str:
-        """Name of this meter in paths and in the registry: the house is "uci", others source and meter."""
-        parts = [self.source if self.source == "uci" else Path(self.source).stem, self.meter or ""]
-        return re.sub(r"[^a-z0-9]+", "-", "-".join(filter(None, parts)).lower()).strip("-")
+        """Name of this meter in paths and in the registry: the house is "uci"; others are called by source
+        and meter, and told apart by what exactly is read, since files in two folders may have one name.
+        """
+        if self.source == "uci":
+            return "uci"
+        spec = self.source_spec
+        words = re.sub(r"[^a-z0-9]+", "-", spec.name.lower()).strip("-")
+        return f"{words}-{spec.key(self.home)[:8]}".strip("-")
 
     @property
     def data_dir(self) -> Path:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,30 @@ class SourceSpec:
     def shown(self) -> str:
         """The location without its password, fit for messages and logs."""
         return re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", self.location)
+
+    @property
+    def name(self) -> str:
+        """A few words for people: the file or folder without its ending, or database and table; the meter."""
+        path = self.location.partition("://")[2].partition("?")[0] if self._is_url else self.location
+        table = self.table if self._is_url else None
+        return " ".join(filter(None, [Path(path).stem, table, self.meter_id]))
+
+    def key(self, home: Path) -> str:
+        """Which series is meant, as a hash: the same for one path or URL, table, query, column and meter.
+
+        A file below ``home`` is known by its place there, so that a home may be moved or restored elsewhere;
+        any other by its absolute path. Users and passwords do not count.
+        """
+        where = re.sub(r"://[^/]*@", "://", self.location)
+        if not self._is_url:
+            path, root = Path(self.location).expanduser().resolve(), home.resolve()
+            where = str(path.relative_to(root) if path.is_relative_to(root) else path)
+        parts = (where, self.table, self.query, self.value_column, self.meter_id)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    @property
+    def _is_url(self) -> bool:
+        return "://" in self.location
 
 
 @dataclass(frozen=True)
