@@ -4,7 +4,7 @@ import dagster as dg
 
 from smartgrid_pipeline.orchestration import automation, partitions
 from smartgrid_pipeline.orchestration.assets import anomaly, candidates, readings, release
-from smartgrid_pipeline.orchestration.resources import MonthlyParquet, Workbench
+from smartgrid_pipeline.orchestration.resources import MonthlyParquet, workbench_resource
 from smartgrid_pipeline.settings import Settings
 
 
@@ -22,10 +22,11 @@ def create_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=assets,
         jobs=list(jobs.values()),
+        executor=dg.in_process_executor,  # of what people launch from the graph, as of the jobs
         schedules=[automation.monthly_schedule(jobs["monthly_retraining"], months)],
-        sensors=[automation.failure_notice],
+        sensors=[automation.failure_notice, automation.dead_runs],
         resources={
-            "workbench": Workbench(settings),
+            "workbench": workbench_resource(settings),
             "io_manager": MonthlyParquet(directory=str(settings.data_dir)),
         },
     )

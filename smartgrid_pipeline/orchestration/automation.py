@@ -1,4 +1,4 @@
-"""What runs by itself: the jobs, the monthly schedule, the failure sensor."""
+"""What runs by itself: the jobs, the monthly schedule, the sensors for failures and dead runs."""
 
 import json
 from datetime import UTC, datetime
@@ -8,6 +8,7 @@ import dagster as dg
 import pandas as pd
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from smartgrid_pipeline.orchestration import process_locks
 from smartgrid_pipeline.orchestration.instance import reason_of_failure
 from smartgrid_pipeline.orchestration.partitions import key_of
 from smartgrid_pipeline.orchestration.resources import Workbench, write_atomically
@@ -93,6 +94,18 @@ def failure_notice(context: dg.RunFailureSensorContext, workbench: dg.ResourcePa
     if workbench.settings.notify_url:
         post_notice(workbench.settings.notify_url, notice)
     workbench.registry.reap(lambda run_id: run_has_ended(context.instance, run_id))
+
+
+@dg.sensor(
+    name="dead_runs",
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Marks runs failed whose process died with everything around it.",
+)
+def dead_runs(context: dg.SensorEvaluationContext, workbench: dg.ResourceParam[Workbench]) -> dg.SkipReason:
+    """Close what a killed session left, so that it holds up nobody; the failure notice follows."""
+    closed = process_locks.close_dead(context.instance, workbench.settings.dagster_home)
+    return dg.SkipReason(f"Closed {', '.join(closed)}." if closed else "Every run under way is alive.")
 
 
 def write_notice(path: Path, notice: dict[str, str]) -> None:

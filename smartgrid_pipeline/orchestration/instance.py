@@ -62,9 +62,14 @@ def readable_failures(home: Path) -> Iterator[None]:
 
 
 def reason_of_failure(instance: dg.DagsterInstance, run_id: str) -> str:
-    """The first step failure of a run, as the person who reads it needs it: the innermost message."""
+    """The first step failure of a run, as the person who reads it needs it: the innermost message; without
+    one, what was said of the run itself.
+    """
+    said = ""
     for entry in instance.all_logs(run_id):
         event = entry.dagster_event
+        if event is not None and event.is_run_failure and event.message:
+            said = event.message
         if event is not None and event.is_step_failure:
             data = event.step_failure_data
             if data.user_failure_data and data.user_failure_data.description:
@@ -75,4 +80,4 @@ def reason_of_failure(instance: dg.DagsterInstance, run_id: str) -> str:
             if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
                 return f"{event.step_key}: interrupted. What was finished is kept; the same command goes on."
             return f"{event.step_key}: {error.message.strip() if error else 'failed without a message'}"
-    return f"Run {run_id} failed before its first step; see its log in the Dagster UI."
+    return said or f"Run {run_id} failed before its first step; see its log in the Dagster UI."

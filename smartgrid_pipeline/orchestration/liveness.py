@@ -11,13 +11,12 @@ from contextlib import contextmanager
 import dagster as dg
 
 from smartgrid_pipeline.core.schema import SmartgridError
+from smartgrid_pipeline.orchestration import process_locks
 from smartgrid_pipeline.orchestration.automation import run_has_ended
 from smartgrid_pipeline.orchestration.resources import Workbench
 
 TAG = {"smartgrid/started_by": "command line"}
 """Of runs that live in the process that asked for them."""
-
-UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
 class RunUnderWay(SmartgridError):
@@ -35,7 +34,8 @@ def alone(instance: dg.DagsterInstance, workbench: Workbench) -> Iterator[list[s
 
     lock = workbench.settings.dagster_home / "command_line.lock"
     with exclusive(lock, "run this meter", 1.0):
-        closed = close_dead_runs(instance)
+        home = workbench.settings.dagster_home
+        closed = [*process_locks.close_dead(instance, home), *close_dead_runs(instance)]
         _refuse_company(instance)
         workbench.registry.reap(lambda run_id: run_has_ended(instance, run_id))
         yield closed
@@ -43,15 +43,14 @@ def alone(instance: dg.DagsterInstance, workbench: Workbench) -> Iterator[list[s
 
 def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark runs of killed commands failed and free their places in pools; call it holding the lock."""
-    dead = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY, tags=TAG))
+    dead = instance.get_runs(dg.RunsFilter(statuses=process_locks.UNDER_WAY, tags=TAG))
     for run in dead:
-        instance.report_run_failed(run, "The process of this run ended without a word: it was killed.")
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        process_locks.close(instance, run)
     return [run.run_id for run in dead]
 
 
 def _refuse_company(instance: dg.DagsterInstance) -> None:
-    for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)):
+    for run in instance.get_runs(dg.RunsFilter(statuses=process_locks.UNDER_WAY)):
         raise RunUnderWay(
             f"Run {run.run_id} ({run.job_name}) of {run.tags.get('dagster/partition', 'several months')} is "
             f"{run.status.value.lower()}: the UI or the schedule asked for it. Let it finish, or terminate "

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from smartgrid_pipeline.core.schema import DataError, Meter, Verdict
+from smartgrid_pipeline.orchestration import process_locks
 from smartgrid_pipeline.orchestration.partitions import month_of
 from smartgrid_pipeline.settings import Settings
 
@@ -93,6 +95,18 @@ class Workbench:
         if not path.exists():
             raise DataError(f"No meter known yet: {path} is missing. Materialise raw_readings first.")
         return dict(json.loads(path.read_text()))
+
+
+def workbench_resource(settings: Settings) -> dg.ResourceDefinition:
+    """A workbench for assets, schedules and sensors; the process of a run that has it is known to live."""
+
+    @dg.resource
+    def workbench(context: dg.InitResourceContext) -> Iterator[Workbench]:
+        run = context.run
+        with process_locks.held(settings.dagster_home, run.run_id) if run else nullcontext():
+            yield Workbench(settings)
+
+    return workbench
 
 
 @dataclass(frozen=True)
