@@ -18,7 +18,8 @@ def write_page(result: dict[str, Any], path: Path) -> None:
     parts = ["<!doctype html><meta charset='utf-8'><title>Anomaly benchmark</title>",
              f"<style>{STYLE}</style>",
              "<h1>Anomaly detection on injected faults</h1>",
-             "<p>An event counts where the injected run raises an alarm that its clean twin does not. "
+             "<p>An event counts where a rule, or the voices together, alarm where those of its twin do "
+             "not; see docs/anomaly_log.md. "
              f"<code>{escape(result['command'])}</code>, {escape(result['created'])}.</p>"]  # fmt: skip
     for year, origin in result["origins"].items():
         parts.append(f"<h2>Test year {escape(year)}</h2>")
