@@ -53,8 +53,10 @@ def explain(
 
 
 def headline(lines: Sequence[Candidacy]) -> str:
-    """One sentence on why the most accurate candidate of the month was not promoted; "" when it was."""
-    if not lines or lines[0].outcome == "champion":
+    """One sentence on why the most accurate candidate of the month was not put forward; "" when it was: the
+    verdict then says the rest.
+    """
+    if not lines or lines[0].outcome != "not put forward":
         return ""
     return f"{label(lines[0].model)} did best on the month and is not promoted: {lines[0].why}."
 

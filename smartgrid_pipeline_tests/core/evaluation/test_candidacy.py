@@ -1,4 +1,5 @@
 import pandas as pd
+import pytest
 
 from smartgrid_pipeline.core.evaluation import candidacy
 from smartgrid_pipeline.core.schema import Finding, Verdict
@@ -40,6 +41,7 @@ def test_failed_audit__is_told_of_a_candidate_nobody_put_forward() -> None:
     assert "2 of 2 origins changed" in line.why
 
 
-def test_headline__says_nothing_when_the_best_is_champion() -> None:
-    lines = candidacy.explain(NOW, {"gru": 0.5, "ridge": 0.6}, "gru", Verdict("promotion", "gru", (MET,)))
-    assert lines[0].outcome == "champion" and candidacy.headline(lines) == ""
+@pytest.mark.parametrize(("finding", "outcome"), [(MET, "champion"), (MISSED, "refused")])
+def test_headline__says_nothing_when_the_best_was_put_forward(finding: Finding, outcome: str) -> None:
+    lines = candidacy.explain(NOW, {"gru": 0.5, "ridge": 0.6}, "gru", Verdict("promotion", "gru", (finding,)))
+    assert lines[0].outcome == outcome and candidacy.headline(lines) == ""
