@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from smartgrid_pipeline.core.anomaly import fusion
 from smartgrid_pipeline.core.anomaly.detection import Detection
 from smartgrid_pipeline.core.anomaly.drift import AlarmRate
 from smartgrid_pipeline.core.schema import Finding, Verdict
@@ -34,7 +35,8 @@ def figures(detection: Detection, defects: pd.DataFrame, budget_per_month: float
     touching = np.array(
         [((events["start"] <= row.end) & (events["end"] > row.start)).to_numpy() for row in real.itertuples()]
     ).reshape(len(real), len(events))
-    weeks = 1 + (events["end"] - events["start"]) // pd.Timedelta(days=7)  # one that stands counts each week
+    standing = pd.Timedelta(hours=fusion.MERGE_HOURS * fusion.STANDING_GAPS)
+    weeks = 1 + (events["end"] - events["start"]) // standing
     alarms = int(weeks[~touching.any(axis=0)].sum())
     months = len(index) * ((index[1] - index[0]) / pd.Timedelta(days=1)) / (365.25 / 12)
     return Figures(AlarmRate(alarms, float(months), budget_per_month), len(real), int(touching.any(1).sum()))
