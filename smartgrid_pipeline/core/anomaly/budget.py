@@ -11,8 +11,8 @@ SHARES = {
     "never_off": 0.06,
     "sub_exchange": 0.05,
     "sub_rest": 0.04,
-    "loop_impedance": 0.03,
-    "voltage_clock": 0.02,
+    "loop_impedance": 0.06,
+    "voltage_clock": 0.05,
     "gain": 0.02,
     "flat": 0.01,
 }

@@ -8,7 +8,7 @@ import numpy as np
 
 from smartgrid_pipeline.core.schema import ModelError
 
-FORMAT = 4
+FORMAT = 5
 STATE_FILE, ARRAYS_FILE = "detector.json", "detector.npz"
 
 Arrays = dict[str, np.ndarray[Any, Any]]

@@ -7,7 +7,10 @@ from smartgrid_pipeline.core.anomaly.stream import Array
 
 
 def loop_impedance(hours: Hours) -> dict[str, Array]:
-    """Slope of −ΔV on ΔI less its reference, times √ΣΔI²: in proportion to its own uncertainty."""
+    """Slope of −ΔV on ΔI less its reference, times √ΣΔI²: in proportion to its own uncertainty.
+
+    What bypasses the meter makes it steeper; a gentler slope says nothing of that.
+    """
     usual = float(hours.learned["loop_ohm"])
 
     def slope(width: int) -> tuple[Array, Array]:
@@ -17,9 +20,9 @@ def loop_impedance(hours: Hours) -> dict[str, Array]:
 
     reference = hours.reference(slope(24)[0], usual)
     found = {}
-    for width in (12, 24, 72, 168):
+    for width in (12, 24, 48, 96, 168):
         value, xx = slope(width)
-        found[f"{width}h"] = np.abs(value - reference) * np.sqrt(xx)
+        found[f"{width}h"] = (value - reference) * np.sqrt(xx)
     return found
 
 

@@ -52,6 +52,8 @@ def learn(hours: Hours) -> dict[str, Array]:
     learned["quiet_range_kw"] = _quantile(appliances.power_range(hours, twelve_readings), 0.01)
     if "volt" in hours.sums:
         learned["volt"] = _middle(hours.mean("volt", "volt_n", 24, 600))
+    if len(hours.slots):
+        learned["clock_noise"] = clock.learn_noise(hours)
     if "gain" in hours.sums:
         gain = hours.mean("gain", "gain_n", 24, 60)
         learned["gain"] = _middle(gain)

@@ -50,6 +50,26 @@ def test_voltage_clock__tells_by_how_much_the_clock_is_off() -> None:
     assert abs(shifts[int(np.argmax(scores[-30]))]) <= 5
 
 
+def test_voltage_clock__frequencies_weigh_by_their_noise() -> None:
+    """A slow swing that differs from day to day drowns a plain correlation, not a weighted one."""
+    rng = np.random.default_rng(5)
+    day, pattern = np.arange(288), rng.normal(0, 0.3, 288)
+    swing = np.sin(2 * np.pi * (day / 288 + rng.random((60, 1)))) * rng.normal(0, 3.0, (60, 1))
+    slots = (pattern + swing).ravel()
+    slots[-5 * 288 :] = np.roll(pattern, 6)[np.tile(day, 5)] + swing[-5:].ravel()
+    sums = {"readings": np.full(60 * 24, 60.0)}
+
+    def found(noise: np.ndarray) -> float:
+        known = hours.Hours(np.datetime64("2010-01-01T00"), 5, 1, sums, slots, {"clock_noise": noise})
+        shifts, scores = clock.shift_scores(known, 3)
+        return abs(float(shifts[int(np.argmax(scores[-1]))]) - 30)
+
+    healthy = hours.Hours(np.datetime64("2010-01-01T00"), 5, 1, sums, slots[: 50 * 288], {})
+    noise = clock.learn_noise(healthy)
+    assert noise.argmax() == 1
+    assert found(noise) == 0
+
+
 def test_gain__deviation_is_the_error_put_in() -> None:
     known = with_fault("gain_step", 0.03)
     quiet = hourly.build(STREAM, LEARNED)
