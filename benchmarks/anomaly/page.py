@@ -23,7 +23,7 @@ def write_page(result: dict[str, Any], path: Path) -> None:
              f"<code>{escape(result['command'])}</code>, {escape(result['created'])}.</p>"]  # fmt: skip
     for year, origin in result["origins"].items():
         parts.append(f"<h2>Test year {escape(year)}</h2>")
-        parts.append("<h3>Targets</h3>" + _rows(origin["targets"]) + _picture(origin))
+        parts.append("<h3>Targets</h3>" + _targets(origin["targets"]) + _picture(origin))
         parts.append(
             _table(["figure", "value"], [[k, v] for k, v in origin.items() if isinstance(v, float | int)])
         )
@@ -40,6 +40,12 @@ def write_page(result: dict[str, Any], path: Path) -> None:
         for kind, rows in origin["sweeps"].items():
             parts.append(f"<h3>Sizes of {escape(kind)}</h3>" + _rows(rows))
     path.write_text("\n".join(parts))
+
+
+def _targets(rows: list[dict[str, Any]]) -> str:
+    """The targets, each hit, missed or only told."""
+    words = {True: "hit", False: "missed", None: "told"}
+    return _rows([row | {"hit": words[row["hit"]]} for row in rows])
 
 
 def _picture(origin: dict[str, Any]) -> str:
