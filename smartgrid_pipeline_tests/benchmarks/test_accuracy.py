@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from benchmarks.accuracy import fingerprint, house, peers, protocol, summary, ta
 from benchmarks.accuracy.page import write_page
 from benchmarks.accuracy.protocol import Protocol, Window
 from benchmarks.result_head import compact
+from smartgrid_pipeline.core.evaluation import metrics
 from smartgrid_pipeline.core.models.catalogue import create
 from smartgrid_pipeline.core.models.forecaster import TINY, History
 from smartgrid_pipeline.core.schema import FORECAST_COLUMNS
@@ -112,6 +114,16 @@ def test_summary__figures_tests_and_targets(history: History, exam: Protocol, tm
             "protocol": {"fit_before": "2010", "until": "2010"}}  # fmt: skip
     write_page({**head, "cards": cards, "targets": rows}, tmp_path / "page.html")
     assert "missed by" in (tmp_path / "page.html").read_text()
+
+
+def test_worst_month__of_several_seeds_is_the_furthest_not_their_mean() -> None:
+    row = dict.fromkeys((*summary.FIGURES, *metrics.PINBALL_COLUMNS), 1.0)
+    rows = [
+        row | {"coverage_80_by_month": {"2010-04": worst}, "coverage_80_worst_month": worst}
+        for worst in (0.74, 0.85, 0.87)
+    ]
+    window = SimpleNamespace(card="T4")
+    assert summary._over_seeds(window, rows, True)["coverage_80_worst_month"] == 0.87  # type: ignore[arg-type]
 
 
 def test_target__tells_by_how_much_it_was_missed() -> None:
