@@ -32,6 +32,6 @@ def read(directory: Path) -> tuple[dict[str, Any], Arrays]:
     if state.get("format") != FORMAT:
         raise ModelError(
             f"The anomaly detector in {directory} has format {state.get('format')}, this version reads "
-            f"{FORMAT}; fit it again."
+            f"{FORMAT}; `smartgrid run` fits it again."
         )
     return state, arrays
