@@ -224,7 +224,9 @@ class AnomalyDetector:
                 heard_values = np.where(settled, known.to_intervals(values, intervals), np.nan)
                 if np.isfinite(heard_values).sum() < FEWEST_SCORES:
                     continue
-                self._tails[f"{monitor.name}/{name}"] = Tail.of_returns(heard_values, per_day, contaminated)
+                self._tails[f"{monitor.name}/{name}"] = Tail.of_returns(
+                    heard_values, per_day, contaminated, monitor.bell_shaped
+                )
         members = self._ensemble.rarities(prepared.inputs)
         members["ensemble"] = self._together(members, prepared)
         rows = slice(int(np.flatnonzero(later)[0]), int(np.flatnonzero(later)[-1]) + 1)

@@ -18,3 +18,5 @@ class Monitor:
     needs: tuple[str, ...]
     statistics: Callable[[Hours], dict[str, Array]]
     text: str
+    bell_shaped: bool = False
+    """Whether healthy statistics scatter alike about their median, the lower half telling the upper."""

@@ -11,9 +11,11 @@ from smartgrid_pipeline.core.schema import ACTIVE_POWER, CURRENT, REACTIVE_POWER
 
 MONITORS = (
     Monitor("voltage_clock", "meter", "clock", (VOLTAGE,), (VOLTAGE, CURRENT), clock.clock,
-            "the supply voltage's daily pattern comes at another time than usual: the clock is off"),
+            "the supply voltage's daily pattern comes at another time than usual: the clock is off",
+            bell_shaped=True),
     Monitor("loop_impedance", "meter", "bypass", (CURRENT,), (VOLTAGE, CURRENT), electric.loop_impedance,
-            "voltage drops by another amount per recorded ampere: part of the load is not measured"),
+            "voltage drops by another amount per recorded ampere: part of the load is not measured",
+            bell_shaped=True),
     Monitor("gain", "meter", "inconsistent", (ACTIVE_POWER,), ELECTRICAL, electric.gain,
             "recorded power and voltage times current have drifted apart"),
     Monitor("excess", "meter", "inconsistent", (ACTIVE_POWER,), ELECTRICAL, electric.excess,

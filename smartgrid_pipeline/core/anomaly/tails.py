@@ -13,6 +13,10 @@ TAIL_SHARE = 0.005
 """The highest half per cent of the calibration scores is described by a generalised Pareto tail."""
 
 FEWEST_SCORES = 200
+BELL_REACH = 10.0
+"""A bell-shaped score hardly ever lies so many times farther above its median than its lower quartile below:
+10 quartile distances are 6.7 standard deviations of a normal one."""
+
 TAIL_EVENTS = 20
 """So many of the highest events tell how fast still higher ones get rarer."""
 
@@ -43,13 +47,20 @@ class Tail:
         return cls(grid, levels, float(np.clip(shape, -0.2, 0.5)), float(scale * above.mean()))
 
     @classmethod
-    def of_returns(cls, scores: Array, gap_rows: int, contaminated: bool = False) -> Self:
+    def of_returns(
+        cls, scores: Array, gap_rows: int, contaminated: bool = False, bell_shaped: bool = False
+    ) -> Self:
         """Describe a slow score by its events: a rarity r comes once in 10^r rows, however long it stays.
 
         NaN rows are no time at all; of ``contaminated`` scores the events that stand apart from all others
-        are no guide to what is usual. Raises DataError with fewer than 200 known rows.
+        are no guide to what is usual, nor is what lies beyond the reach of a ``bell_shaped`` one, however
+        long it lasts. Raises DataError with fewer than 200 known rows.
         """
         known = _known(scores)
+        if contaminated and bell_shaped:
+            low, middle = np.quantile(known, [0.25, 0.5])
+            scores = np.where(scores <= middle + BELL_REACH * (middle - low), scores, np.nan)
+            known = _known(scores)
         grid, shares = _body(known, 256)
         heights = fusion.peaks(scores, gap_rows)
         heights = heights[heights > np.quantile(known, 1 - COMMON_SHARE)]  # what lasts is not rare
