@@ -1,23 +1,29 @@
 """python -m benchmarks.training: time, samples and share of the processor's peak, by expert."""
 
 import argparse
+import resource
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.accuracy.house import house
 from benchmarks.result_head import ROOT, compact, head
 from benchmarks.training.gauge import counting, flops, gemm_peak
+from smartgrid_pipeline.core.evaluation import comparison
+from smartgrid_pipeline.core.evaluation.backtest import forecast_cards
 from smartgrid_pipeline.core.models.experts import EXPERTS
 from smartgrid_pipeline.core.models.forecaster import FULL, TINY, Budget, History, Split
 from smartgrid_pipeline.core.models.mixture_of_experts import MixtureOfExperts
 
 RESULT = ROOT / "benchmarks" / "results" / "training.json"
-MONTH, NEXT_MONTH = np.datetime64("2010-10-01", "m"), np.datetime64("2010-11-01", "m")
+MONTH, NEXT_MONTH = np.datetime64("2010-09-01", "m"), np.datetime64("2010-10-01", "m")
+UNTIL = np.datetime64("2010-11-26", "m")
+LOSSES = ("crps", "absolute", "squared")
 SHORT_STEPS = (4, 10)
 """Two short trainings: what the longer one does more is steps and nothing else."""
 
@@ -36,6 +42,12 @@ def timed(work: Any) -> dict[str, float]:
     wall, cpu = time.monotonic(), time.process_time()
     work()
     return {"seconds": time.monotonic() - wall, "cpu_seconds": time.process_time() - cpu}
+
+
+def tell(part: str, seconds: float) -> None:
+    """Progress on the console: what took how long, and the most memory this process has held so far."""
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{part}: {seconds:.0f} s, peak {peak_mb:.0f} MB", file=sys.stderr, flush=True)
 
 
 def of_expert(
@@ -71,7 +83,7 @@ def flops_per_step(name: str, past: History, split: Split, budget: Budget) -> di
 
 
 def main() -> None:
-    """Fit each expert, then the gate, then update everything by a month; write the result file."""
+    """Fit each expert, then the gate, then update everything by a month and judge it; write the result."""
     options = arguments()
     began, history, peak = time.monotonic(), house(options.cache), gemm_peak()
     budget = TINY if options.tiny else FULL
@@ -81,9 +93,10 @@ def main() -> None:
     for name in EXPERTS:
         expert, figures[name] = of_expert(name, past, split, budget, peak)
         experts.append(expert)
-        print(f"{name}: {figures[name]['seconds']:.0f} s", file=sys.stderr, flush=True)
+        tell(name, figures[name]["seconds"])
     mixture = MixtureOfExperts(budget)
     gate = timed(lambda: mixture.fit(past, split, experts))
+    tell("gate and supports", gate["seconds"])
     total = gate["seconds"] + sum(row["seconds"] for row in figures.values())
     result = head("python -m benchmarks.training", [budget.seed], began, []) | {
         "threads": budget.threads,
@@ -92,22 +105,43 @@ def main() -> None:
         "gate_and_supports": gate,
         "total_seconds": total,
         "total_cpu_seconds": gate["cpu_seconds"] + sum(row["cpu_seconds"] for row in figures.values()),
-        **warm(mixture, history),
+        **warm(mixture, history, budget),
     }
     options.result.parent.mkdir(parents=True, exist_ok=True)
     options.result.write_text(compact(result))
     print(options.result.read_text())
 
 
-def warm(mixture: Any, history: History) -> dict[str, float]:
-    """Seconds of the update by one further month, and of a calibration alone, where the mixture has them."""
+def warm(mixture: MixtureOfExperts, history: History, budget: Budget) -> dict[str, Any]:
+    """Seconds of the update by one further month and of a calibration alone, and how either forecasts what
+    comes then, against a mixture fitted afresh on all of the past.
+    """
     past = history.until(NEXT_MONTH)
     split = Split.before(NEXT_MONTH, past)
-    out = {}
-    for method, key in (("updated", "warm_update_seconds"), ("recalibrated", "recalibration_seconds")):
-        if hasattr(mixture, method):
-            out[key] = timed(lambda m=method: getattr(mixture, m)(past, split))["seconds"]
+    afresh = MixtureOfExperts(budget)
+    known: dict[str, MixtureOfExperts] = {}
+    out: dict[str, Any] = {
+        "warm_update_seconds": timed(lambda: known.update(updated=mixture.updated(past, split)))["seconds"],
+        "recalibration_seconds": timed(lambda: known.update(recalibrated=mixture.recalibrated(past, split)))[
+            "seconds"
+        ],
+        "fit_afresh_seconds": timed(lambda: afresh.fit(past, split))["seconds"],
+    }
+    full = forecast_cards(afresh, history, NEXT_MONTH, UNTIL)
+    for name, model in known.items():
+        frame = forecast_cards(model, history, NEXT_MONTH, UNTIL)
+        out[f"{name}_against_fit_afresh"] = {
+            card: {loss: against(frame, full, card, loss) for loss in LOSSES}
+            for card in frame["card"].unique()
+        }
     return out
+
+
+def against(a: pd.DataFrame, b: pd.DataFrame, card: str, loss: str) -> dict[str, Any]:
+    """How much worse (per cent, with its 95 % interval) ``a`` forecasts a card than ``b``."""
+    found = asdict(comparison.paired(a, b, card, loss))
+    shown = ("mean_difference_percent", "low_percent", "high_percent", "p", "n_days")
+    return {key: found[key] for key in shown}
 
 
 if __name__ == "__main__":
