@@ -7,19 +7,15 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.anomaly import gate
+from smartgrid_pipeline.core.anomaly import gate, self_taught
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector, Detection
 from smartgrid_pipeline.core.anomaly.kinship import same_meter
-from smartgrid_pipeline.core.schema import DataError, RegistryError, SourceError
+from smartgrid_pipeline.core.schema import RegistryError, SourceError
 from smartgrid_pipeline.orchestration.resources import Workbench
 
 if TYPE_CHECKING:
     from smartgrid_pipeline.registry import TrackedRun
     from smartgrid_pipeline.sources import Readings
-
-CALIBRATION_DAYS = 365
-FEWEST_DAYS = 32
-"""Readings that judge themselves must last so long: two weeks to learn, two to calibrate, a margin."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,9 @@ def judge(
             begin = begin or np.datetime64(grid.index[0], "m")
             basis = f"the detector of {run.month}"
             return Judgement(detector.detect(whole, begin), detector.budget_per_month, basis, run)
-    return _by_itself(workbench, readings, grid, begin)
+    detector = AnomalyDetector(workbench.settings.alarms_per_month, workbench.settings.seed)
+    basis = self_taught.teach(detector, grid, readings.meter, begin)
+    return Judgement(detector.detect(grid, begin), detector.budget_per_month, basis)
 
 
 def _newest(workbench: Workbench) -> "TrackedRun | None":
@@ -81,21 +79,3 @@ def _with_context(grid: pd.DataFrame, known: pd.DataFrame | None, detector: Anom
         return grid
     joined = pd.concat([before[grid.columns.intersection(before.columns)], grid])
     return meter_data.to_grid(joined, detector.meter)
-
-
-def _by_itself(
-    workbench: Workbench, readings: "Readings", grid: pd.DataFrame, begin: np.datetime64 | None
-) -> Judgement:
-    first, last = grid.index[0], grid.index[-1]
-    days = (last - first) / pd.Timedelta(days=1)
-    if days < FEWEST_DAYS:
-        raise DataError(
-            f"No detector knows meter {readings.meter.meter_id}, and to learn from these readings alone at "
-            f"least {FEWEST_DAYS} days are needed: found {days:.1f}. Give a longer file, or `smartgrid run` "
-            "on this meter's history first."
-        )
-    half = max(last - pd.Timedelta(days=CALIBRATION_DAYS), first + (last - first) / 2)
-    detector = AnomalyDetector(workbench.settings.alarms_per_month, workbench.settings.seed)
-    detector.fit(grid, readings.meter, np.datetime64(half.floor("D"), "m"), contaminated=True)
-    basis = f"a detector learned from these {days:.0f} days themselves"
-    return Judgement(detector.detect(grid, begin), detector.budget_per_month, basis)

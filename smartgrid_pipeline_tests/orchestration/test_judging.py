@@ -89,3 +89,17 @@ def test_file__of_the_meter_is_judged_with_what_came_before_it(bench: Any, histo
     ahead = found.detection.scores["ensemble_rarity"][:"2010-02-23"]
     pd.testing.assert_series_equal(ahead, alone[:"2010-02-23"])
     assert "negative" in ",".join(found.detection.events["kinds"])
+
+
+def test_file__with_a_year_before_since_is_not_taught_by_what_it_judges(bench: Any) -> None:
+    long = make_readings(420, meter=HOME, seed=4)
+    since = long.index[0] + pd.Timedelta(days=370)
+    changed = long.copy()
+    changed.loc[since:, ACTIVE_POWER] *= 3
+    before = judging.judge(bench, as_read(long), since, from_file=True)
+    after = judging.judge(bench, as_read(changed), since, from_file=True)
+    assert "before 2011-01-09" in before.basis
+    assert after.detection.events["energy_kwh"].sum() > before.detection.events["energy_kwh"].sum()
+    assert len(after.detection.scores) == 50 * 48
+    short = judging.judge(bench, as_read(long), long.index[0] + pd.Timedelta(days=200), from_file=True)
+    assert "themselves" in short.basis

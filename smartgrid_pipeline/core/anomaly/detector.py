@@ -11,6 +11,7 @@ from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.anomaly import (
     appliances,
     budget,
+    calibration,
     detector_files,
     ensemble,
     fusion,
@@ -27,7 +28,7 @@ from smartgrid_pipeline.core.anomaly.fusion import Voice
 from smartgrid_pipeline.core.anomaly.hours import Hours
 from smartgrid_pipeline.core.anomaly.members import MEMBERS, Matrix
 from smartgrid_pipeline.core.anomaly.stream import Array, Flags, Stream, Times
-from smartgrid_pipeline.core.anomaly.tails import CEILING, FEWEST_SCORES, Tail
+from smartgrid_pipeline.core.anomaly.tails import CEILING, Tail
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, INTERVAL_START, DataError, Meter, ModelError
 
 __all__ = ["AnomalyDetector", "Detection"]
@@ -77,8 +78,12 @@ class AnomalyDetector:
                 "least 14 days are needed."
             )
         self._meter = meter
-        self._limits = limits.learn_limits(stream, early)
-        known = stream.keeping(early)
+        self._judges_itself = contaminated
+        taught = clean if contaminated else early
+        self._limits = limits.learn_limits(stream, taught)
+        if contaminated:
+            taught = taught & ~self._taken(stream, rules.hits(stream, self._limits))
+        known = stream.keeping(taught)
         self._learned = hourly.learn(known)
         self._learned |= physics.learn(hourly.build(known, self._learned))
         prepared = self.prepare(stream)
@@ -108,15 +113,21 @@ class AnomalyDetector:
         need only reach SHORT_CONTEXT_DAYS back: together they are the detector's whole state.
         """
         hits = rules.hits(stream, self._limits) if with_rules else []
-        taken = np.zeros(len(stream.times), bool)
-        for hit in hits:
-            if hit.rule.alarm_class != "grid":  # known only once raised: earlier intervals cannot know
-                taken[hit.raised : hit.end] = True
+        taken = self._taken(stream, hits)
         kept = stream.keeping(~taken)
         recent = hourly.build(kept, self._learned)
         return Prepared(
             stream, hits, stream.any(taken), inputs.build(kept), recent.after(earlier) if earlier else recent
         )
+
+    @staticmethod
+    def _taken(stream: Stream, hits: list[rules.Hit]) -> Flags:
+        """Readings that rules call faulty, from when they are known to be: voices are not to hear them."""
+        taken = np.zeros(len(stream.times), bool)
+        for hit in hits:
+            if hit.rule.alarm_class != "grid":  # known only once raised: earlier intervals cannot know
+                taken[hit.raised : hit.end] = True
+        return taken
 
     def listen(self, prepared: Prepared, first: int = 0) -> dict[str, Array]:
         """Rarity of every voice and every member in each interval from row ``first`` on."""
@@ -217,33 +228,22 @@ class AnomalyDetector:
             )
         self._ensemble.calibrate(prepared.inputs, later)
         known, intervals = prepared.hours, prepared.stream.intervals
-        settled = quiet & (later | (np.arange(len(quiet)) >= CONTEXT_DAYS * per_day))
-        self._tails = {}
-        for monitor in physics.active(self.meter.channels):
-            for name, values in monitor.statistics(known).items():
-                heard_values = np.where(settled, known.to_intervals(values, intervals), np.nan)
-                if np.isfinite(heard_values).sum() < FEWEST_SCORES:
-                    continue
-                self._tails[f"{monitor.name}/{name}"] = Tail.of_returns(
-                    heard_values, per_day, contaminated, monitor.bell_shaped
-                )
+        settled = quiet & (contaminated | later | (np.arange(len(quiet)) >= CONTEXT_DAYS * per_day))
+        months = fusion.months(int(settled.sum()), per_day)
+        faults = calibration.most_faults(months) if contaminated else 0
+        self._tails = calibration.physical_tails(
+            physics.active(self.meter.channels), known, intervals, settled, per_day, faults
+        )
         members = self._ensemble.rarities(prepared.inputs)
         members["ensemble"] = self._together(members, prepared)
-        rows = slice(int(np.flatnonzero(later)[0]), int(np.flatnonzero(later)[-1]) + 1)
         self._calibration_months = days / fusion.MONTH_DAYS
-        self._heard = {}
-        for heard, voices in ((later, members), (settled, self._physics(known, intervals))):
-            months = heard.sum() / per_day / fusion.MONTH_DAYS
-            most = np.log10(heard.sum()) + 1 if contaminated else CEILING  # beyond it: a fault, not a normal
-            for name, values in voices.items():
-                rarity = np.where(values <= most, values, np.nan)
-                heights = fusion.peaks(np.where(heard, rarity, np.nan), self._gap_rows, fusion.HYSTERESIS)
-                self._heard[name] = fusion.Heard(
-                    heights,
-                    months,
-                    np.where(later, rarity, np.nan)[rows],
-                    None if voices is members else np.where(heard, rarity, np.nan),
-                )
+        self._heard = {
+            name: calibration.hear(values, later, later, self._gap_rows, self._calibration_months, faults)
+            for name, values in members.items()
+        } | {
+            name: calibration.hear(values, settled, later, self._gap_rows, months, faults)
+            for name, values in self._physics(known, intervals).items()
+        }
         self.set_budget(self.budget_per_month)
 
     @property
@@ -263,10 +263,10 @@ class AnomalyDetector:
             raise ModelError("A loaded detector keeps its thresholds: fit again to give it another budget.")
         self.budget_per_month = budget_per_month
         voices = {name: heard for name, heard in self._heard.items() if name not in MEMBERS}
+        spent = budget_per_month if self._judges_itself else budget.spent(budget_per_month)
         self._thresholds = fusion.calibrate(
-            voices, budget.shares(voices), budget.spent(budget_per_month), self._calibration_months,
-            self._gap_rows,
-        )  # fmt: skip
+            voices, budget.shares(voices), spent, self._calibration_months, self._gap_rows
+        )
         self._thresholds |= {name: self.alone(name, budget_per_month) for name in MEMBERS}
 
     @property

@@ -136,6 +136,8 @@ class Heard:
     months: float
     later: Array
     settled: Array | None = None
+    most: float = np.inf
+    """A rarity from which on it is a fault whatever the budget."""
 
 
 def calibrate(
@@ -156,8 +158,9 @@ def calibrate(
     for _ in range(14):
         factor = (low * high) ** 0.5
         thresholds = {
-            name: threshold_for(
-                voice.heights, factor * shares[name] / whole * budget_per_month * voice.months
+            name: min(
+                threshold_for(voice.heights, factor * shares[name] / whole * budget_per_month * voice.months),
+                voice.most,
             )
             for name, voice in heard.items()
         }

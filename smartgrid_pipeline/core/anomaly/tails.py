@@ -48,24 +48,26 @@ class Tail:
 
     @classmethod
     def of_returns(
-        cls, scores: Array, gap_rows: int, contaminated: bool = False, bell_shaped: bool = False
+        cls, scores: Array, gap_rows: int, may_be_faults: int = 0, bell_shaped: bool = False
     ) -> Self:
         """Describe a slow score by its events: a rarity r comes once in 10^r rows, however long it stays.
 
-        NaN rows are no time at all; of ``contaminated`` scores the events that stand apart from all others
-        are no guide to what is usual, nor is what lies beyond the reach of a ``bell_shaped`` one, however
-        long it lasts. Raises DataError with fewer than 200 known rows.
+        NaN rows are no time at all. Where up to so many events ``may_be_faults``, those that stand apart from
+        all others are no guide to what is usual, nor is what lies beyond the reach of a ``bell_shaped``
+        score, however long it lasts. Raises DataError with fewer than 200 known rows.
         """
         known = _known(scores)
-        if contaminated and bell_shaped:
+        if may_be_faults and bell_shaped:
             low, middle = np.quantile(known, [0.25, 0.5])
             scores = np.where(scores <= middle + BELL_REACH * (middle - low), scores, np.nan)
             known = _known(scores)
         grid, shares = _body(known, 256)
         heights = fusion.peaks(scores, gap_rows)
-        heights = heights[heights > np.quantile(known, 1 - COMMON_SHARE)]  # what lasts is not rare
-        if contaminated:
-            heights = heights[standing_apart(heights, float(np.subtract(*np.quantile(known, [0.99, 0.5])))) :]
+        lasting = LONGEST_FAULT_SHARE if may_be_faults else COMMON_SHARE
+        heights = heights[heights > np.quantile(known, 1 - lasting)]  # what lasts is not rare
+        if may_be_faults:
+            spread = float(np.subtract(*np.quantile(known, [0.99, 0.5])))
+            heights = heights[standing_apart(heights, spread, may_be_faults) :]
         if len(heights) == 0:
             return cls(grid, np.minimum(shares, 1.0), 0.0, _spread(known))
         tops, firsts = np.unique(heights[::-1], return_index=True)  # ascending
@@ -76,7 +78,7 @@ class Tail:
             shares = shares ** (np.log(rates[0]) / np.log(min(at, 0.999)))
         highest = tops[-TAIL_EVENTS:]
         scale = float(highest.mean() - highest[0]) if len(highest) > 4 else 0.0
-        if contaminated:  # few readings: a little beyond what was seen is not impossible
+        if may_be_faults:  # few readings: a little beyond what was seen is not impossible
             scale = max(scale, 0.1 * float(known[-1] - known[0]))
         return cls(
             np.concatenate([grid[below], tops]),
@@ -100,15 +102,18 @@ class Tail:
 COMMON_SHARE = 0.05
 """A score held for so much of the time is common, were it in one single event."""
 
+LONGEST_FAULT_SHARE = 0.25
+"""The same in readings that may hold faults: one of two weeks in a file of 100 days is no habit."""
+
 APART = 7.0
 """A gap between neighbouring heights so many times the expected one: one in a thousand by chance."""
 
 
-def standing_apart(heights: Array, spread: float) -> int:
-    """How many of the highest events stand apart from the rest, by the gaps of an exponential tail and beyond
-    the ``spread`` of ordinary scores.
+def standing_apart(heights: Array, spread: float, most: int) -> int:
+    """How many of the highest events, up to ``most``, stand apart from the rest: by the gaps of an
+    exponential tail, and beyond the ``spread`` of ordinary scores.
     """
-    for top in range(min(10, len(heights) // 3), 0, -1):
+    for top in range(min(most, len(heights) // 3), 0, -1):
         rest = heights[top : top + TAIL_EVENTS]
         usual_gap = (rest.mean() - rest[-1]) / top
         if heights[top - 1] - heights[top] > max(APART * usual_gap, spread / 2, 1e-9):

@@ -104,8 +104,8 @@ def test_separated__a_rule_within_a_standing_alarm_begins_an_event_of_its_own() 
 def test_tail__of_a_bell_shaped_score_does_not_learn_a_fault_that_lasts() -> None:
     scores = np.random.default_rng(3).normal(0, 1, 4_000)
     scores[3_200:] += 20  # a fifth of what should teach
-    learned = Tail.of_returns(scores, 20, contaminated=True)
-    bell = Tail.of_returns(scores, 20, contaminated=True, bell_shaped=True)
+    learned = Tail.of_returns(scores, 20, may_be_faults=3)
+    bell = Tail.of_returns(scores, 20, may_be_faults=3, bell_shaped=True)
     assert learned.rarity(np.array([20.0]))[0] < 4
     assert bell.rarity(np.array([20.0]))[0] > 8
     assert bell.rarity(np.array([2.0]))[0] < 4
