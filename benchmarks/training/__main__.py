@@ -98,6 +98,7 @@ def main() -> None:
     gate = timed(lambda: mixture.fit(past, split, experts))
     tell("gate and supports", gate["seconds"])
     total = gate["seconds"] + sum(row["seconds"] for row in figures.values())
+    later = warm(mixture, history, budget)
     result = head("python -m benchmarks.training", [budget.seed], began, []) | {
         "threads": budget.threads,
         "gemm_peak_gflop_per_second": peak / 1e9,
@@ -105,7 +106,7 @@ def main() -> None:
         "gate_and_supports": gate,
         "total_seconds": total,
         "total_cpu_seconds": gate["cpu_seconds"] + sum(row["cpu_seconds"] for row in figures.values()),
-        **warm(mixture, history, budget),
+        **later,
     }
     options.result.parent.mkdir(parents=True, exist_ok=True)
     options.result.write_text(compact(result))
@@ -128,6 +129,7 @@ def warm(mixture: MixtureOfExperts, history: History, budget: Budget) -> dict[st
         "fit_afresh_seconds": timed(lambda: afresh.fit(past, split))["seconds"],
     }
     full = forecast_cards(afresh, history, NEXT_MONTH, UNTIL)
+    tell("fit afresh", out["fit_afresh_seconds"])
     for name, model in known.items():
         frame = forecast_cards(model, history, NEXT_MONTH, UNTIL)
         out[f"{name}_against_fit_afresh"] = {

@@ -185,7 +185,9 @@ def _fit(
     pilot_growth = replace(plan.means[0], rows=PILOT_ROWS, trees=PILOT_TREES, rate=0.1, leaves=31)
     pilot = grow(see(past, rows[:PILOT_ROWS]), target, pilot_growth, plain)
     columns = np.sort(np.argsort(-pilot.feature_importance("gain"), kind="stable")[: plan.columns])
-    seen = np.concatenate([see(past, part)[:, columns] for part in _parts(rows)])
+    seen = np.empty((len(rows), len(columns)), np.float32)
+    for begin in range(0, len(rows), BLOCK):
+        seen[begin : begin + BLOCK] = see(past, rows[begin : begin + BLOCK])[:, columns]
     models = [grow(seen, target, growth, plain) for growth in plan.means]
     for level in ANCHORS:
         growth = plan.median if level == 0.5 else plan.tail
@@ -211,10 +213,6 @@ def _to_kw(told: Floats, past: Past, rows: Rows, lead: LeadInterval) -> Floats:
 
 def _latest_root(past: Past, rows: Rows) -> Floats:
     return np.sqrt(np.maximum(past.power_kw[rows - 1], 0))
-
-
-def _parts(rows: Rows) -> list[Rows]:
-    return [rows[begin : begin + BLOCK] for begin in range(0, len(rows), BLOCK)]
 
 
 def shaped(quantiles_kw: Floats, anchors_kw: Floats) -> Floats:

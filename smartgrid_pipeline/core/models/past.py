@@ -248,23 +248,24 @@ def _state(power: Floats, channels: Floats, sums: npt.NDArray[np.float64], step:
     at = np.arange(len(power))
     root = np.sqrt(np.maximum(power, 0))
     change = np.diff(power, prepend=power[:1])
-    columns = []
+    columns: list[Floats] = []
     for jump in JUMPS_KW:
         last = np.maximum.accumulate(np.where(np.abs(change) > jump, at, 0))
         last = np.maximum(last, at - DAY // step)
         before = np.maximum(last - 1, 0)
         since = (sums[at + 1] - sums[np.maximum(last, 0)]) / (at + 1 - np.maximum(last, 0))
-        columns += [_log_minutes(at - last, step), change[last], root[before], np.sqrt(np.maximum(since, 0))]
+        since = np.sqrt(np.maximum(since, 0)).astype(np.float32)
+        columns += [_log_minutes(at - last, step), change[last], root[before], since]
     for j in range(1, channels.shape[1]):
         on = channels[:, j] ** 2 > ON_KW
         for flag in (on, ~on):
             last = np.maximum(np.maximum.accumulate(np.where(flag, at, 0)), at - DAY // step)
             columns.append(_log_minutes(at - last, step))
-    return np.ascontiguousarray(np.stack(columns, 1).astype(np.float32))
+    return np.stack(columns, 1)
 
 
-def _log_minutes(rows: Rows, step: int) -> npt.NDArray[np.float64]:
-    return np.log1p(rows * step) / np.log1p(DAY)
+def _log_minutes(rows: Rows, step: int) -> Floats:
+    return (np.log1p(rows * step) / np.log1p(DAY)).astype(np.float32)
 
 
 def _days(history: History) -> Floats:
