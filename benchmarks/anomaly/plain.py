@@ -22,6 +22,14 @@ def raw_inputs(stream: Stream) -> dict[str, Array]:
     return {channel: stream.mean(values) for channel, values in stream.values.items()}
 
 
+@dataclass(frozen=True)
+class Said:
+    """Scores and alarms of every plain system, by its name, one for each interval."""
+
+    scores: dict[str, Array]
+    flags: dict[str, Flags]
+
+
 @dataclass
 class Plain:
     """Systems that see readings as recorded, each with the whole budget to itself."""
@@ -29,7 +37,7 @@ class Plain:
     thresholds: dict[str, float]
     raw: Ensemble
     controls: Controls
-    twins: dict[str, Flags] = field(default_factory=dict)
+    clean: "Said" = field(default_factory=lambda: Said({}, {}))
     false_alarms: dict[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -59,22 +67,28 @@ class Plain:
         plain.thresholds |= alone
         return plain
 
-    def flags(
+    def hear(
         self, detector: AnomalyDetector, prepared: Prepared, before: Prepared | None, first: int
-    ) -> dict[str, Flags]:
-        """Alarms of every plain system from row ``first`` on."""
+    ) -> "Said":
+        """What every plain system says from row ``first`` on."""
         unmasked = detector.prepare(prepared.stream, before.hours if before else None, with_rules=False)
         rarities = detector.listen(unmasked, first)
-        found = {name: fusion.hysteresis(rarities[name], self.thresholds[name]) for name in rarities
-                 if name in self.thresholds}  # fmt: skip
-        found["raw_trio"] = self._trio(prepared.stream, first) >= self.thresholds["raw_trio"]
-        rows = detector.scaled_inputs(unmasked, first)
-        for name, score in self.controls.scores(rows, prepared.stream, first).items():
-            found[name] = score >= self.thresholds[name]
-        votes = np.sum([found[member] for member in MEMBERS], axis=0)
+        scores = {name: rarities[name] for name in rarities if name in self.thresholds}
+        flags = {name: fusion.hysteresis(score, self.thresholds[name]) for name, score in scores.items()}
+        others = {"raw_trio": self._trio(prepared.stream, first)}
+        others |= self.controls.scores(detector.scaled_inputs(unmasked, first), prepared.stream, first)
+        flags |= {name: score >= self.thresholds[name] for name, score in others.items()}
+        flags["vote_2_of_3"] = np.sum([flags[member] for member in MEMBERS], axis=0) >= 2
+        shares = [rarities[member] / self.thresholds[member] for member in MEMBERS]
         voices = {k: v for k, v in detector.thresholds.items() if k not in MEMBERS}
-        physical = [fusion.hysteresis(rarities[name], height) for name, height in voices.items()]
-        return found | {"vote_2_of_3": votes >= 2, "ensemble_and_physics": np.any(physical, axis=0)}
+        flags["ensemble_and_physics"] = np.any(
+            [fusion.hysteresis(rarities[name], height) for name, height in voices.items()], axis=0
+        )
+        scores |= others | {
+            "vote_2_of_3": np.sort(shares, axis=0)[1],
+            "ensemble_and_physics": np.fmax.reduce([rarities[n] / height for n, height in voices.items()]),
+        }
+        return Said(scores, flags)
 
     def _trio(self, stream: Stream, first: int) -> Array:
         inputs = {name: values[first:] for name, values in raw_inputs(stream).items()}

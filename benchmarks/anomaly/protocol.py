@@ -56,8 +56,9 @@ class Outcome:
     ``delay`` is hours from the start, None where no event begins that the twin does not have: a rule is
     raised that is not in the twin (rules begin events of their own), or a voice in an interval where no voice
     of the twin is. ``voice_delays`` compare each voice with itself in the twin;
-    ``plain_delays`` are those of systems without rules, empty
-    where they were not asked. ``inside`` is the first and last (exclusive) row of ``scores`` in the fault.
+    ``plain_delays`` are those of systems without rules, and ``plain_scores`` what these say beside
+    ``scores``; None where they were not asked. ``inside`` is the first and last (exclusive) row of ``scores``
+    in the fault.
     """
 
     number: int
@@ -68,6 +69,7 @@ class Outcome:
     delay: float | None
     voice_delays: dict[str, float]
     plain_delays: dict[str, float] | None
+    plain_scores: dict[str, list[float]] | None
     twin_voices: tuple[str, ...]
     scores: tuple[float, ...]
     inside: tuple[int, int]
@@ -254,19 +256,21 @@ class TestYear:
         flags["rules"] = rules.raised(prepared.stream, prepared.hits)[first:]
         twins = self.voice_flags(self.voices) | {"rules": self.rule_flags}
         delays, heard = window.compare(flags, twins)
-        plain_delays = None
+        plain_delays = plain_scores = None
         if plain is not None and number < PLAIN_EVENTS:
-            plain_delays = window.compare(
-                plain.flags(self.detector, prepared, self.prepared, first), plain.twins
-            )[0]
+            said = plain.hear(self.detector, prepared, self.prepared, first)
+            plain_delays = window.compare(said.flags, plain.clean.flags)[0]
+            plain_scores = {
+                name: np.round(score.astype(float), 4).tolist() for name, score in said.scores.items()
+            }
         delay = min(window.compare(_streams(flags), _streams(twins))[0].values(), default=None)
         raised = start + np.timedelta64(round(60 * (delay or 0.0)), "m")
         name = ("", "") if delay is None else self._name(prepared, first, rarities, raised)
         score = fusion.fused_score(rarities, self.voices, flags["rules"])
         inside = np.flatnonzero(window.inside)
         minutes = int(duration / np.timedelta64(1, "m"))
-        return Outcome(number, kind, magnitude, str(start), minutes, delay, delays, plain_delays, heard,
-                       tuple(np.round(score.astype(float), 3).tolist()),
+        return Outcome(number, kind, magnitude, str(start), minutes, delay, delays, plain_delays,
+                       plain_scores, heard, tuple(np.round(score.astype(float), 3).tolist()),
                        (int(inside[0]), int(inside[-1]) + 1), name[0], event.channels, name[1])  # fmt: skip
 
     def _window(self, prepared: Prepared, first: int, start: np.datetime64, end: np.datetime64) -> "Window":

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.anomaly.plain import SYSTEMS
+from benchmarks.anomaly.plain import SYSTEMS, Plain
 from benchmarks.anomaly.protocol import KINDS, Outcome, TestYear
 from smartgrid_pipeline.core.anomaly.catalogue import BENIGN_KINDS
 from smartgrid_pipeline.core.anomaly.members import MEMBERS
 from smartgrid_pipeline.core.anomaly.metrics import Scored, vus_pr, wilson
+from smartgrid_pipeline.core.anomaly.stream import Flags
 
 
 def of_kind(outcomes: list[Outcome], normal: np.ndarray) -> dict[str, Any]:
@@ -72,12 +73,23 @@ def _layer(voice: str) -> str:
     return voice if voice in ("rules", "ensemble") else "physics"
 
 
-def plain_systems(rows: dict[str, list[Outcome]]) -> dict[str, np.ndarray]:
+def found_by_plain(rows: dict[str, list[Outcome]]) -> dict[str, np.ndarray]:
     """Found or not, per event, of every system without rules (events all systems were asked about)."""
     asked = [o for kind in rows.values() for o in kind if o.plain_delays is not None]
     return {name: np.array([name in o.plain_delays for o in asked], float) for name in SYSTEMS} | {
         "whole": np.array([o.delay is not None for o in asked], float)
     }
+
+
+def areas_of_plain(rows: dict[str, list[Outcome]], plain: Plain, normal: Flags) -> dict[str, float]:
+    """Mean over kinds of the VUS-PR of every plain system, on the events all were asked about."""
+    areas: dict[str, list[float]] = {name: [] for name in plain.clean.scores}
+    for outcomes in rows.values():
+        asked = [o for o in outcomes if o.plain_scores is not None]
+        for name, found in areas.items():
+            scored = [Scored(np.array(o.plain_scores[name]), _scored(o).inside) for o in asked]  # type: ignore[index]
+            found.append(vus_pr(plain.clean.scores[name][normal].astype(float), scored))
+    return {name: float(np.mean(found)) for name, found in areas.items()}
 
 
 def against_best_member(found: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -99,7 +111,7 @@ def of_origin(
     year: TestYear,
     rows: dict[str, list[Outcome]],
     budgets: dict[str, dict[str, float]],
-    plain_rates: dict[str, float],
+    plain_systems: Plain,
 ) -> dict[str, Any]:
     """All figures of one origin but the sweeps."""
     excused = year.excused(6)
@@ -107,7 +119,8 @@ def of_origin(
     faults = {kind: outcomes for kind, outcomes in rows.items() if kind in KINDS}
     types = {kind: of_kind(outcomes, normal) for kind, outcomes in rows.items()}
     judged = [types[kind] for kind in faults]
-    plain = plain_systems(faults)
+    plain = found_by_plain(faults)
+    areas = areas_of_plain(faults, plain_systems, ~excused)
     asked = sum(o.plain_delays is not None for kind in faults.values() for o in kind)
     rng = np.random.default_rng(0)
     random = [Scored(rng.random(len(o.scores)), _scored(o).inside) for kind in faults.values() for o in kind]
@@ -132,7 +145,12 @@ def of_origin(
         "benign_n": len(quiet),
         "types": types,
         "members": {
-            name: {"recall": float(found.mean()), "false_alarms_per_month": plain_rates.get(name), "n": asked}
+            name: {
+                "recall": float(found.mean()),
+                "macro_vus_pr": areas.get(name),
+                "false_alarms_per_month": plain_systems.false_alarms.get(name),
+                "n": asked,
+            }
             for name, found in plain.items()
         },
         "ensemble_against_best_member": against_best_member(plain),

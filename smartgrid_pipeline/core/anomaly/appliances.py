@@ -139,12 +139,13 @@ def steady_high(hours: Hours) -> dict[str, Array]:
     found = {}
     for width in (6, 8):
         low, high = rolling_min(hours.sums[name], width), rolling_max(hours.sums[name], width)
-        even = high - low <= EVEN_KW + EVEN_SHARE * np.maximum(low, 0.0)
+        even = high - low <= EVEN_KW
         found[f"{width}h"] = np.where(even, _floors(hours, name, 1.0, (width,))[f"{width}h"], -1.0)
     return found
 
 
-EVEN_KW, EVEN_SHARE = 0.1, 0.05
+EVEN_KW = 0.05
+"""Guests, however many, use more than this more or less from hour to hour."""
 
 
 def base_low(hours: Hours) -> dict[str, Array]:
