@@ -254,8 +254,8 @@ def _state(power: Floats, channels: Floats, sums: npt.NDArray[np.float64], step:
         last = np.maximum(last, at - DAY // step)
         before = np.maximum(last - 1, 0)
         since = (sums[at + 1] - sums[np.maximum(last, 0)]) / (at + 1 - np.maximum(last, 0))
-        since = np.sqrt(np.maximum(since, 0)).astype(np.float32)
-        columns += [_log_minutes(at - last, step), change[last], root[before], since]
+        mean = np.sqrt(np.maximum(since, 0)).astype(np.float32)
+        columns += [_log_minutes(at - last, step), change[last], root[before], mean]
     for j in range(1, channels.shape[1]):
         on = channels[:, j] ** 2 > ON_KW
         for flag in (on, ~on):
