@@ -5,6 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from smartgrid_pipeline.core.evaluation.backtest import forecast_cards
+from smartgrid_pipeline.core.evaluation.comparison import paired
 from smartgrid_pipeline.core.models.forecaster import Budget, Forecast, History, Split
 from smartgrid_pipeline.core.models.mixture_of_experts import MixtureOfExperts
 from smartgrid_pipeline.core.schema import LeadInterval
@@ -51,3 +53,16 @@ def test_recalibration__hears_what_is_new_and_keeps_what_was_heard(
     assert len(targets[0]) < len(targets[1]) < len(targets[2])
     for earlier, later in pairwise(targets):
         np.testing.assert_array_equal(later[: len(earlier)], earlier)
+
+
+def test_updated_mixture__forecasts_no_worse_than_one_fitted_afresh(house: History) -> None:
+    """On four days after the update; benchmarks/training tells it on eight weeks of the real house."""
+    first, second = house.end - 8 * DAY, house.end - 4 * DAY
+    budget, past = Budget(max_steps=10, max_rows=600, max_trees=4), house.until(second)
+    mixtures = [MixtureOfExperts(budget) for _ in range(2)]
+    for mixture, end in zip(mixtures, (first, second), strict=True):
+        mixture.fit(house.until(end), Split.before(end, house.until(end)))
+    updated = mixtures[0].updated(past, Split.before(second, past))
+    frames = [forecast_cards(model, house, second, house.end) for model in (updated, mixtures[1])]
+    for card in ("T1", "T2", "T3", "T4"):
+        assert paired(frames[0], frames[1], card).mean_difference_percent < 5, card
