@@ -44,10 +44,14 @@ def timed(work: Any) -> dict[str, float]:
     return {"seconds": time.monotonic() - wall, "cpu_seconds": time.process_time() - cpu}
 
 
+def peak_mb() -> float:
+    """The most memory this process has held so far, MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def tell(part: str, seconds: float) -> None:
-    """Progress on the console: what took how long, and the most memory this process has held so far."""
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{part}: {seconds:.0f} s, peak {peak_mb:.0f} MB", file=sys.stderr, flush=True)
+    """Progress on the console."""
+    print(f"{part}: {seconds:.0f} s, peak {peak_mb():.0f} MB", file=sys.stderr, flush=True)
 
 
 def of_expert(
@@ -97,10 +101,12 @@ def main() -> None:
     mixture = MixtureOfExperts(budget)
     gate = timed(lambda: mixture.fit(past, split, experts))
     tell("gate and supports", gate["seconds"])
+    fit_peak_mb = peak_mb()
     total = gate["seconds"] + sum(row["seconds"] for row in figures.values())
     later = warm(mixture, history, budget)
     result = head("python -m benchmarks.training", [budget.seed], began, []) | {
         "threads": budget.threads,
+        "fit_peak_memory_mb": fit_peak_mb,
         "gemm_peak_gflop_per_second": peak / 1e9,
         "experts": figures,
         "gate_and_supports": gate,
