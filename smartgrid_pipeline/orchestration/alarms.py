@@ -13,6 +13,7 @@ from smartgrid_pipeline.core.anomaly import drift, gate, inputs
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector, Detection
 from smartgrid_pipeline.core.anomaly.stream import Stream
 from smartgrid_pipeline.core.schema import DataError, RegistryError, Verdict
+from smartgrid_pipeline.orchestration import residuals
 from smartgrid_pipeline.orchestration.launch import failed_verdicts
 from smartgrid_pipeline.orchestration.partitions import bounds
 from smartgrid_pipeline.orchestration.resources import Workbench, in_months, months_of
@@ -87,8 +88,11 @@ def find_or_fit(workbench: Workbench, watch: Watch, tags: dict[str, str]) -> "Tr
     )
 
 
-def detect_month(workbench: Workbench, watch: Watch) -> Detection:
-    """Judge the month with its detector. Raises RegistryError when none was fitted on these readings."""
+def detect_month(workbench: Workbench, watch: Watch) -> tuple[Detection, str]:
+    """Judge the month with its detector; also who forecast it, or why nobody did.
+
+    Raises RegistryError when no detector was fitted on these readings.
+    """
     registry = workbench.registry
     run = registry.find_detector(month=watch.month, fingerprint=watch.fingerprint(workbench))
     if run is None:
@@ -97,7 +101,9 @@ def detect_month(workbench: Workbench, watch: Watch) -> Detection:
     start, end = bounds(watch.month)
     context = start - pd.Timedelta(days=detector.context_days)
     near = watch.readings[(watch.readings.index >= context) & (watch.readings.index < end)]
-    return detector.detect(near, np.datetime64(start, "m"))
+    first, last = (np.datetime64(each, "m") for each in (start, end))
+    surprise = residuals.of_champion(workbench, watch.readings, first, last)
+    return detector.detect(near, first, surprise.p_values), surprise.told_by
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.anomaly import gate, self_taught
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector, Detection
 from smartgrid_pipeline.core.anomaly.kinship import same_meter
-from smartgrid_pipeline.core.schema import RegistryError, SourceError
+from smartgrid_pipeline.core.schema import Meter, RegistryError, SourceError
+from smartgrid_pipeline.orchestration import residuals
 from smartgrid_pipeline.orchestration.resources import Workbench
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Judgement:
     detection: Detection
     promised_per_month: float
     basis: str
+    forecast_by: str
     run: "TrackedRun | None" = None
 
 
@@ -45,13 +47,18 @@ def judge(
         detector = AnomalyDetector.load(workbench.registry.detector_directory(run.run_id))
         known = _recorded(workbench) if from_file else grid
         if not from_file or same_meter(detector, grid, readings.meter, known):
-            whole = _with_context(grid, known, detector)
+            whole = _with_past(grid, known, detector.context_days, detector.meter)
             begin = begin or np.datetime64(grid.index[0], "m")
             basis = f"the detector of {run.month}"
-            return Judgement(detector.detect(whole, begin), detector.budget_per_month, basis, run)
+            end = np.datetime64(grid.index[-1], "m") + np.timedelta64(readings.meter.step_minutes, "m")
+            longer = _with_past(grid, known, residuals.CONTEXT_DAYS, detector.meter)
+            surprise = residuals.of_champion(workbench, longer, begin, end)
+            detection = detector.detect(whole, begin, surprise.p_values)
+            return Judgement(detection, detector.budget_per_month, basis, surprise.told_by, run)
     detector = AnomalyDetector(workbench.settings.alarms_per_month, workbench.settings.seed)
     basis = self_taught.teach(detector, grid, readings.meter, begin)
-    return Judgement(detector.detect(grid, begin), detector.budget_per_month, basis)
+    nobody = "nobody: no champion knows this meter"
+    return Judgement(detector.detect(grid, begin), detector.budget_per_month, basis, nobody)
 
 
 def _newest(workbench: Workbench) -> "TrackedRun | None":
@@ -69,13 +76,13 @@ def _recorded(workbench: Workbench) -> pd.DataFrame | None:
         return None
 
 
-def _with_context(grid: pd.DataFrame, known: pd.DataFrame | None, detector: AnomalyDetector) -> pd.DataFrame:
-    """The readings, preceded by what was recorded of the meter in the detector's context before them."""
+def _with_past(grid: pd.DataFrame, known: pd.DataFrame | None, days: int, meter: Meter) -> pd.DataFrame:
+    """The readings, preceded by what was recorded of the meter on the days before them."""
     if known is None:
         return grid
     first = grid.index[0]
-    before = known[(known.index < first) & (known.index >= first - pd.Timedelta(days=detector.context_days))]
+    before = known[(known.index < first) & (known.index >= first - pd.Timedelta(days=days))]
     if before.empty or known.columns.difference(grid.columns).size:
         return grid
     joined = pd.concat([before[grid.columns.intersection(before.columns)], grid])
-    return meter_data.to_grid(joined, detector.meter)
+    return meter_data.to_grid(joined, meter)

@@ -31,6 +31,9 @@ class Registry:
     def runs(self, kind: str) -> list[Run]:
         return self.known
 
+    def champion(self) -> None:
+        return None
+
     def detector_directory(self, run_id: str) -> Path:
         return self.directory
 

@@ -177,7 +177,8 @@ class AnomalyDetector:
             prepared.stream.intervals[first:].astype("datetime64[s]"), name=INTERVAL_START
         )
         events = describe(prepared, voices, first, self._ensemble, self.price_per_kwh)
-        return Detection(pd.DataFrame(columns, index=index), events, self.monitors_off)
+        silent = () if RESIDUAL in rarities else (RESIDUAL,)
+        return Detection(pd.DataFrame(columns, index=index), events, self.monitors_off + silent)
 
     def _physics(self, known: Hours, intervals: Times) -> dict[str, Array]:
         """Each physical monitor's rarity per interval: the rarest of its windows."""
@@ -196,7 +197,7 @@ class AnomalyDetector:
         return any(key.startswith(f"{name}/") for key in self._tails)
 
     @property
-    def _residual_threshold(self) -> float:
+    def residual_threshold(self) -> float:
         """Calibrated p-values need no year of their own: a share of the budget over a month's intervals."""
         intervals = fusion.MONTH_DAYS * 1440 / self.meter.working_minutes
         return float(-np.log10(budget.RESIDUAL_SHARE * self.budget_per_month / intervals))
@@ -204,7 +205,7 @@ class AnomalyDetector:
     def _voice(self, name: str, rarity: Array) -> Voice:
         if name == RESIDUAL:
             return Voice(name, "ensemble", "behaviour", "unusual", (ACTIVE_POWER,), rarity,
-                         self._residual_threshold, "far from what was forecast")  # fmt: skip
+                         self.residual_threshold, "far from what was forecast")  # fmt: skip
         threshold = self._thresholds[name]
         for monitor in physics.MONITORS:
             if monitor.name == name:

@@ -58,13 +58,15 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
 
         checks.require_passed(context, "readings_pass_audit")
         watch = alarms.Watch.of(raw_readings, workbench, month_of(context.partition_key))
-        detection = alarms.detect_month(workbench, watch)
+        detection, told_by = alarms.detect_month(workbench, watch)
         drawn = alarms.figures(workbench, watch, detection)
         path = alarms.write_report(workbench, watch, detection, drawn)
         assessment = alarms.assess(workbench, watch, detection)
         return dg.MaterializeResult(
             value=detection.events,
-            metadata=present.events(detection.events, drawn, path) | present.assessment(assessment),
+            metadata=present.events(detection.events, drawn, path)
+            | present.assessment(assessment)
+            | {"forecast_by": told_by},
         )
 
     return [anomaly_detector, anomaly_report]
