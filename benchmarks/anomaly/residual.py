@@ -1,0 +1,108 @@
+"""What a forecaster's residual adds to the other voices: the last step of the ablation.
+
+The forecaster is a ridge regression, fitted before the test year: cheap, and wrong in the same places as
+better ones.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.anomaly.protocol import GRACE, GUARD, Flags, Outcome, TestYear
+from smartgrid_pipeline.core import features, meter_data
+from smartgrid_pipeline.core.anomaly import fusion
+from smartgrid_pipeline.core.anomaly.faults import inject
+from smartgrid_pipeline.core.anomaly.residual import p_values
+from smartgrid_pipeline.core.evaluation.surprise import CALIBRATION_DAYS, surprise
+from smartgrid_pipeline.core.models.catalogue import create
+from smartgrid_pipeline.core.models.forecaster import FULL, Forecaster, History, Split
+from smartgrid_pipeline.core.schema import Meter
+
+EVENTS = 4
+"""So many events of each kind are asked: a forecast looks back on a year, each costs seconds."""
+
+PAST_DAYS = 480
+MODEL = "ridge"
+
+
+@dataclass(frozen=True)
+class Residual:
+    """A fitted forecaster, its surprises on healthy days, and its alarms in the clean test year."""
+
+    year: TestYear
+    forecaster: Forecaster
+    healthy: pd.Series
+    clean: Flags
+
+    @classmethod
+    def fit(cls, year: TestYear) -> Self:
+        """Fit before the test year; hear the 61 days before it and the year itself."""
+        history, begin = _history(year.readings, year.meter), np.datetime64(year.origin.test_from, "m")
+        forecaster = create(MODEL, FULL)
+        forecaster.fit(history.until(begin), Split.before(begin, history.until(begin)))
+        first = begin - np.timedelta64(CALIBRATION_DAYS, "D")
+        healthy = surprise(forecaster, history, first, begin)
+        heard = surprise(forecaster, history, begin, history.end)
+        residual = cls(year, forecaster, healthy, np.zeros(0, bool))
+        return cls(year, forecaster, healthy, residual.flags(heard.reindex(pd.DatetimeIndex(year.intervals))))
+
+    def flags(self, heard: pd.Series) -> Flags:
+        """Intervals in which the voice is raised."""
+        p = p_values(self.healthy.to_numpy(), heard.to_numpy())
+        rarity = -np.log10(np.clip(p, 1e-12, 1.0))
+        return fusion.hysteresis(rarity, self.year.detector.residual_threshold)
+
+    def finds(self, kind: str, number: int, seed: int) -> bool:
+        """Whether it alarms in the fault of this number where it is silent in the clean twin."""
+        magnitude, start, duration = self.year.draw(kind, number, seed)
+        begin = pd.Timestamp(start) - pd.Timedelta(days=PAST_DAYS)
+        window = self.year.readings[begin.floor("D") : pd.Timestamp(start + duration + GUARD)]
+        changed, event = inject(window, kind, magnitude, start, duration, np.random.default_rng(number))
+        history = _history(changed, self.year.meter)
+        first = start.astype("datetime64[D]").astype("datetime64[m]")
+        on = self.flags(surprise(self.forecaster, history, first, history.end))
+        offset = int(np.searchsorted(self.year.intervals, first))
+        starts = self.year.intervals[offset : offset + len(on)]
+        ends = starts + np.timedelta64(self.year.meter.working_minutes, "m")
+        near = (ends > event.start) & (starts < event.end + GRACE)
+        return bool((on[: len(near)] & ~self.clean[offset : offset + len(near)] & near).any())
+
+
+def _history(readings: pd.DataFrame, meter: Meter) -> History:
+    clean = meter_data.mask(readings, meter_data.defect_kinds(readings))
+    return History.from_table(features.table(meter_data.resample(clean, meter), meter), meter)
+
+
+def ablation(year: TestYear, rows: dict[str, list[Outcome]], seed: int, cache: Path) -> dict[str, Any]:
+    """Recall with and without the residual on the first events of each kind; done ones are kept."""
+    path = cache / year.origin.name / f"residual-{seed}.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    residual = None
+    for kind, outcomes in rows.items():
+        for outcome in outcomes[:EVENTS]:
+            key = f"{kind}-{outcome.number}"
+            if key not in known:
+                residual = residual or Residual.fit(year)
+                known.setdefault("false_alarms_per_month", year.rate(residual.clean))
+                known[key] = residual.finds(kind, outcome.number, seed)
+                path.write_text(json.dumps(known))
+    asked = {kind: outcomes[:EVENTS] for kind, outcomes in rows.items()}
+    alone = {kind: [known[f"{kind}-{o.number}"] for o in found] for kind, found in asked.items()}
+    before = {kind: [o.delay is not None for o in found] for kind, found in asked.items()}
+    after = {kind: np.logical_or(alone[kind], before[kind]) for kind in asked}
+    return {
+        "forecaster": MODEL,
+        "n": sum(map(len, asked.values())),
+        "residual": _macro(alone),
+        "rules + physics + ensemble": _macro(before),
+        "rules + physics + ensemble + residual": _macro(after),
+        "false_alarms_per_month": known["false_alarms_per_month"],
+    }
+
+
+def _macro(found: dict[str, Any]) -> float:
+    return float(np.mean([np.mean(each) for each in found.values()]))
