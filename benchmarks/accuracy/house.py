@@ -29,14 +29,11 @@ def identity() -> str:
 
 
 def _make() -> History:
-    from smartgrid_pipeline.core import features, meter_data
+    from smartgrid_pipeline.core import meter_data
     from smartgrid_pipeline.sources import SourceSpec, read
 
     found = read(SourceSpec("uci"))
-    readings = meter_data.to_grid(found.frame, found.meter)
-    clean = meter_data.mask(readings, meter_data.defect_kinds(readings))
-    table = features.table(meter_data.resample(clean, found.meter), found.meter)
-    return History.from_table(table, found.meter)
+    return History.of_readings(meter_data.to_grid(found.frame, found.meter), found.meter)
 
 
 def save(history: History, path: Path) -> None:

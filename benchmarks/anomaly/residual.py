@@ -13,14 +13,12 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.anomaly.protocol import GRACE, GUARD, Flags, Outcome, TestYear
-from smartgrid_pipeline.core import features, meter_data
 from smartgrid_pipeline.core.anomaly import fusion
 from smartgrid_pipeline.core.anomaly.faults import inject
-from smartgrid_pipeline.core.anomaly.residual import p_values
+from smartgrid_pipeline.core.anomaly.tails import Tail
 from smartgrid_pipeline.core.evaluation.surprise import CALIBRATION_DAYS, surprise
 from smartgrid_pipeline.core.models.catalogue import create
 from smartgrid_pipeline.core.models.forecaster import FULL, Forecaster, History, Split
-from smartgrid_pipeline.core.schema import Meter
 
 EVENTS = 4
 """So many events of each kind are asked: a forecast looks back on a year, each costs seconds."""
@@ -31,30 +29,25 @@ MODEL = "ridge"
 
 @dataclass(frozen=True)
 class Residual:
-    """A fitted forecaster, its surprises on healthy days, and its alarms in the clean test year."""
+    """A fitted forecaster, the tail of its surprises on healthy days, and its alarms in the clean year."""
 
     year: TestYear
     forecaster: Forecaster
-    healthy: pd.Series
+    tail: Tail
     clean: Flags
 
     @classmethod
     def fit(cls, year: TestYear) -> Self:
         """Fit before the test year; hear the 61 days before it and the year itself."""
-        history, begin = _history(year.readings, year.meter), np.datetime64(year.origin.test_from, "m")
+        history = History.of_readings(year.readings, year.meter)
+        begin = np.datetime64(year.origin.test_from, "m")
         forecaster = create(MODEL, FULL)
         forecaster.fit(history.until(begin), Split.before(begin, history.until(begin)))
         first = begin - np.timedelta64(CALIBRATION_DAYS, "D")
-        healthy = surprise(forecaster, history, first, begin)
+        tail = Tail.fit(surprise(forecaster, history, first, begin).to_numpy())
         heard = surprise(forecaster, history, begin, history.end)
-        residual = cls(year, forecaster, healthy, np.zeros(0, bool))
-        return cls(year, forecaster, healthy, residual.flags(heard.reindex(pd.DatetimeIndex(year.intervals))))
-
-    def flags(self, heard: pd.Series) -> Flags:
-        """Intervals in which the voice is raised."""
-        p = p_values(self.healthy.to_numpy(), heard.to_numpy())
-        rarity = -np.log10(np.clip(p, 1e-12, 1.0))
-        return fusion.hysteresis(rarity, self.year.detector.residual_threshold)
+        heard = heard.reindex(pd.DatetimeIndex(year.intervals))
+        return cls(year, forecaster, tail, _raised(year, tail, heard))
 
     def finds(self, kind: str, number: int, seed: int) -> bool:
         """Whether it alarms in the fault of this number where it is silent in the clean twin."""
@@ -62,9 +55,9 @@ class Residual:
         begin = pd.Timestamp(start) - pd.Timedelta(days=PAST_DAYS)
         window = self.year.readings[begin.floor("D") : pd.Timestamp(start + duration + GUARD)]
         changed, event = inject(window, kind, magnitude, start, duration, np.random.default_rng(number))
-        history = _history(changed, self.year.meter)
+        history = History.of_readings(changed, self.year.meter)
         first = start.astype("datetime64[D]").astype("datetime64[m]")
-        on = self.flags(surprise(self.forecaster, history, first, history.end))
+        on = _raised(self.year, self.tail, surprise(self.forecaster, history, first, history.end))
         offset = int(np.searchsorted(self.year.intervals, first))
         starts = self.year.intervals[offset : offset + len(on)]
         ends = starts + np.timedelta64(self.year.meter.working_minutes, "m")
@@ -72,9 +65,9 @@ class Residual:
         return bool((on[: len(near)] & ~self.clean[offset : offset + len(near)] & near).any())
 
 
-def _history(readings: pd.DataFrame, meter: Meter) -> History:
-    clean = meter_data.mask(readings, meter_data.defect_kinds(readings))
-    return History.from_table(features.table(meter_data.resample(clean, meter), meter), meter)
+def _raised(year: TestYear, tail: Tail, heard: pd.Series) -> Flags:
+    """Intervals in which the voice is raised."""
+    return fusion.hysteresis(tail.rarity(heard.to_numpy()), year.detector.residual_threshold)
 
 
 def ablation(year: TestYear, rows: dict[str, list[Outcome]], seed: int, cache: Path) -> dict[str, Any]:

@@ -26,7 +26,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.homes", description=__doc__)
     parser.add_argument("--homes", type=int, default=10, help="how many, in order of id")
     parser.add_argument("--skip", type=int, default=0, help="leave out so many first: development")
-    parser.add_argument("--models", nargs="+", default=[OURS, "ridge", "lightgbm"], metavar="MODEL")
+    parser.add_argument(
+        "--models", nargs="+", default=[OURS, "ridge", "lightgbm", "mixture_of_experts"], metavar="MODEL"
+    )
     parser.add_argument("--result", type=Path, default=RESULT)
     options = parser.parse_args()
     began, file = time.monotonic(), homes_file()

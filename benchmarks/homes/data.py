@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.result_head import ROOT
-from smartgrid_pipeline.core import features, meter_data
+from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.models.forecaster import History
 from smartgrid_pipeline.sources.readings import list_meters, read
 from smartgrid_pipeline.sources.values import SourceSpec
@@ -33,10 +33,7 @@ def meter_ids(file: Path) -> tuple[str, ...]:
 def home(file: Path, meter_id: str) -> History:
     """One home's history: defects masked, features built, nothing filled."""
     readings = read(SourceSpec(str(file), meter_id=meter_id))
-    grid = meter_data.to_grid(readings.frame, readings.meter)
-    clean = meter_data.mask(grid, meter_data.defect_kinds(grid))
-    table = features.table(meter_data.resample(clean, readings.meter), readings.meter)
-    return History.from_table(table, readings.meter)
+    return History.of_readings(meter_data.to_grid(readings.frame, readings.meter), readings.meter)
 
 
 def with_a_year(file: Path, count: int, skip: int = 0) -> dict[str, History]:

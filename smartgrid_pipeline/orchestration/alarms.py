@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.anomaly import drift, gate, inputs
+from smartgrid_pipeline.core.anomaly import calibration, drift, gate, inputs
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector, Detection
 from smartgrid_pipeline.core.anomaly.stream import Stream
 from smartgrid_pipeline.core.schema import DataError, RegistryError, Verdict
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from smartgrid_pipeline.registry import TrackedRun
 
 MODEL = "anomaly_detector"
-CALIBRATION_DAYS = 365
 
 
 @dataclass(frozen=True)
@@ -54,9 +53,7 @@ class Watch:
     @property
     def calibrate_from(self) -> np.datetime64:
         """Where fitting ends and freezing of thresholds begins: the last year, or half of a short past."""
-        first, last = self.past.index[0], bounds(self.month)[0]
-        begin = max(last - pd.Timedelta(days=CALIBRATION_DAYS), first + (last - first) / 2)
-        return np.datetime64(begin.floor("D"), "m")
+        return calibration.begins(self.past.index[0], bounds(self.month)[0])
 
     def fingerprint(self, workbench: Workbench) -> str:
         """Identity of a fit: same readings, code and settings give the same bits."""
@@ -131,7 +128,7 @@ def assess(workbench: Workbench, watch: Watch, detection: Detection) -> Assessme
 
 def _moved_inputs(workbench: Workbench, watch: Watch) -> pd.DataFrame:
     start, end = bounds(watch.month)
-    first = start - pd.Timedelta(days=CALIBRATION_DAYS)
+    first = start - pd.Timedelta(days=calibration.CALIBRATION_DAYS)
     near = watch.readings[(watch.readings.index >= first) & (watch.readings.index < end)]
     stream = Stream.from_readings(near, workbench.meter)
     later = stream.intervals >= np.datetime64(start, "m")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core import features, meter_data
 from smartgrid_pipeline.core.evaluation.surprise import CALIBRATION_DAYS, residual_p
 from smartgrid_pipeline.core.models.forecaster import History
 from smartgrid_pipeline.core.models.past import REACH_DAYS
@@ -46,9 +45,7 @@ def of_champion(
 
 
 def _history(workbench: Workbench, grid: pd.DataFrame, begin: np.datetime64, end: np.datetime64) -> History:
-    """What the champion looks back on, with what rules of the data gate call defects left out."""
+    """What the champion looks back on, and the days themselves."""
     first = pd.Timestamp(begin) - pd.Timedelta(days=CONTEXT_DAYS)
     near = grid[(grid.index >= first.floor("D")) & (grid.index < pd.Timestamp(end))]
-    clean = meter_data.mask(near, meter_data.defect_kinds(near))
-    table = features.table(meter_data.resample(clean, workbench.meter), workbench.meter)
-    return History.from_table(table, workbench.meter)
+    return History.of_readings(near, workbench.meter)

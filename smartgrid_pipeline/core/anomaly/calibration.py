@@ -1,6 +1,7 @@
 """What each voice says of healthy readings: tails of the physical statistics, and the peaks of all voices."""
 
 import numpy as np
+import pandas as pd
 
 from smartgrid_pipeline.core.anomaly import fusion
 from smartgrid_pipeline.core.anomaly.hours import Hours
@@ -8,8 +9,16 @@ from smartgrid_pipeline.core.anomaly.monitor import Monitor
 from smartgrid_pipeline.core.anomaly.stream import Array, Flags, Times
 from smartgrid_pipeline.core.anomaly.tails import FEWEST_SCORES, Tail
 
+CALIBRATION_DAYS = 365
+
 FEW_FAULTS = 3
 """So many faults, or one a month, may be in readings that judge themselves: more is a habit."""
+
+
+def begins(first: pd.Timestamp, last: pd.Timestamp) -> np.datetime64:
+    """Where fitting ends and thresholds are set from: the last year, or half of a shorter past."""
+    half = max(last - pd.Timedelta(days=CALIBRATION_DAYS), first + (last - first) / 2)
+    return np.datetime64(half.floor("D"), "m")
 
 
 def most_faults(months: float) -> int:

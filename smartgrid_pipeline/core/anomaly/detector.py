@@ -53,6 +53,7 @@ class AnomalyDetector:
         self.seed = seed
         self.price_per_kwh = price_per_kwh
         self._meter: Meter | None = None
+        self._judges_itself = False
         self._heard: dict[str, fusion.Heard] = {}
 
     def fit(

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from smartgrid_pipeline.core.anomaly import calibration
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
 from smartgrid_pipeline.core.schema import DataError, Meter
 
-CALIBRATION_DAYS = 365
 HISTORY_DAYS = 365
 """So much before the first day to be judged teaches alone: the days to be judged then teach nothing."""
 
@@ -32,8 +32,7 @@ def teach(
     long = since is not None and len(before) * meter.step_minutes >= HISTORY_DAYS * 1440
     taught = before if long else grid
     first, last = taught.index[0], taught.index[-1]
-    half = max(last - pd.Timedelta(days=CALIBRATION_DAYS), first + (last - first) / 2)
-    detector.fit(taught, meter, np.datetime64(half.floor("D"), "m"), contaminated=not long)
+    detector.fit(taught, meter, calibration.begins(first, last), contaminated=not long)
     if long:
         return f"a detector learned from the {(last - first).days} days before {pd.Timestamp(since):%Y-%m-%d}"
     return f"a detector learned from these {days:.0f} days themselves"

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from smartgrid_pipeline.core import features, meter_data
 from smartgrid_pipeline.core.features import names as feature_names
 from smartgrid_pipeline.core.meter_data import within_columns
 from smartgrid_pipeline.core.schema import (
@@ -127,6 +128,12 @@ class History:
     def end(self) -> np.datetime64:
         """When the last row became available: the latest possible origin."""
         return self.starts[-1] + self.step
+
+    @classmethod
+    def of_readings(cls, recorded: pd.DataFrame, meter: Meter) -> "History":
+        """From readings as recorded, on the grid: defects left out, features built, nothing filled."""
+        clean = meter_data.mask(recorded, meter_data.defect_kinds(recorded))
+        return cls.from_table(features.table(meter_data.resample(clean, meter), meter), meter)
 
     def until(self, origin: np.datetime64) -> "History":
         """The past at ``origin``: the one place where a history is cut."""
