@@ -81,7 +81,7 @@ class AnomalyDetector:
         self._meter = meter
         self._judges_itself = contaminated
         taught = clean if contaminated else early
-        self._limits = limits.learn_limits(stream, taught)
+        self._limits = limits.learn_limits(stream, taught, contaminated)
         if contaminated:
             taught = taught & ~self._taken(stream, rules.hits(stream, self._limits))
         known = stream.keeping(taught)

@@ -9,7 +9,7 @@ from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
 from smartgrid_pipeline.core.anomaly.kinship import same_meter
 from smartgrid_pipeline.core.anomaly.rules import moves_missed
 from smartgrid_pipeline.core.anomaly.stream import Stream
-from smartgrid_pipeline.core.schema import ACTIVE_POWER, CURRENT, Meter
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, CURRENT, SUB_METERS, Meter
 from smartgrid_pipeline_tests.conftest import HOME, HOUSE, make_readings
 from smartgrid_pipeline_tests.core.anomaly.conftest import FITTED_UNTIL
 
@@ -52,6 +52,17 @@ def test_limits__a_few_faulty_days_do_not_spoil_what_is_learned() -> None:
         stream = Stream.from_readings(readings, HOUSE)
         found.append(limits.learn_limits(stream, np.ones(len(stream.times), bool)))
     assert found[1]["highest_power_kw"] < 3 * found[0]["highest_power_kw"]
+
+
+def test_limits__a_fault_of_nine_days_in_forty_is_not_taken_for_a_habit() -> None:
+    clean = make_readings(40, seed=5)
+    spoiled = clean.copy()
+    spoiled.loc["2010-01-20":"2010-01-28", SUB_METERS[2]] += 2.0
+    found = {}
+    for name, readings in (("clean", clean), ("spoiled", spoiled)):
+        stream = Stream.from_readings(readings, HOUSE)
+        found[name] = limits.learn_limits(stream, np.ones(len(stream.times), bool), contaminated=True)
+    assert found["spoiled"]["sub_excess_kw"] < found["clean"]["sub_excess_kw"] + 0.1
 
 
 def test_blind__a_frozen_channel_is_betrayed_by_those_that_move() -> None:
