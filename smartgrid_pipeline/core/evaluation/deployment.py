@@ -1,7 +1,7 @@
 """What it costs to run a model, and which model suits which place."""
 
-import gzip
 import json
+import lzma
 import math
 import time
 from collections.abc import Callable
@@ -81,8 +81,8 @@ def count_parameters(directory: Path) -> int:
             content = path.read_bytes()
             head = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
             count += sum(math.prod(each["shape"]) for name, each in head.items() if name != "__metadata__")
-        elif path.name.endswith(".txt.gz"):
-            count += _in_trees(gzip.decompress(path.read_bytes()))
+        elif path.name.endswith(".txt.xz"):
+            count += _in_trees(lzma.decompress(path.read_bytes()))
     return count
 
 

@@ -1,11 +1,14 @@
 """Boosted trees for the two short leads that have a card: what trees see in the present, nets may miss.
 
-Any minute is an origin here. Each lead has a mean and three quantiles (10, 50 and 90 %); the shape between
-them is the experts'. The mixture leans on them by a share that its later block decides.
+Any minute is an origin here. Each circuit of the home is forecast by itself, as what a boiler does next
+hardly hangs on what the kitchen does; then trees of the whole (its mean, its 10, 50 and 90 % quantile) look
+at the circuits' forecasts, too. The mean is halfway between the circuits' sum and that of the whole; the
+shape between the quantiles is the experts'. Circuits learn on alternate weeks, so that the whole learns from
+forecasts of weeks not learned from. The mixture leans on the trees by a share that its later block decides.
 """
 
-import gzip
-from dataclasses import dataclass, field, replace
+import lzma
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,100 +16,57 @@ import lightgbm
 import numpy as np
 
 from smartgrid_pipeline.core.models import neural_inputs as inputs
+from smartgrid_pipeline.core.models.boost_growth import (
+    ANCHORS,
+    FOLD_DAYS,
+    FOLDS,
+    PILOT_ROWS,
+    PLANS,
+    Plan,
+    Table,
+    grow_circuits,
+    grow_whole,
+    worth_seeing,
+)
 from smartgrid_pipeline.core.models.forecaster import Budget, Floats, Split
 from smartgrid_pipeline.core.models.lightgbm_text import slim, text_of
 from smartgrid_pipeline.core.models.past import DAY, Past, Rows
 from smartgrid_pipeline.core.schema import LeadInterval
 
-
-@dataclass(frozen=True)
-class Growth:
-    """How one model is grown: from how many rows, how many trees of what kind."""
-
-    rows: int
-    trees: int
-    leaves: int
-    rate: float
-    smallest_leaf: int
-    columns: float
-    share: float
-    random_cuts: bool = False
-
-    def settings(self, rows: int) -> dict[str, Any]:
-        """LightGBM settings; leaves stay small beside a small sample."""
-        return {
-            "num_leaves": self.leaves,
-            "learning_rate": self.rate,
-            "min_data_in_leaf": min(self.smallest_leaf, max(5, rows // 50)),
-            "feature_fraction": self.columns,
-            "bagging_fraction": self.share,
-            "extra_trees": self.random_cuts,
-        }
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How one lead is boosted: means that are averaged, the median, and both tails.
-
-    Absolute errors are judged by the median, so it gets more trees than the tails. The further the lead, the
-    more its rows repeat each other, and the larger the leaves.
-    """
-
-    columns: int
-    means: tuple[Growth, ...]
-    median: Growth
-    tail: Growth
-    corrects_latest_root: bool = False
-
-
-PLANS = {
-    LeadInterval(0, 5): Plan(
-        160,
-        (Growth(1_000_000, 420, 127, 0.05, 100, 0.4, 0.7),),
-        Growth(400_000, 480, 63, 0.1, 100, 0.4, 0.7),
-        Growth(250_000, 220, 31, 0.1, 100, 0.4, 0.7),
-        corrects_latest_root=True,
-    ),
-    LeadInterval(0, 60): Plan(
-        160,
-        (
-            Growth(900_000, 520, 31, 0.05, 1_000, 0.2, 0.3),
-            Growth(900_000, 600, 31, 0.05, 500, 0.4, 0.3, random_cuts=True),
-        ),
-        Growth(400_000, 400, 31, 0.1, 500, 0.3, 0.7),
-        Growth(250_000, 160, 31, 0.1, 1_000, 0.2, 0.3),
-    ),
-}
-
-PILOT_ROWS, PILOT_TREES = 60_000, 60
-"""A short first model finds the columns worth splitting on."""
-
-ANCHORS = (0.1, 0.5, 0.9)
-SHARED_SETTINGS: dict[str, Any] = {
-    "bagging_freq": 1,
-    "lambda_l2": 5.0,
-    "max_bin": 63,
-    "deterministic": True,
-    "force_row_wise": True,
-    "verbosity": -1,
-}
-
 BLOCK = 8_192
+
+Models = tuple[tuple[Any, ...], ...]
+"""FOLDS models for each circuit."""
 
 
 @dataclass(frozen=True)
 class Booster:
-    """One lead: the columns it looks at, the models of its mean, and those of its three quantiles."""
+    """One lead: the columns it looks at, FOLDS models of each circuit, and those of the whole: a mean, then
+    ANCHORS.
+    """
 
     columns: Rows
-    models: tuple[Any, ...]
+    circuits: Models
+    whole: tuple[Any, ...]
 
-    def ask(self, seen: Floats) -> Floats:
-        """Mean and ANCHORS of rows of ``see``, (rows, 4) kW."""
+    def ask(self, seen: Floats, latest: Floats) -> tuple[Floats, Floats]:
+        """The circuits' sum (rows,) in kW and what is said of the whole (rows, 4) for rows of ``see``;
+        ``latest`` (rows, circuits) is what the circuits correct.
+        """
         mine = np.ascontiguousarray(seen[:, self.columns])
-        told = np.stack([model.predict(mine, num_threads=1) for model in self.models], -1)
-        mean, anchors = told[:, : -len(ANCHORS)].mean(-1, keepdims=True), np.sort(told[:, -len(ANCHORS) :])
-        return np.concatenate([mean, anchors], -1).astype(np.float32)
+        folds = [np.mean([_ask(model, mine) for model in fold], 0) for fold in self.circuits]
+        circuits = latest + np.stack(folds, -1)
+        mine = np.concatenate([mine, _stacked(circuits)], 1)
+        return circuits.sum(-1), np.stack([_ask(model, mine) for model in self.whole], -1)
+
+
+def _ask(model: Any, seen: Floats) -> Floats:
+    return model.predict(seen, num_threads=1)
+
+
+def _stacked(circuits_kw: Floats) -> Floats:
+    """What the whole sees of the circuits' forecasts (rows, circuits): each, and their sum."""
+    return np.concatenate([circuits_kw, circuits_kw.sum(-1, keepdims=True)], 1, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -134,26 +94,47 @@ class Boost:
             part = rows[begin : begin + BLOCK]
             seen = see(past, part)
             for j, booster in at.items():
-                out[begin : begin + BLOCK, j] = _to_kw(booster.ask(seen), past, part, leads[j])
+                circuits_kw, told = booster.ask(seen, _latest(past, part, leads[j]))
+                whole = _to_kw(told, past, part, leads[j])
+                out[begin : begin + BLOCK, j, 0] = (np.maximum(circuits_kw, 0) + whole[:, 0]) / 2
+                out[begin : begin + BLOCK, j, 1:] = np.sort(whole[:, 1:])
         return out[..., 0], out[..., 1:]
 
+    def facts(self) -> dict[str, Any]:
+        """For each lead, by its end in minutes, how many circuits it has and which columns of ``see`` it
+        looks at.
+        """
+        return {
+            str(lead.end_minutes): {"circuits": len(booster.circuits), "columns": booster.columns.tolist()}
+            for lead, booster in self.boosters.items()
+        }
+
     def save(self, directory: Path) -> None:
-        """Write the columns and the compressed LightGBM texts of each lead."""
+        """Write the compressed LightGBM texts of each lead; ``facts`` are kept by the caller."""
         for lead, booster in self.boosters.items():
-            head = " ".join(map(str, booster.columns.tolist()))
-            whole = PAGE.join([head, *(text_of(model) for model in booster.models)])
-            (directory / _file(lead)).write_bytes(gzip.compress(whole.encode(), 9, mtime=0))
+            models = [model for fold in booster.circuits for model in fold] + list(booster.whole)
+            whole = PAGE.join(map(text_of, models))
+            (directory / _file(lead)).write_bytes(lzma.compress(whole.encode(), preset=6))
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
-        """Read what ``save`` wrote. Raises ValueError when a file is not one of ours."""
+    def load(cls, directory: Path, facts: dict[str, Any]) -> Self:
+        """Read what ``save`` wrote. Raises OSError or ValueError when a file is missing or broken."""
         boosters = {}
         for lead in PLANS:
-            if (directory / _file(lead)).exists():
-                head, *texts = gzip.decompress((directory / _file(lead)).read_bytes()).decode().split(PAGE)
-                columns = np.array(head.split(), np.int64)
-                boosters[lead] = Booster(columns, tuple(lightgbm.Booster(model_str=text) for text in texts))
+            if found := facts.get(str(lead.end_minutes)):
+                models = _models_in(directory / _file(lead))
+                folds = [tuple(models[FOLDS * k : FOLDS * (k + 1)]) for k in range(found["circuits"])]
+                columns = np.array(found["columns"], np.int64)
+                boosters[lead] = Booster(columns, tuple(folds), tuple(models[FOLDS * len(folds) :]))
         return cls(boosters)
+
+
+def _models_in(path: Path) -> list[Any]:
+    try:
+        texts = lzma.decompress(path.read_bytes()).decode().split(PAGE)
+        return [lightgbm.Booster(model_str=text) for text in texts]
+    except (lzma.LZMAError, lightgbm.basic.LightGBMError) as error:
+        raise ValueError(f"{path.name} is broken: {error}") from error
 
 
 PAGE = "\f"
@@ -162,53 +143,92 @@ PAGE = "\f"
 def _fit(
     past: Past, split: Split, lead: LeadInterval, plan: Plan, budget: Budget, number: int
 ) -> Booster | None:
+    folds = _rows(past, split, lead, plan, budget, number)
+    if min(map(len, folds)) < plan.tail.smallest_leaf:
+        return None
+    parts = [_circuits_kw(past, rows, lead) - _latest(past, rows, lead) for rows in folds]
+    few = [rows[: PILOT_ROWS // FOLDS] for rows in folds]
+    pilot = np.concatenate([part[: len(rows)] for part, rows in zip(parts, few, strict=True)])
+    columns = worth_seeing(see(past, np.concatenate(few)), pilot, plan, budget)
+    few = [rows[: plan.median.rows // FOLDS] for rows in folds]
+    seen = np.empty((sum(map(len, few)), len(columns)), np.float32)
+    learned, begin = [], 0
+    for rows, part in zip(folds, parts, strict=True):
+        mine = _chosen(past, rows, columns)
+        learned.append(grow_circuits(Table.of(mine, budget), part, plan))
+        end = begin + min(plan.median.rows // FOLDS, len(rows))
+        seen[begin:end], begin = mine[: end - begin], end
+        del mine
+    told = _out_of_fold(learned, seen, [len(rows) for rows in few])
+    rows = np.concatenate(few)
+    seen = np.concatenate([seen, _stacked(told + _latest(past, rows, lead))], 1)
+    target = _from_kw(_circuits_kw(past, rows, lead).sum(-1), past, rows, lead)
+    whole = grow_whole(Table.of(seen, budget), target, plan)
+    circuits = tuple(tuple(map(slim, models)) for models in zip(*learned, strict=True))
+    return Booster(columns, circuits, tuple(map(slim, whole)))
+
+
+def _rows(
+    past: Past, split: Split, lead: LeadInterval, plan: Plan, budget: Budget, number: int
+) -> list[Rows]:
+    """Random rows of each fold, no more than a plan asks for, whose target was observed before the end."""
     first, fit_end = (int(row) for row in past.rows(np.array([split.start, split.fit_end])))
     first += min(past.steps(28 * DAY), (fit_end - first) // 4)
-    rng = np.random.default_rng([budget.seed, number])
-    grown = (*plan.means, plan.median, plan.tail)
     last = fit_end - past.steps(lead.end_minutes)
-    count = min(max(growth.rows for growth in grown), budget.max_rows or last, last - first)
-    rows = first + rng.permutation(last - first)[:count]
-    target = past.targets(rows, (lead,), fit_end)[:, 0]
-    rows, target = rows[np.isfinite(target)], target[np.isfinite(target)]
-    target = _from_kw(target, past, rows, lead)
-    if len(rows) < 2 * plan.tail.smallest_leaf:
-        return None
-    shared = SHARED_SETTINGS | {"seed": budget.seed, "num_threads": max(1, budget.threads)}
+    rows = first + np.random.default_rng([budget.seed, number]).permutation(last - first)
+    span = max(1, min(past.steps(FOLD_DAYS * DAY), (last - first) // 8))
+    count = min(plan.circuit.rows, budget.max_rows or plan.circuit.rows) // FOLDS
+    folds = [rows[rows // span % FOLDS == fold][:count] for fold in range(FOLDS)]
+    return [chosen[np.isfinite(_circuits_kw(past, chosen, lead)).all(1)] for chosen in folds]
 
-    def grow(seen: Floats, target: Floats, growth: Growth, extra: dict[str, Any]) -> Any:
-        data = lightgbm.Dataset(seen[: growth.rows], target[: growth.rows], free_raw_data=True)
-        settings = shared | growth.settings(min(growth.rows, len(target))) | extra
-        return lightgbm.train(settings, data, min(growth.trees, budget.max_trees or growth.trees))
 
-    plain = {"objective": "regression"}
-    pilot_growth = replace(plan.means[0], rows=PILOT_ROWS, trees=PILOT_TREES, rate=0.1, leaves=31)
-    pilot = grow(see(past, rows[:PILOT_ROWS]), target, pilot_growth, plain)
-    columns = np.sort(np.argsort(-pilot.feature_importance("gain"), kind="stable")[: plan.columns])
+def _circuits_kw(past: Past, rows: Rows, lead: LeadInterval) -> Floats:
+    """What each circuit drew in the lead interval from each row, (rows, circuits)."""
+    begins = rows - past.padding + lead.start_minutes // past.step_minutes
+    return past.circuits.targets(begins, lead.width_minutes)
+
+
+def _chosen(past: Past, rows: Rows, columns: Rows) -> Floats:
+    """Some columns of ``see``, made in blocks."""
     seen = np.empty((len(rows), len(columns)), np.float32)
     for begin in range(0, len(rows), BLOCK):
         seen[begin : begin + BLOCK] = see(past, rows[begin : begin + BLOCK])[:, columns]
-    models = [grow(seen, target, growth, plain) for growth in plan.means]
-    for level in ANCHORS:
-        growth = plan.median if level == 0.5 else plan.tail
-        models.append(grow(seen, target, growth, {"objective": "quantile", "alpha": level}))
-    return Booster(columns, tuple(slim(model) for model in models))
+    return seen
+
+
+def _out_of_fold(learned: list[tuple[Any, ...]], seen: Floats, counts: list[int]) -> Floats:
+    """What the other folds' trees say of the rows of each fold, which follow each other in ``seen``."""
+    told, begin = np.empty((len(seen), len(learned[0])), np.float32), 0
+    for fold, count in enumerate(counts):
+        others = [models for number, models in enumerate(learned) if number != fold]
+        mine = seen[begin : begin + count]
+        told[begin : begin + count] = np.mean(
+            [np.stack([_ask(model, mine) for model in models], -1) for models in others], 0
+        )
+        begin += count
+    return told
 
 
 def _from_kw(target_kw: Floats, past: Past, rows: Rows, lead: LeadInterval) -> Floats:
-    """What the trees learn: for the next minutes how the root of power departs from that of the latest
+    """What the whole learns: for the next minutes how the root of power departs from that of the latest
     reading, further on the power itself. Roots let a night's watts count beside an oven's kilowatts.
     """
-    if not PLANS[lead].corrects_latest_root:
+    if not PLANS[lead].corrects_latest:
         return target_kw
     return (np.sqrt(np.maximum(target_kw, 0)) - _latest_root(past, rows)).astype(np.float32)
 
 
 def _to_kw(told: Floats, past: Past, rows: Rows, lead: LeadInterval) -> Floats:
     """The inverse of ``_from_kw`` for (rows, columns)."""
-    if not PLANS[lead].corrects_latest_root:
+    if not PLANS[lead].corrects_latest:
         return told
     return np.maximum(told + _latest_root(past, rows)[:, None], 0) ** 2
+
+
+def _latest(past: Past, rows: Rows, lead: LeadInterval) -> Floats:
+    """What the circuits' trees correct, (rows, circuits) kW: their latest readings, or nothing."""
+    found = past.circuits.latest(np.maximum(rows - 1 - past.padding, 0))
+    return found if PLANS[lead].corrects_latest else np.zeros_like(found)
 
 
 def _latest_root(past: Past, rows: Rows) -> Floats:
@@ -227,8 +247,9 @@ def shaped(quantiles_kw: Floats, anchors_kw: Floats) -> Floats:
 
 def see(past: Past, rows: Rows) -> Floats:
     """All that trees may look at, (rows, columns)."""
-    return np.concatenate([inputs.present(past, rows), inputs.present_plain(past, rows)], 1)
+    parts = [inputs.present(past, rows), inputs.present_plain(past, rows), past.circuits_at(rows)]
+    return np.concatenate(parts, 1)
 
 
 def _file(lead: LeadInterval) -> str:
-    return f"boost_{lead.end_minutes}min.txt.gz"
+    return f"boost_{lead.end_minutes}min.txt.xz"

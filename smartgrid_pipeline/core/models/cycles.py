@@ -166,7 +166,7 @@ def of_history(history: History) -> tuple[Cycles | None, int]:
                 for sub in SUB_METERS
                 if sub in history.meter.channels
             }
-            found = Cycles.of(_held(power), {name: _held(values) for name, values in subs.items()}, step)
+            found = Cycles.of(held(power), {name: held(values) for name, values in subs.items()}, step)
         history.derived["cycles"] = found, per
     return history.derived["cycles"]
 
@@ -182,7 +182,7 @@ def at_rows(history: History, rows: Rows) -> Floats:
     return out
 
 
-def _held(values: Floats) -> Floats:
+def held(values: Floats) -> Floats:
     """The last reading held through gaps; zero before the first."""
     at = np.where(np.isnan(values), -1, np.arange(len(values)))
     last = np.maximum.accumulate(at)

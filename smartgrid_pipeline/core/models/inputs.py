@@ -5,12 +5,14 @@ the trees take it as it is, the other models fill it. Column order is that of th
 """
 
 from collections.abc import Callable
+from functools import lru_cache
+from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
 
 from smartgrid_pipeline.core import features
-from smartgrid_pipeline.core.models import cycles, switching
+from smartgrid_pipeline.core.models import circuits, cycles, switching
 from smartgrid_pipeline.core.models.forecaster import Floats, History, Times
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, REACTIVE_POWER, SUB_METERS, LeadInterval, Meter
 
@@ -44,12 +46,19 @@ def origin_names(meter: Meter, recent: bool = True) -> tuple[str, ...]:
     return tuple(name for names, _ in _origin_parts(meter, recent) for name in names)
 
 
+@lru_cache(maxsize=16)
+def identity(meter: Meter) -> str:
+    """A hash of the names of all columns: a model fitted on others must not be asked with these."""
+    names = (*origin_names(meter), *target_names(meter))
+    return sha256("\n".join(names).encode()).hexdigest()[:12]
+
+
 def origin_inputs(history: History, origins: Times, recent: bool = True) -> Floats:
     """What is known at each origin, (origins, len(origin_names(meter, recent))) float32, NaN if unobserved.
 
     The features and rolling means; with ``recent`` also the last two hours row by row, the last minutes one
-    by one and how long appliances have been in their state: the "1-minute inputs". An origin later than
-    the history (a late meter) sees the rows there are, at their true age.
+    by one, how long appliances have been in their state and what each circuit drew: the "1-minute inputs".
+    An origin later than the history (a late meter) sees the rows there are, at their true age.
     """
     parts = _origin_parts(history.meter, recent)
     out = np.empty((len(origins), sum(len(names) for names, _ in parts)), np.float32)
@@ -87,6 +96,7 @@ def _recent_parts(meter: Meter) -> list[Part]:
         ),
         (switching.names(meter), lambda history, rows: _take(switching.state(history), rows)),
         (cycles.names(meter, _reading_minutes(meter)), cycles.at_rows),
+        (circuits.names(meter, _reading_minutes(meter)), circuits.at_rows),
     ]
     if meter.step_minutes < meter.working_minutes:
         extremes = tuple(f"power_row_{k}_{w}_kw" for w in ("last", "highest", "lowest") for k in range(count))

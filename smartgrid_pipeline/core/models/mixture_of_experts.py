@@ -273,6 +273,7 @@ class MixtureOfExperts:
             "heard_from": str(self._heard_from),
             "heard_until": str(self._heard_until),
             "settled": settled.facts(),
+            "boosted": self._supports.boost.facts(),
         }
         (directory / FACTS_FILE).write_text(json.dumps(facts, indent=1))
         self._supports.save(directory)
@@ -289,7 +290,7 @@ class MixtureOfExperts:
             mixture = cls(Budget(**facts["budget"]))
             mixture.expert_names, mixture._level_kw = tuple(facts["experts"]), facts["level_kw"]
             mixture._settled = Settlement.from_parts(facts["settled"], load_file(str(directory / GATE_FILE)))
-            mixture._supports = Supports.load(directory, mixture._level_kw)
+            mixture._supports = Supports.load(directory, mixture._level_kw, facts["boosted"])
             mixture._heard_from = np.datetime64(facts["heard_from"], "m")
             mixture._heard_until = np.datetime64(facts["heard_until"], "m")
         except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:

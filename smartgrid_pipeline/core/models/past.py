@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartgrid_pipeline.core.features import calendar, school_holidays
-from smartgrid_pipeline.core.models import cycles
+from smartgrid_pipeline.core.models import circuits, cycles
 from smartgrid_pipeline.core.models.forecaster import Floats, History, Split, Times
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
@@ -53,7 +53,7 @@ class Past:
     ``channels`` (N, c) are the further fine channels as square roots; ``state`` (N, s) describes how long the
     present appliance state has lasted; ``running`` are running sums (N + 1,) of power, of its square and of
     means over the same clock time of past days; ``complete`` counts observed rows; ``cycles`` knows how
-    appliances come and go, from the first reading on.
+    appliances come and go and ``circuits`` what each sub-meter drew, from the first reading on.
     """
 
     meter: Meter
@@ -70,6 +70,7 @@ class Past:
     complete: Rows
     days: Floats
     cycles: cycles.Cycles | None
+    circuits: circuits.Circuits
 
     @classmethod
     def of(cls, history: History, level_kw: float) -> "Past":
@@ -132,6 +133,12 @@ class Past:
             return np.zeros((len(rows), 0), np.float32)
         return self.cycles.at(np.maximum(rows - 1 - self.padding, 0))
 
+    def circuits_at(self, rows: Rows) -> Floats:
+        """What each circuit drew as known before each row, (rows, columns); see ``circuits.names``."""
+        if not circuits.names(self.meter, self.step_minutes):
+            return np.zeros((len(rows), 0), np.float32)
+        return self.circuits.at(np.maximum(rows - 1 - self.padding, 0))
+
     def day_rows(self, minutes_after_start: Rows) -> Rows:
         """Rows of ``days`` for times given in minutes after the first reading's interval began."""
         offset = (self.start - self.start.astype("datetime64[D]")).astype(int)
@@ -186,6 +193,7 @@ def _build(history: History, level_kw: float) -> Past:
         np.concatenate([[0], np.cumsum(observed > 0)]).astype(np.int64),
         _days(history),
         cycles.of_history(history)[0],
+        circuits.of_history(history),
     )
 
 

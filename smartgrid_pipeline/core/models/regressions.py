@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no stubs
 
-from smartgrid_pipeline.core.models import samples, storage
+from smartgrid_pipeline.core.models import inputs, samples, storage
 from smartgrid_pipeline.core.models.climatology import Climatology
 from smartgrid_pipeline.core.models.ensembles import past_days
 from smartgrid_pipeline.core.models.forecaster import (
@@ -114,7 +114,7 @@ class FamilyForecaster:
         self._days = float((split.fit_end - first) / np.timedelta64(1, "D"))
         with threadpool_limits(self.budget.threads):  # more threads than asked for add other bits
             self._fit_families(history, split, first)
-        self._fitted_on = storage.identity(history.meter)
+        self._fitted_on = storage.identity(history.meter) | {"inputs": inputs.identity(history.meter)}
 
     def _fit_families(self, history: History, split: Split, first: np.datetime64) -> None:
         for number, family in enumerate(self._families(history.meter)):
@@ -149,7 +149,7 @@ class FamilyForecaster:
 
     def predict(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
         """Forecast each lead from each origin, using only rows available at that origin."""
-        storage.require_fit(self.name, self._fitted_on, history)
+        storage.require_fit(self.name, self._fitted_on, history, inputs=inputs.identity(history.meter))
         origins = origins.astype("datetime64[m]")
         usual = self._climatology.of(origins, leads)
         mean, quantiles = usual[..., 0].copy(), usual[..., 1:].copy()

@@ -43,14 +43,22 @@ def identity(meter: Meter) -> dict[str, Any]:
             "channels": list(meter.channels), "has_holidays": meter.holiday_country is not None}  # fmt: skip
 
 
-def require_fit(name: str, fitted_on: dict[str, Any], history: History) -> None:
-    """Raises ModelError unless the model was fitted, and on a meter like this one."""
+def require_fit(name: str, fitted_on: dict[str, Any], history: History, **also: str) -> None:
+    """Raises ModelError unless the model was fitted, and on a meter like this one; ``also`` names further
+    facts that must be those it was fitted on.
+    """
     if not fitted_on:
         raise ModelError(f"{name} is not fitted: call fit or load first.")
-    found = identity(history.meter)
-    for key, expected in fitted_on.items():
-        if found[key] != expected:
+    for key, found in (identity(history.meter) | also).items():
+        expected = fitted_on.get(key)
+        if found == expected:
+            continue
+        if key in also:
             raise ModelError(
-                f"{name} was fitted on another kind of meter: {key} was {expected}, found {found[key]}. "
-                "Fit it on this meter."
+                f"{name} was fitted by another version of this software: its {key} were {expected}, found "
+                f"{found}. Fit it again."
             )
+        raise ModelError(
+            f"{name} was fitted on another kind of meter: {key} was {expected}, found {found}. "
+            "Fit it on this meter."
+        )

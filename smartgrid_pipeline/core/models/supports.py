@@ -6,7 +6,7 @@ their likeness, which keep the shape of what really happened.
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -73,8 +73,8 @@ class Supports:
             support.save(directory / support.name)
 
     @classmethod
-    def load(cls, directory: Path, level_kw: float) -> Self:
-        """Read what ``save`` wrote."""
+    def load(cls, directory: Path, level_kw: float, boosted: dict[str, Any]) -> Self:
+        """Read what ``save`` wrote; ``boosted`` are the ``facts`` of the trees."""
         anchor = Anchor.load(directory / Anchor.name)
         analogue = LearnedAnalogue.load(directory / LearnedAnalogue.name)
-        return cls(level_kw, Boost.load(directory), anchor, analogue)
+        return cls(level_kw, Boost.load(directory, boosted), anchor, analogue)

@@ -168,7 +168,7 @@ def test_saved_model__is_the_same_model(
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} <= {
         ".json",
         ".safetensors",
-        ".gz",
+        ".xz",
         ".npz",
     }
 

@@ -1,0 +1,152 @@
+"""How boosted trees of the near leads are grown; sizes chosen on 2009 (docs/training_log.md)."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+
+from smartgrid_pipeline.core.models.forecaster import Budget, Floats
+from smartgrid_pipeline.core.schema import LeadInterval
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How one model is grown: from how many rows, how many trees of what kind."""
+
+    rows: int
+    trees: int
+    leaves: int
+    rate: float
+    smallest_leaf: int
+    columns: float
+    share: float
+
+    def settings(self, rows: int) -> dict[str, Any]:
+        """LightGBM settings; leaves stay small beside a small sample."""
+        return {
+            "num_leaves": self.leaves,
+            "learning_rate": self.rate,
+            "min_data_in_leaf": min(self.smallest_leaf, max(5, rows // 50)),
+            "feature_fraction": self.columns,
+            "bagging_fraction": self.share,
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one lead is boosted: every circuit, then mean, median and both tails of the whole.
+
+    ``circuit`` is how the rest is grown; a sub-meter takes ``sub_trees`` of the same kind. Absolute errors
+    are judged by the median, so it gets more trees than the tails. The further the lead, the more its rows
+    repeat each other, and the larger the leaves.
+    """
+
+    columns: int
+    circuit: Growth
+    sub_trees: int
+    mean: Growth
+    median: Growth
+    tail: Growth
+    corrects_latest: bool = False
+
+
+PLANS = {
+    LeadInterval(0, 5): Plan(
+        160,
+        Growth(1_400_000, 180, 63, 0.08, 60, 0.4, 0.7),
+        100,
+        Growth(400_000, 150, 63, 0.08, 200, 0.4, 0.7),
+        Growth(400_000, 450, 63, 0.1, 100, 0.4, 0.7),
+        Growth(200_000, 220, 31, 0.1, 100, 0.4, 0.7),
+        corrects_latest=True,
+    ),
+    LeadInterval(0, 60): Plan(
+        160,
+        Growth(600_000, 300, 31, 0.05, 500, 0.25, 0.5),
+        130,
+        Growth(400_000, 150, 31, 0.05, 500, 0.25, 0.5),
+        Growth(400_000, 400, 31, 0.1, 500, 0.3, 0.7),
+        Growth(200_000, 160, 31, 0.1, 1_000, 0.2, 0.3),
+    ),
+}
+
+ANCHORS = (0.1, 0.5, 0.9)
+"""The quantiles that are boosted."""
+
+FOLD_DAYS, FOLDS = 7, 2
+"""Every other week teaches the one half of a circuit's trees, the weeks between the other half."""
+
+PILOT_ROWS, PILOT_TREES = 60_000, 60
+"""Short first models find the columns worth splitting on."""
+
+SETTINGS: dict[str, Any] = {
+    "bagging_freq": 1,
+    "lambda_l2": 5.0,
+    "max_bin": 63,
+    "bin_construct_sample_cnt": 50_000,
+    "feature_pre_filter": False,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbosity": -1,
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows that models learn from (rows, columns), cut into bins once; targets come and go."""
+
+    data: Any
+    budget: Budget
+
+    @classmethod
+    def of(cls, seen: Floats, budget: Budget) -> "Table":
+        """Bins of float columns."""
+        settings = SETTINGS | {"seed": budget.seed, "num_threads": max(1, budget.threads)}
+        return cls(lightgbm.Dataset(seen, np.zeros(len(seen)), params=settings).construct(), budget)
+
+    def part(self, chosen: Rows) -> "Table":
+        """Some of the rows, by ascending index."""
+        return Table(self.data.subset(chosen).construct(), self.budget)
+
+    def grow(self, target: Floats, growth: Growth, objective: dict[str, Any]) -> Any:
+        """A model of a target (rows,)."""
+        trees = min(growth.trees, self.budget.max_trees or growth.trees)
+        self.data.set_label(np.array(target))
+        return lightgbm.train(self.data.params | growth.settings(len(target)) | objective, self.data, trees)
+
+
+def worth_seeing(seen: Floats, parts_kw: Floats, plan: Plan, budget: Budget) -> Rows:
+    """The columns of ``seen`` (rows, all) that explain most of all circuits (rows, circuits), ascending."""
+    table = Table.of(seen, budget)
+    growth = replace(plan.circuit, trees=PILOT_TREES, rate=0.1, leaves=31)
+    gain = np.zeros(seen.shape[1])
+    for part in parts_kw.T:
+        gain += table.grow(part, growth, {"objective": "regression"}).feature_importance("gain")
+    return np.sort(np.argsort(-gain, kind="stable")[: plan.columns])
+
+
+def grow_circuits(table: Table, parts_kw: Floats, plan: Plan) -> tuple[Any, ...]:
+    """A model of each circuit (rows, circuits), the rest last."""
+    growths = [replace(plan.circuit, trees=plan.sub_trees)] * (parts_kw.shape[1] - 1) + [plan.circuit]
+    return tuple(
+        table.grow(part, growth, {"objective": "regression"})
+        for part, growth in zip(parts_kw.T, growths, strict=True)
+    )
+
+
+def grow_whole(table: Table, target: Floats, plan: Plan) -> tuple[Any, ...]:
+    """A model of the mean, then of each of ANCHORS; the tails learn from some of the rows."""
+    chosen = np.arange(0, len(target), max(1, len(target) // plan.tail.rows))
+    tails = table.part(chosen)
+    found = [table.grow(target, plan.mean, {"objective": "regression"})]
+    for level in ANCHORS:
+        objective = {"objective": "quantile", "alpha": level}
+        if level == 0.5:
+            found.append(table.grow(target, plan.median, objective))
+        else:
+            found.append(tails.grow(target[chosen], plan.tail, objective))
+    return tuple(found)
