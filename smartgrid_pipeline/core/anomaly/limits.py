@@ -121,7 +121,8 @@ def _sub_excess_kw(teacher: Teacher) -> float:
     values = teacher.stream.values
     excess = np.sum([values[sub] for sub in ALL_SUBS], axis=0) - values[ACTIVE_POWER]
     rounding = sum(RESOLUTION[sub] for sub in ALL_SUBS)
-    return min(teacher.most(excess), max(teacher.usual(excess), rounding))
+    highest = float(np.quantile(excess[teacher.clean], 0.99999))
+    return min(highest, max(teacher.usual(excess), rounding))
 
 
 def _power_limits(teacher: Teacher) -> Limits:
