@@ -1,6 +1,6 @@
 """The anomaly detector of one meter: rules, physics and ensemble, fused under a budget of false alarms."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,7 +12,6 @@ from smartgrid_pipeline.core.anomaly import (
     appliances,
     budget,
     calibration,
-    detector_files,
     ensemble,
     fusion,
     hourly,
@@ -23,12 +22,13 @@ from smartgrid_pipeline.core.anomaly import (
     rules,
 )
 from smartgrid_pipeline.core.anomaly.detection import Detection
+from smartgrid_pipeline.core.anomaly.detector_files import Contents
 from smartgrid_pipeline.core.anomaly.events import Prepared, describe
 from smartgrid_pipeline.core.anomaly.fusion import Voice
 from smartgrid_pipeline.core.anomaly.hours import Hours
 from smartgrid_pipeline.core.anomaly.members import MEMBERS, Matrix
 from smartgrid_pipeline.core.anomaly.stream import Array, Flags, Stream, Times
-from smartgrid_pipeline.core.anomaly.tails import CEILING, Tail
+from smartgrid_pipeline.core.anomaly.tails import CEILING
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, INTERVAL_START, DataError, Meter, ModelError
 
 __all__ = ["AnomalyDetector", "Detection"]
@@ -316,43 +316,20 @@ class AnomalyDetector:
             flat["monitors_off"] = ",".join(self.monitors_off)
         return flat
 
-    def _all_tails(self) -> dict[str, Tail]:
-        return self._tails | self._ensemble.tails
-
     def save(self, directory: Path) -> None:
         """Write detector.json and detector.npz into a directory. Raises ModelError when not fitted."""
         if self._meter is None:
             raise ModelError("This detector was not fitted: there is nothing to save.")
-        state = {
-            "budget_per_month": self.budget_per_month,
-            "seed": self.seed,
-            "price_per_kwh": self.price_per_kwh,
-            "meter": asdict(self._meter),
-            "limits": self._limits,
-            "thresholds": self._thresholds,
-            "tails": {name: {"shape": t.shape, "scale": t.scale} for name, t in self._all_tails().items()},
-        }
-        arrays = self._ensemble.to_arrays()
-        arrays |= {
-            f"tail/{name}": np.stack([tail.grid, tail.levels]) for name, tail in self._all_tails().items()
-        }
-        arrays |= {f"learned/{name}": values for name, values in self._learned.items()}
-        detector_files.write(directory, state, arrays)
+        settings = {name: getattr(self, name) for name in ("budget_per_month", "seed", "price_per_kwh")}
+        Contents(
+            settings, self._meter, self._limits, self._thresholds, self._tails, self._ensemble, self._learned
+        ).write(directory)
 
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Read what ``save`` wrote. Raises ModelError when files are missing or of another format."""
-        state, arrays = detector_files.read(directory)
-        detector = cls(state["budget_per_month"], state["seed"], state["price_per_kwh"])
-        meter = state["meter"]
-        detector._meter = Meter(**(meter | {"channels": tuple(meter["channels"])}))
-        detector._limits = state["limits"]
-        detector._thresholds = state["thresholds"]
-        tails = {
-            name: Tail(arrays[f"tail/{name}"][0], arrays[f"tail/{name}"][1], tail["shape"], tail["scale"])
-            for name, tail in state["tails"].items()
-        }
-        detector._tails = {name: tail for name, tail in tails.items() if name not in MEMBERS}
-        detector._ensemble = ensemble.Ensemble.from_arrays(arrays, {name: tails[name] for name in MEMBERS})
-        detector._learned = {n.split("/")[1]: a for n, a in arrays.items() if n.startswith("learned/")}
+        found = Contents.read(directory)
+        detector = cls(**found.settings)
+        detector._meter, detector._limits, detector._thresholds = found.meter, found.limits, found.thresholds
+        detector._tails, detector._ensemble, detector._learned = found.tails, found.ensemble, found.learned
         return detector

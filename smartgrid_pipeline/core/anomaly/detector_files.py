@@ -1,12 +1,18 @@
 """The two files of a saved detector: plain data as JSON, arrays without pickle."""
 
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from smartgrid_pipeline.core.schema import ModelError
+from smartgrid_pipeline.core.anomaly.ensemble import Ensemble
+from smartgrid_pipeline.core.anomaly.members import MEMBERS
+from smartgrid_pipeline.core.anomaly.rules import Limits
+from smartgrid_pipeline.core.anomaly.stream import Array
+from smartgrid_pipeline.core.anomaly.tails import Tail
+from smartgrid_pipeline.core.schema import Meter, ModelError
 
 FORMAT = 5
 STATE_FILE, ARRAYS_FILE = "detector.json", "detector.npz"
@@ -14,15 +20,54 @@ STATE_FILE, ARRAYS_FILE = "detector.json", "detector.npz"
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
-def write(directory: Path, state: dict[str, Any], arrays: Arrays) -> None:
-    """Write both files into a directory that exists."""
-    state = {"format": FORMAT} | state
-    (directory / STATE_FILE).write_text(json.dumps(state, indent=1, sort_keys=True))
-    np.savez_compressed(directory / ARRAYS_FILE, **arrays)  # type: ignore[arg-type]
+@dataclass(frozen=True)
+class Contents:
+    """All that a detector has learned; ``settings`` are the arguments it is made with."""
+
+    settings: dict[str, Any]
+    meter: Meter
+    limits: Limits
+    thresholds: dict[str, float]
+    tails: dict[str, Tail]
+    ensemble: Ensemble
+    learned: dict[str, Array]
+
+    def write(self, directory: Path) -> None:
+        """Write both files into a directory that exists."""
+        tails = self.tails | self.ensemble.tails
+        state = self.settings | {
+            "format": FORMAT,
+            "meter": asdict(self.meter),
+            "limits": self.limits,
+            "thresholds": self.thresholds,
+            "tails": {name: {"shape": tail.shape, "scale": tail.scale} for name, tail in tails.items()},
+        }
+        arrays: Arrays = self.ensemble.to_arrays()
+        arrays |= {f"tail/{name}": np.stack([tail.grid, tail.levels]) for name, tail in tails.items()}
+        arrays |= {f"learned/{name}": values for name, values in self.learned.items()}
+        (directory / STATE_FILE).write_text(json.dumps(state, indent=1, sort_keys=True))
+        np.savez_compressed(directory / ARRAYS_FILE, **arrays)  # type: ignore[arg-type]
+
+    @classmethod
+    def read(cls, directory: Path) -> Self:
+        """Read what ``write`` wrote. Raises ModelError when files are missing or of another format."""
+        state, arrays = _read(directory)
+        tails = {
+            name: Tail(arrays[f"tail/{name}"][0], arrays[f"tail/{name}"][1], tail["shape"], tail["scale"])
+            for name, tail in state["tails"].items()
+        }
+        return cls(
+            {name: state[name] for name in ("budget_per_month", "seed", "price_per_kwh")},
+            Meter(**(state["meter"] | {"channels": tuple(state["meter"]["channels"])})),
+            state["limits"],
+            state["thresholds"],
+            {name: tail for name, tail in tails.items() if name not in MEMBERS},
+            Ensemble.from_arrays(arrays, {name: tails[name] for name in MEMBERS}),
+            {name.split("/")[1]: a for name, a in arrays.items() if name.startswith("learned/")},
+        )
 
 
-def read(directory: Path) -> tuple[dict[str, Any], Arrays]:
-    """Read what ``write`` wrote. Raises ModelError when files are missing or of another format."""
+def _read(directory: Path) -> tuple[dict[str, Any], Arrays]:
     try:
         state = json.loads((directory / STATE_FILE).read_text())
         with np.load(directory / ARRAYS_FILE, allow_pickle=False) as stored:
