@@ -21,6 +21,10 @@ PREDICT_BLOCK = 65_536
 """Pairs forecast at a time, so that memory stays bounded."""
 
 
+LOOK_BLOCK = 32_768
+"""Pairs looked at a time: their inputs are made beside the whole, not as large as the whole."""
+
+
 @dataclass(frozen=True)
 class Family:
     """Leads with one model: near ones see the last minutes, far ones the past days; ``seasonal`` ones also
@@ -99,19 +103,26 @@ def look(history: History, family: Family, origins: Times, lead_at: Rows) -> Flo
 
     What tells the time of the year is NaN for a family that is not seasonal.
     """
+    out = np.empty((len(origins), len(family.names(history.meter))), np.float32)
+    for begin in range(0, len(origins), LOOK_BLOCK):
+        block = slice(begin, begin + LOOK_BLOCK)
+        _fill(out[block], history, family, origins[block], lead_at[block])
+    if not family.seasonal:
+        names = family.names(history.meter)
+        out[:, [k for k, name in enumerate(names) if any(part in name for part in SEASONAL)]] = np.nan
+    return out
+
+
+def _fill(out: Floats, history: History, family: Family, origins: Times, lead_at: Rows) -> None:
+    """Write the inputs of some pairs into ``out``."""
     distinct, back = np.unique(origins, return_inverse=True)
     known = inputs.origin_inputs(history, distinct, family.is_near)
-    out = np.empty((len(origins), len(family.names(history.meter))), np.float32)
     out[:, : known.shape[1]] = known[back]
     starts = np.array([lead.start_minutes for lead in family.leads])[lead_at]
     widths = np.array([lead.width_minutes for lead in family.leads])[lead_at]
     for width in np.unique(widths):
         mine = widths == width
         out[mine, known.shape[1] :] = inputs.pair_inputs(history, origins[mine], starts[mine], int(width))
-    if not family.seasonal:
-        names = family.names(history.meter)
-        out[:, [k for k, name in enumerate(names) if any(part in name for part in SEASONAL)]] = np.nan
-    return out
 
 
 def draw(
