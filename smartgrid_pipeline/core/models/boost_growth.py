@@ -139,8 +139,8 @@ def grow_circuits(table: Table, parts_kw: Floats, plan: Plan) -> tuple[Any, ...]
 
 
 def grow_whole(table: Table, target: Floats, plan: Plan) -> tuple[Any, ...]:
-    """A model of the mean, then of each of ANCHORS; the tails learn from some of the rows."""
-    chosen = np.arange(0, len(target), max(1, len(target) // plan.tail.rows))
+    """A model of the mean, then of each of ANCHORS; the tails learn from at most their share of rows."""
+    chosen = np.arange(0, len(target), max(1, -(-len(target) // plan.tail.rows)))
     tails = table.part(chosen)
     found = [table.grow(target, plan.mean, {"objective": "regression"})]
     for level in ANCHORS:

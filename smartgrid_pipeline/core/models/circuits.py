@@ -1,8 +1,8 @@
 """What each circuit drew: the sub-meters one by one, and what they leave over of the total.
 
 A home's power is a sum of things that hardly know of each other, each easier to forecast than their sum.
-Gaps are left out of means, not filled. A meter without sub-meters, or one that reads less often than every
-five minutes, has one circuit, its total, and no columns: the other inputs say the same.
+Gaps are left out of means, not filled. A meter without sub-meters has one circuit, its total. It has no
+columns here, nor has one that reads less often than every five minutes: the other inputs say the same.
 """
 
 from dataclasses import dataclass
