@@ -117,14 +117,9 @@ class Circuits:
 def of_history(history: History) -> Circuits:
     """The circuits of a history, made once."""
     if "circuits" not in history.derived:
-        fine = ACTIVE_POWER in history.within
-        power = (history.within[ACTIVE_POWER] if fine else history.power_kw).reshape(-1)
-        subs = tuple(
-            history.within[sub].reshape(-1) if fine else history.features[:, history.column(sub)]
-            for sub in names_of(history.meter)[:-1]
-        )
-        step = history.meter.working_minutes * len(history.starts) // max(len(power), 1)
-        history.derived["circuits"] = Circuits.of(power, subs, max(step, 1))
+        subs = tuple(history.readings(sub) for sub in names_of(history.meter)[:-1])
+        step = history.meter.working_minutes // history.readings_per_row
+        history.derived["circuits"] = Circuits.of(history.readings(ACTIVE_POWER), subs, step)
     return history.derived["circuits"]
 
 

@@ -155,18 +155,13 @@ class Cycles:
 def of_history(history: History) -> tuple[Cycles | None, int]:
     """The cycles of a history and its readings per working interval; gaps repeat the last reading."""
     if "cycles" not in history.derived:
-        fine = ACTIVE_POWER in history.within
-        per = history.within[ACTIVE_POWER].shape[1] if fine else 1
+        per = history.readings_per_row
         step = history.meter.working_minutes // per
         found = None
         if step <= COARSEST_MINUTES and len(history.starts):
-            power = (history.within[ACTIVE_POWER] if fine else history.power_kw).reshape(-1)
-            subs = {
-                sub: history.within[sub].reshape(-1) if fine else history.features[:, history.column(sub)]
-                for sub in SUB_METERS
-                if sub in history.meter.channels
-            }
-            found = Cycles.of(held(power), {name: held(values) for name, values in subs.items()}, step)
+            subs = [sub for sub in SUB_METERS if sub in history.meter.channels]
+            power, *others = (held(history.readings(channel)) for channel in (ACTIVE_POWER, *subs))
+            found = Cycles.of(power, dict(zip(subs, others, strict=True)), step)
         history.derived["cycles"] = found, per
     return history.derived["cycles"]
 

@@ -160,6 +160,17 @@ class History:
         """Row available exactly at each origin (−1 and below, or n and above: outside the history)."""
         return ((origins.astype("datetime64[m]") - self.starts[0]) // self.step).astype(np.int64) - 1
 
+    @property
+    def readings_per_row(self) -> int:
+        """How many readings are known of a working interval."""
+        return self.within[ACTIVE_POWER].shape[1] if ACTIVE_POWER in self.within else 1
+
+    def readings(self, channel: str) -> Floats:
+        """A channel as finely as it is known, (n × readings_per_row,); NaN where nothing was observed."""
+        if ACTIVE_POWER in self.within:
+            return self.within[channel].reshape(-1)
+        return self.power_kw if channel == ACTIVE_POWER else self.features[:, self.column(channel)]
+
     @cached_property
     def derived(self) -> dict[str, Any]:
         """Views that models make of this history and share: a cache that lives as long as the history."""

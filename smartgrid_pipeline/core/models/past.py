@@ -166,7 +166,7 @@ def _build(history: History, level_kw: float) -> Past:
     step = meter.step_minutes if fine else meter.working_minutes
     padding, per_day = PADDING_DAYS * DAY // step, DAY // step
     if fine:
-        raw = history.within[ACTIVE_POWER].reshape(-1)
+        raw = history.readings(ACTIVE_POWER)
         seen = ~np.isnan(raw)
     else:
         raw = history.power_kw
@@ -174,7 +174,7 @@ def _build(history: History, level_kw: float) -> Past:
     power = np.concatenate([np.full(padding, level_kw, np.float32), raw])
     _fill_from_earlier_days(power, padding, per_day)
     observed = np.concatenate([np.zeros(padding, np.float32), seen.astype(np.float32)])
-    channels = _channels(history, padding, fine)
+    channels = _channels(history, padding)
     running = {"power": _running(power), "square": _running(power.astype(np.float64) ** 2)}
     for name, every, count in (("days_7", 1, 7), ("days_28", 1, 28), ("weeks_4", 7, 4), ("days_15", 1, 15)):
         running[name] = _running(_same_clock_mean(power, per_day * every, count))
@@ -188,7 +188,7 @@ def _build(history: History, level_kw: float) -> Past:
         observed,
         channels,
         _state(power, channels, running["power"], step),
-        _supply(history, padding, fine),
+        _supply(history, padding),
         running,
         np.concatenate([[0], np.cumsum(observed > 0)]).astype(np.int64),
         _days(history),
@@ -219,27 +219,21 @@ def _same_clock_mean(power: Floats, every: int, count: int) -> npt.NDArray[np.fl
     return total / number
 
 
-def _channels(history: History, padding: int, fine: bool) -> Floats:
+def _channels(history: History, padding: int) -> Floats:
     columns = []
     for channel in (REACTIVE_POWER, *SUB_METERS):
-        if channel not in history.meter.channels:
-            continue
-        coarse = history.features[:, history.column(channel)]
-        values = history.within[channel].reshape(-1) if fine else coarse
-        columns.append(np.concatenate([np.zeros(padding, np.float32), np.nan_to_num(values)]))
+        if channel in history.meter.channels:
+            values = np.nan_to_num(history.readings(channel))
+            columns.append(np.concatenate([np.zeros(padding, np.float32), values]))
     if not columns:
-        return np.zeros((padding + len(history.starts) * _per(history, fine), 0), np.float32)
+        return np.zeros((padding + len(history.starts) * history.readings_per_row, 0), np.float32)
     return np.ascontiguousarray(np.sqrt(np.maximum(np.stack(columns, 1), 0)))
 
 
-def _per(history: History, fine: bool) -> int:
-    return history.within[ACTIVE_POWER].shape[1] if fine else 1
-
-
-def _supply(history: History, padding: int, fine: bool) -> Floats:
+def _supply(history: History, padding: int) -> Floats:
     """Voltage (10 V from 240 V) and current (10 A) of the last whole working interval, known at its end."""
     present = [channel for channel in (VOLTAGE, CURRENT) if channel in history.meter.channels]
-    per = _per(history, fine)
+    per = history.readings_per_row
     out = np.zeros((padding + len(history.starts) * per, len(present)), np.float32)
     for j, channel in enumerate(present):
         values = history.features[:, history.column(channel)]

@@ -29,12 +29,10 @@ def state(history: History) -> Floats:
     power (kW) since. For each sub-meter: minutes since it was last on, and last off.
     """
     if "state" not in history.derived:
-        fine = ACTIVE_POWER in history.within
-        per = history.within[ACTIVE_POWER].shape[1] if fine else 1
-        power = (history.within[ACTIVE_POWER] if fine else history.power_kw).reshape(-1)
+        per, power = history.readings_per_row, history.readings(ACTIVE_POWER)
         columns = [column for jump in JUMPS_KW for column in _since_jump(power, jump, history.meter)]
         for sub in [sub for sub in SUB_METERS if sub in history.meter.channels]:
-            values = history.within[sub].reshape(-1) if fine else history.features[:, history.column(sub)]
+            values = history.readings(sub)
             columns += [
                 _minutes_since(values > ON_KW, history.meter),
                 _minutes_since(values <= ON_KW, history.meter),
