@@ -150,13 +150,13 @@ def _fit(
     few = [rows[: PILOT_ROWS // FOLDS] for rows in folds]
     pilot = np.concatenate([part[: len(rows)] for part, rows in zip(parts, few, strict=True)])
     columns = worth_seeing(see(past, np.concatenate(few)), pilot, plan, budget)
-    few = [rows[: plan.median.rows // FOLDS] for rows in folds]
+    few = [rows[: plan.whole_rows // FOLDS] for rows in folds]
     seen = np.empty((sum(map(len, few)), len(columns)), np.float32)
     learned, begin = [], 0
     for rows, part in zip(folds, parts, strict=True):
         mine = _chosen(past, rows, columns)
         learned.append(grow_circuits(Table.of(mine, budget), part, plan))
-        end = begin + min(plan.median.rows // FOLDS, len(rows))
+        end = begin + min(plan.whole_rows // FOLDS, len(rows))
         seen[begin:end], begin = mine[: end - begin], end
         del mine
     told = _out_of_fold(learned, seen, [len(rows) for rows in few])
@@ -177,7 +177,7 @@ def _rows(
     last = fit_end - past.steps(lead.end_minutes)
     rows = first + np.random.default_rng([budget.seed, number]).permutation(last - first)
     span = max(1, min(past.steps(FOLD_DAYS * DAY), (last - first) // 8))
-    count = min(plan.circuit.rows, budget.max_rows or plan.circuit.rows) // FOLDS
+    count = min(plan.rows, budget.max_rows or plan.rows) // FOLDS
     folds = [rows[rows // span % FOLDS == fold][:count] for fold in range(FOLDS)]
     return [chosen[np.isfinite(_circuits_kw(past, chosen, lead)).all(1)] for chosen in folds]
 

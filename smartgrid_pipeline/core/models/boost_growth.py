@@ -15,9 +15,8 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Growth:
-    """How one model is grown: from how many rows, how many trees of what kind."""
+    """How one model is grown: how many trees of what kind."""
 
-    rows: int
     trees: int
     leaves: int
     rate: float
@@ -42,10 +41,14 @@ class Plan:
 
     ``circuit`` is how the rest is grown; a sub-meter takes ``sub_trees`` of the same kind. Absolute errors
     are judged by the median, so it gets more trees than the tails. The further the lead, the more its rows
-    repeat each other, and the larger the leaves.
+    repeat each other, and the larger the leaves. Circuits learn from ``rows``, the whole from the first
+    ``whole_rows`` of them, its tails from every so many of those that ``tail_rows`` are left.
     """
 
     columns: int
+    rows: int
+    whole_rows: int
+    tail_rows: int
     circuit: Growth
     sub_trees: int
     mean: Growth
@@ -56,21 +59,27 @@ class Plan:
 
 PLANS = {
     LeadInterval(0, 5): Plan(
-        160,
-        Growth(1_400_000, 180, 63, 0.08, 60, 0.4, 0.7),
-        100,
-        Growth(400_000, 150, 63, 0.08, 200, 0.4, 0.7),
-        Growth(400_000, 450, 63, 0.1, 100, 0.4, 0.7),
-        Growth(200_000, 220, 31, 0.1, 100, 0.4, 0.7),
+        columns=160,
+        rows=1_400_000,
+        whole_rows=400_000,
+        tail_rows=200_000,
+        circuit=Growth(trees=180, leaves=63, rate=0.08, smallest_leaf=60, columns=0.4, share=0.7),
+        sub_trees=100,
+        mean=Growth(trees=150, leaves=63, rate=0.08, smallest_leaf=200, columns=0.4, share=0.7),
+        median=Growth(trees=450, leaves=63, rate=0.1, smallest_leaf=100, columns=0.4, share=0.7),
+        tail=Growth(trees=220, leaves=31, rate=0.1, smallest_leaf=100, columns=0.4, share=0.7),
         corrects_latest=True,
     ),
     LeadInterval(0, 60): Plan(
-        160,
-        Growth(600_000, 300, 31, 0.05, 500, 0.25, 0.5),
-        130,
-        Growth(400_000, 150, 31, 0.05, 500, 0.25, 0.5),
-        Growth(400_000, 400, 31, 0.1, 500, 0.3, 0.7),
-        Growth(200_000, 160, 31, 0.1, 1_000, 0.2, 0.3),
+        columns=160,
+        rows=600_000,
+        whole_rows=400_000,
+        tail_rows=200_000,
+        circuit=Growth(trees=300, leaves=31, rate=0.05, smallest_leaf=500, columns=0.25, share=0.5),
+        sub_trees=130,
+        mean=Growth(trees=150, leaves=31, rate=0.05, smallest_leaf=500, columns=0.25, share=0.5),
+        median=Growth(trees=400, leaves=31, rate=0.1, smallest_leaf=500, columns=0.3, share=0.7),
+        tail=Growth(trees=160, leaves=31, rate=0.1, smallest_leaf=1_000, columns=0.2, share=0.3),
     ),
 }
 
@@ -140,7 +149,7 @@ def grow_circuits(table: Table, parts_kw: Floats, plan: Plan) -> tuple[Any, ...]
 
 def grow_whole(table: Table, target: Floats, plan: Plan) -> tuple[Any, ...]:
     """A model of the mean, then of each of ANCHORS; the tails learn from at most their share of rows."""
-    chosen = np.arange(0, len(target), max(1, -(-len(target) // plan.tail.rows)))
+    chosen = np.arange(0, len(target), max(1, -(-len(target) // plan.tail_rows)))
     tails = table.part(chosen)
     found = [table.grow(target, plan.mean, {"objective": "regression"})]
     for level in ANCHORS:
