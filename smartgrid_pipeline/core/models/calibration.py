@@ -1,8 +1,7 @@
-"""Forecasts that mean what they say, by what a later block observed.
+"""Quantiles that mean what they say: residuals of a later block turned into intervals.
 
 ``ResidualQuantiles`` gives quantiles to a model that has only a mean; ``ConformalShift`` corrects quantiles a
-model already has, ``MeanLine`` its mean. All are fitted on observations the model was not fitted on, and are
-a few small arrays.
+model already has. Both are fitted on observations the model was not fitted on, and are a few small arrays.
 """
 
 from dataclasses import dataclass
@@ -182,37 +181,6 @@ class ConformalShift:
     def from_arrays(cls, arrays: Arrays, prefix: str = "") -> Self:
         """The inverse of ``to_arrays``."""
         return cls(arrays[f"{prefix}calibration_shift"])
-
-
-@dataclass(frozen=True)
-class MeanLine:
-    """Straight-line correction of means per kind of lead: what was learned in other years swings too far.
-
-    ``line`` (kinds, 2): offset in kW and slope of observed over predicted by least squares (Mincer and
-    Zarnowitz 1969).
-    """
-
-    line: Floats
-
-    @classmethod
-    def fit(cls, mean_kw: Floats, observed_kw: Floats, kinds: Groups, beliefs: Floats) -> Self:
-        """Learn from means, observations and kinds (n,), all finite; ``beliefs`` (kinds,), 0 … 1, say how far
-        to follow the line of each kind instead of leaving its means as they are.
-        """
-        line = np.tile(np.array([0.0, 1.0]), (len(beliefs), 1))
-        for kind in np.unique(kinds):
-            mine = kinds == kind
-            mean, observed = mean_kw[mine].astype(np.float64), observed_kw[mine].astype(np.float64)
-            if len(mean) >= SMALLEST_SAMPLE and mean.std() > 0:
-                slope = np.cov(mean, observed, bias=True)[0, 1] / mean.var()
-                own = np.array([observed.mean() - slope * mean.mean(), slope])
-                line[kind] += beliefs[kind] * (own - line[kind])
-        return cls(line.astype(np.float32))
-
-    def apply(self, mean_kw: Floats, kinds: Groups) -> Floats:
-        """Corrected means, the same shape, not yet cut at zero; ``kinds`` broadcast to it."""
-        line = self.line[np.broadcast_to(kinds, mean_kw.shape)]
-        return (line[..., 0] + line[..., 1] * mean_kw).astype(np.float32)
 
 
 def _width(quantiles_kw: Floats) -> Floats:

@@ -8,13 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smartgrid_pipeline.core.models.calibration import (
-    GROUP_COUNT,
-    ConformalShift,
-    Groups,
-    MeanLine,
-    clock_groups,
-)
+from smartgrid_pipeline.core.models.calibration import GROUP_COUNT, ConformalShift, Groups, clock_groups
 from smartgrid_pipeline.core.models.forecaster import Budget, Floats
 from smartgrid_pipeline.core.models.gate import Flags, Gate, GateData, fit_gate, pinball_kw
 from smartgrid_pipeline.core.models.leaning import KIND_COUNT, Kinds, Lean, Leans, Trust, belief, lead_kinds
@@ -34,15 +28,11 @@ CALIBRATION_BELIEF = 15
 
 @dataclass(frozen=True)
 class Settlement:
-    """The gate, the expert that was best alone, and each row's leaning and calibration.
-
-    Means are calibrated for the next hour only: of days ahead too few are heard to tell a line from chance.
-    """
+    """The gate, the expert that was best alone, and each row's leaning and calibration."""
 
     gate: Gate
     best: int
     leans: dict[str, Leans]
-    lines: dict[str, MeanLine]
     shifts: dict[str, ConformalShift]
     curves: list[Curve]
 
@@ -56,9 +46,8 @@ class Settlement:
             gate, curves = fit_gate(data, budget)
         count = data.roots.shape[1]
         losses = [(pinball_kw(data.roots[:, e] ** 2, data.target) / data.scale).mean() for e in range(count)]
-        settled = cls(gate, int(np.argmin(losses)), {}, {}, {}, curves)
+        settled = cls(gate, int(np.argmin(losses)), {}, {}, curves)
         beliefs, supports = _beliefs(leads, days, trust), data.supports
-        near = _beliefs(tuple(lead for lead in leads if lead.end_minutes <= 60), days, trust)
         for row in (MIXTURE, EQUAL, BEST):
             own = mix(settled.weights(row, data.inputs, data.usable), data.mean, data.roots)
             if row == MIXTURE:
@@ -66,8 +55,7 @@ class Settlement:
             else:
                 leans = Leans.even(count if row == EQUAL else 0, len(supports[0]))
             settled.leans[row] = leans
-            mean, fan = leans.apply(own, supports, data.kinds)
-            settled.lines[row] = MeanLine.fit(mean, data.target, data.kinds, near)
+            fan = leans.apply(own, supports, data.kinds)[1]
             settled.shifts[row] = _calibration(fan, data, leads, days, trust)
         return settled
 
@@ -92,7 +80,7 @@ class Settlement:
     ) -> tuple[Floats, Floats]:
         """Mean and quantiles of a row after leaning and calibration, not yet sorted or cut at zero."""
         mean, quantiles = self.leans[row].apply(own, supports, kinds)
-        return self.lines[row].apply(mean, kinds), self.shifts[row].apply(quantiles, groups)
+        return mean, self.shifts[row].apply(quantiles, groups)
 
     def facts(self) -> dict[str, Any]:
         """Plain data beside ``tensors``."""
@@ -108,7 +96,6 @@ class Settlement:
         for row, shift in self.shifts.items():
             kept[f"shift.{row}"] = torch.from_numpy(shift.shift)
             kept[f"lean.{row}"] = torch.from_numpy(self.leans[row].shares)
-            kept[f"line.{row}"] = torch.from_numpy(self.lines[row].line)
         return kept
 
     @classmethod
@@ -117,10 +104,9 @@ class Settlement:
         gate = Gate(**facts["gate"])
         gate.load_state_dict(_under("gate.", tensors))
         leans = {row: Leans(tuple(map(Lean, v.numpy()))) for row, v in _under("lean.", tensors).items()}
-        lines = {row: MeanLine(tensors[f"line.{row}"].numpy()) for row in leans}
         shifts = {row: ConformalShift(v.numpy()) for row, v in _under("shift.", tensors).items()}
         curves = [Curve(**point) for point in facts["curves"]]
-        return cls(gate.eval(), facts["best"], leans, lines, shifts, curves)
+        return cls(gate.eval(), facts["best"], leans, shifts, curves)
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -141,7 +127,7 @@ def usable_of(mean: Floats, quantiles: Floats) -> Flags:
 
 
 def _beliefs(leads: tuple[LeadInterval, ...], days: float, trust: Trust) -> Floats:
-    """How much to believe what was measured of leads, (kinds,), 0 … 1; nothing of kinds not among them."""
+    """How much of a measured leaning to believe, (kinds,), 0 … 1."""
     beliefs = np.zeros(KIND_COUNT, np.float32)
     for lead, kind in zip(leads, lead_kinds(leads), strict=True):
         beliefs[kind] = belief(lead, days, trust.half)

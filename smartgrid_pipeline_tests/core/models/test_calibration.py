@@ -1,4 +1,4 @@
-"""Calibration: quantiles cover what they say, also where the spread depends on the level; means are true."""
+"""Calibration: quantiles cover what they say, also where the spread depends on the level."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ import pytest
 from smartgrid_pipeline.core.models.calibration import (
     GROUP_COUNT,
     ConformalShift,
-    MeanLine,
     ResidualQuantiles,
     clock_groups,
     lead_groups,
@@ -85,27 +84,6 @@ def test_conformal_shift__of_nothing_changes_nothing() -> None:
     empty = ConformalShift.fit(quantiles[:0], np.zeros(0, np.float32), np.zeros(0, int))
     for shift in (empty, ConformalShift.none()):
         np.testing.assert_array_equal(shift.apply(quantiles, np.zeros(6, int)), quantiles)
-
-
-def test_mean_line__takes_back_what_swings_too_far_of_its_own_kind() -> None:
-    observed, _, kinds = _sample(0)
-    observed[kinds == 1] += 0.3
-    mean = np.where(kinds == 0, observed * 1.25 - 0.2, observed).astype(np.float32)
-    line = MeanLine.fit(mean, observed, kinds, np.ones(2))
-    np.testing.assert_allclose(line.line, [[0.16, 0.8], [0, 1]], atol=1e-4)
-    np.testing.assert_allclose(line.apply(mean[None], kinds)[0], observed, atol=1e-4)
-
-
-def test_mean_line__follows_as_far_as_it_is_believed() -> None:
-    observed, _, kinds = _sample(0)
-    believed = MeanLine.fit(2 * observed, observed, kinds, np.array([0.5, 0.0]))
-    np.testing.assert_allclose(believed.line, [[0, 0.75], [0, 1]], atol=1e-4)
-
-
-def test_mean_line__of_too_little_or_of_a_constant_changes_nothing() -> None:
-    for mean in (np.ones(100, np.float32), np.arange(5, dtype=np.float32)):
-        line = MeanLine.fit(mean, np.zeros(len(mean), np.float32), np.zeros(len(mean), int), np.ones(1))
-        np.testing.assert_array_equal(line.apply(mean, np.array(0)), mean)
 
 
 def test_calibrations__survive_their_arrays() -> None:
