@@ -3,12 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 MONTH ?=
 SEEDS ?= 0
+BASE ?= HEAD
+HOUSE ?=
+ALLOW ?=
 export DAGSTER_DISABLE_TELEMETRY := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help install run test check dev peers bench-accuracy bench-readings bench-training bench-homes \
-	bench-aggregation bench-anomaly format clean
+.PHONY: help install run test check check-frozen dev peers bench-accuracy bench-readings bench-training \
+	bench-homes bench-aggregation bench-anomaly format clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/ —/'
@@ -34,6 +37,9 @@ check: install   ## format, lint, types, import contracts, Dagster definitions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/dagster definitions validate -w workspace.yaml --log-level warning
+
+check-frozen: install  ## forecasts and alarms, bit for bit those of BASE=commit (HOUSE=1: real house)
+	$(BIN)/python -m benchmarks.frozen compare --base $(BASE) $(if $(HOUSE),--house) $(foreach key,$(ALLOW),--allow $(key))
 
 dev: install     ## Dagster and MLflow UIs on loopback; Ctrl-C stops both
 	@$(BIN)/smartgrid ui
