@@ -14,9 +14,9 @@ import numpy as np
 
 from benchmarks.result_head import ROOT, compact, head
 from smartgrid_pipeline.definitions import create_definitions
-from smartgrid_pipeline.orchestration import launch
 from smartgrid_pipeline.orchestration.instance import open_instance
-from smartgrid_pipeline.orchestration.resources import Workbench, load_months, months_of
+from smartgrid_pipeline.orchestration.runtime import launch
+from smartgrid_pipeline.orchestration.workbench import Workbench, load_months, months_of
 from smartgrid_pipeline.settings import Settings
 
 LIMIT_SECONDS, LIMIT_MB = 60.0, 2048.0

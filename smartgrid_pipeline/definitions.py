@@ -3,8 +3,8 @@
 import dagster as dg
 
 from smartgrid_pipeline.orchestration import automation, partitions
-from smartgrid_pipeline.orchestration.assets import anomaly, candidates, readings, release
-from smartgrid_pipeline.orchestration.resources import MonthlyParquet, workbench_resource
+from smartgrid_pipeline.orchestration.assets import anomaly, candidates, champion, readings
+from smartgrid_pipeline.orchestration.workbench import MonthlyParquet, workbench_resource
 from smartgrid_pipeline.settings import Settings
 
 
@@ -17,7 +17,7 @@ def create_definitions(settings: Settings) -> dg.Definitions:
             *readings.assets(months),
             *candidates.assets(months),
             *anomaly.assets(months),
-            *release.assets(months),
+            *champion.assets(months),
         ]
     return dg.Definitions(
         assets=assets,

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smartgrid_pipeline.core import features, meter_data
-from smartgrid_pipeline.core.models.forecaster import History
+from smartgrid_pipeline.core import meter_data
+from smartgrid_pipeline.core.features import feature_table
+from smartgrid_pipeline.core.forecasting.history import history_from_table
+from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
     CHANNELS,
@@ -59,12 +61,12 @@ def make_readings(
 def make_table(readings: pd.DataFrame, meter: Meter = HOUSE) -> pd.DataFrame:
     """The feature table of readings, as the asset stores it."""
     intervals = meter_data.resample(readings, meter)
-    return features.table(intervals, meter)
+    return feature_table.table(intervals, meter)
 
 
 def make_history(days: int = 30, meter: Meter = HOUSE, seed: int = 0) -> History:
     """A small history ready for forecasters."""
-    return History.from_table(make_table(make_readings(days, meter=meter, seed=seed), meter), meter)
+    return history_from_table(make_table(make_readings(days, meter=meter, seed=seed), meter), meter)
 
 
 @pytest.fixture(scope="session")

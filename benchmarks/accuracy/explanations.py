@@ -6,17 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy import fingerprint, tasks
+from benchmarks.accuracy import ablations, fingerprint, importance, tasks
 from benchmarks.accuracy.protocol import Protocol
 from benchmarks.accuracy.summary import Runs
 from benchmarks.accuracy.tasks import Task
-from smartgrid_pipeline.core.evaluation import explanations, gate, importance, metrics
-from smartgrid_pipeline.core.models.forecaster import History, Times
-from smartgrid_pipeline.core.models.mixture_of_experts import MixtureOfExperts
+from smartgrid_pipeline.core.evaluation.audits import mixture as gate
+from smartgrid_pipeline.core.evaluation.scoring import metrics
+from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
+from smartgrid_pipeline.core.meter_data.history import History, Times
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, Card, cards_for
 
 NEAR, FAR = ("T1", "T2"), ("T3", "T4", "T5", "T5_week")
-ASKING = ("smartgrid_pipeline.core.evaluation.explanations", "smartgrid_pipeline.core.evaluation.importance")
+ASKING = ("benchmarks.accuracy.ablations", "benchmarks.accuracy.importance")
 DRILL_EVERY = 3
 """Failures are drilled on every third of the origins: twelve variants are asked on each."""
 
@@ -45,11 +46,11 @@ def of_mixture(mixture: MixtureOfExperts, history: History, protocol: Protocol) 
             continue
         origins = _origins(history, cards, start, protocol.end)
         leads = tuple(dict.fromkeys(lead for card in cards for lead in card.leads))
-        known = explanations.rehearsed(mixture, history, origins, leads)
-        shares[kind] = explanations.share_facts(
+        known = ablations.rehearsed(mixture, history, origins, leads)
+        shares[kind] = ablations.share_facts(
             known.shares(history, origins, leads), origins, leads, mixture.expert_names
         )
-        drill += explanations.drill(known, history, origins[::DRILL_EVERY], cards, protocol.end)
+        drill += ablations.drill(known, history, origins[::DRILL_EVERY], cards, protocol.end)
         inputs |= importance.permutation_importance(mixture, history, cards, start)
     return {
         "shares": shares,
@@ -77,8 +78,8 @@ def _matches(
         return None
     origins = history.origins(start, end - np.timedelta64(1440, "m"), card.origin_minutes)
     leads = tuple(lead for lead in card.leads if lead.end_minutes > 60)
-    weights = explanations.matched_days(expert, history, origins, leads)
-    return None if weights is None else explanations.match_facts(weights, origins)
+    weights = ablations.matched_days(expert, history, origins, leads)
+    return None if weights is None else ablations.match_facts(weights, origins)
 
 
 def of_forecasts(protocol: Protocol, runs: Runs, seed: int) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def of_forecasts(protocol: Protocol, runs: Runs, seed: int) -> dict[str, Any]:
             continue
         aligned = metrics.align(rows)
         everything |= aligned
-        oracle[window.name] = explanations.oracle(aligned[window.card], EXPERT_NAMES, tasks.MIXTURE)
+        oracle[window.name] = ablations.oracle(aligned[window.card], EXPERT_NAMES, tasks.MIXTURE)
         correlation[window.name] = gate.error_correlation(aligned, window.card).to_dict()
     collapse = asdict(gate.collapse_finding(everything))
     return {"oracle": oracle, "error_correlation": correlation, "collapse": collapse}

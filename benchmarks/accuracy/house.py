@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy import fingerprint
-from smartgrid_pipeline.core.models.forecaster import History
+from smartgrid_pipeline.core.forecasting.history import history_from_readings
+from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import Meter
 
 ARRAYS = ("starts", "power_kw", "observed_share", "features")
@@ -24,7 +25,9 @@ def house(cache: Path) -> History:
 def identity() -> str:
     """Hash of the code that turns the published file into a history."""
     return fingerprint.of_modules(
-        "smartgrid_pipeline.sources", "smartgrid_pipeline.core.meter_data", "smartgrid_pipeline.core.features"
+        "smartgrid_pipeline.sources",
+        "smartgrid_pipeline.core.meter_data",
+        "smartgrid_pipeline.core.features.feature_table",
     )
 
 
@@ -33,7 +36,7 @@ def _make() -> History:
     from smartgrid_pipeline.sources import SourceSpec, read
 
     found = read(SourceSpec("uci"))
-    return History.of_readings(meter_data.to_grid(found.frame, found.meter), found.meter)
+    return history_from_readings(meter_data.to_grid(found.frame, found.meter), found.meter)
 
 
 def save(history: History, path: Path) -> None:

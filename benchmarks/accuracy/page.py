@@ -8,7 +8,7 @@ from benchmarks.accuracy import plots
 from benchmarks.accuracy.reasons import reasons
 from benchmarks.accuracy.table import table
 from benchmarks.accuracy.targets import value_of
-from smartgrid_pipeline.core.evaluation.metrics import FORMULAS
+from smartgrid_pipeline.core.evaluation.scoring.metrics import FORMULAS
 from smartgrid_pipeline.core.evaluation.style import label
 
 STYLE = """body{font:15px/1.45 sans-serif;margin:2rem auto;max-width:78rem;padding:0 1rem;color:#1f2933}

@@ -7,8 +7,9 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core.evaluation import backtest
-from smartgrid_pipeline.core.models.forecaster import Forecast, History, Split, Times
+from smartgrid_pipeline.core.evaluation.scoring import backtest
+from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Split
+from smartgrid_pipeline.core.meter_data.history import History, Times
 from smartgrid_pipeline.core.schema import Card, LeadInterval, cards_for
 
 Ask = Callable[[History, Times, tuple[LeadInterval, ...]], dict[str, Forecast]]

@@ -8,8 +8,8 @@ import pandas as pd
 
 from benchmarks.accuracy.protocol import Protocol, Window
 from benchmarks.accuracy.targets import value_of
-from smartgrid_pipeline.core.evaluation import comparison, metrics
-from smartgrid_pipeline.core.models.forecaster import History
+from smartgrid_pipeline.core.evaluation.scoring import comparison, metrics
+from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import CARDS
 
 Runs = Mapping[str, Mapping[int | None, pd.DataFrame]]

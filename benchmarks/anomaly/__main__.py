@@ -18,10 +18,10 @@ from benchmarks.anomaly.protocol import ALL_KINDS, ORIGINS, NothingChanged, Orig
 from benchmarks.anomaly.targets import against_targets
 from benchmarks.result_head import ROOT, compact, head
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.anomaly import fusion
-from smartgrid_pipeline.core.anomaly.catalogue import KINDS
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
-from smartgrid_pipeline.core.anomaly.members import MEMBERS
+from smartgrid_pipeline.core.anomaly.ensemble.members import MEMBERS
+from smartgrid_pipeline.core.anomaly.injection.catalogue import KINDS
+from smartgrid_pipeline.core.anomaly.scoring import alarms
 from smartgrid_pipeline.core.schema import Meter
 
 Side = dict[str, Any]
@@ -92,7 +92,7 @@ def outcomes(year: TestYear, kind: str, count: int, seed: int, plain: Plain, cac
 def plain_systems(year: TestYear, alone: dict[str, float]) -> Plain:
     """The systems without rules, fitted on the same years, and what they say of the clean test year."""
     stream = year.prepared.stream
-    quiet = ~fusion.near(year.prepared.taken, stream.per_hours(6))
+    quiet = ~alarms.near(year.prepared.taken, stream.per_hours(6))
     quiet &= stream.intervals < np.datetime64(year.origin.test_from)
     plain = Plain.fit(year.detector, year.prepared, quiet, np.datetime64(year.origin.calibrate_from), alone)
     plain.clean = plain.hear(year.detector, year.prepared, None, year.first)

@@ -6,9 +6,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from smartgrid_pipeline.core.anomaly import members
-from smartgrid_pipeline.core.anomaly.members import Arrays, Matrix
-from smartgrid_pipeline.core.anomaly.stream import Array, Stream
+from smartgrid_pipeline.core.anomaly.ensemble import members
+from smartgrid_pipeline.core.anomaly.ensemble.members import Arrays, Matrix
+from smartgrid_pipeline.core.anomaly.interval_array import Array, Stream
 from smartgrid_pipeline.core.schema import ACTIVE_POWER
 
 CONTROLS = ("random", "constant", "power_step", "power_level", "pca", "untrained_autoencoder")

@@ -6,12 +6,12 @@ from typing import Self
 import numpy as np
 
 from benchmarks.anomaly.controls import CONTROLS, Controls
-from smartgrid_pipeline.core.anomaly import fusion
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
-from smartgrid_pipeline.core.anomaly.ensemble import Ensemble
-from smartgrid_pipeline.core.anomaly.events import Prepared
-from smartgrid_pipeline.core.anomaly.members import MEMBERS
-from smartgrid_pipeline.core.anomaly.stream import Array, Flags, Stream
+from smartgrid_pipeline.core.anomaly.ensemble.ensemble import Ensemble
+from smartgrid_pipeline.core.anomaly.ensemble.members import MEMBERS
+from smartgrid_pipeline.core.anomaly.events.events import Prepared
+from smartgrid_pipeline.core.anomaly.interval_array import Array, Flags, Stream
+from smartgrid_pipeline.core.anomaly.scoring import alarms
 
 SYSTEMS = (*CONTROLS, "raw_trio", *MEMBERS, "vote_2_of_3", "ensemble", "ensemble_and_physics")
 """From nothing to everything but rules."""
@@ -59,11 +59,11 @@ class Plain:
         plain = cls({}, raw, Controls.fit(rows[early], detector.seed))
         scores = plain.controls.scores(rows, stream, 0)
         scores["raw_trio"] = plain._trio(stream, 0)
-        gap = 60 * fusion.MERGE_HOURS // detector.meter.working_minutes
-        months = fusion.months(int(later.sum()), 1440 // detector.meter.working_minutes)
+        gap = 60 * alarms.MERGE_HOURS // detector.meter.working_minutes
+        months = alarms.months(int(later.sum()), 1440 // detector.meter.working_minutes)
         for name, score in scores.items():
-            heights = fusion.peaks(np.where(later, score, np.nan), gap)
-            plain.thresholds[name] = fusion.threshold_for(heights, detector.budget_per_month * months)
+            heights = alarms.peaks(np.where(later, score, np.nan), gap)
+            plain.thresholds[name] = alarms.threshold_for(heights, detector.budget_per_month * months)
         plain.thresholds |= alone
         return plain
 
@@ -74,7 +74,7 @@ class Plain:
         unmasked = detector.prepare(prepared.stream, before.hours if before else None, with_rules=False)
         rarities = detector.listen(unmasked, first)
         scores = {name: rarities[name] for name in rarities if name in self.thresholds}
-        flags = {name: fusion.hysteresis(score, self.thresholds[name]) for name, score in scores.items()}
+        flags = {name: alarms.hysteresis(score, self.thresholds[name]) for name, score in scores.items()}
         others = {"raw_trio": self._trio(prepared.stream, first)}
         others |= self.controls.scores(detector.scaled_inputs(unmasked, first), prepared.stream, first)
         flags |= {name: score >= self.thresholds[name] for name, score in others.items()}
@@ -82,7 +82,7 @@ class Plain:
         shares = [rarities[member] / self.thresholds[member] for member in MEMBERS]
         voices = {k: v for k, v in detector.thresholds.items() if k not in MEMBERS}
         flags["ensemble_and_physics"] = np.any(
-            [fusion.hysteresis(rarities[name], height) for name, height in voices.items()], axis=0
+            [alarms.hysteresis(rarities[name], height) for name, height in voices.items()], axis=0
         )
         scores |= others | {
             "vote_2_of_3": np.sort(shares, axis=0)[1],

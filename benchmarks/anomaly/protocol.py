@@ -9,13 +9,14 @@ import pandas as pd
 
 from benchmarks.anomaly.plain import Plain
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.anomaly import fusion, rules
-from smartgrid_pipeline.core.anomaly.catalogue import BENIGN_KINDS, KINDS
 from smartgrid_pipeline.core.anomaly.detector import SHORT_CONTEXT_DAYS, AnomalyDetector
-from smartgrid_pipeline.core.anomaly.events import Prepared
-from smartgrid_pipeline.core.anomaly.faults import Event, inject
-from smartgrid_pipeline.core.anomaly.members import MEMBERS
-from smartgrid_pipeline.core.anomaly.stream import Stream
+from smartgrid_pipeline.core.anomaly.ensemble.members import MEMBERS
+from smartgrid_pipeline.core.anomaly.events.events import Prepared
+from smartgrid_pipeline.core.anomaly.injection.catalogue import BENIGN_KINDS, KINDS
+from smartgrid_pipeline.core.anomaly.injection.faults import Event, inject
+from smartgrid_pipeline.core.anomaly.interval_array import Stream
+from smartgrid_pipeline.core.anomaly.rules import rules
+from smartgrid_pipeline.core.anomaly.scoring import alarms
 from smartgrid_pipeline.core.schema import Meter
 
 Array = npt.NDArray[np.float64]
@@ -182,7 +183,7 @@ class TestYear:
     @property
     def score(self) -> Array:
         """The fused score of the clean year."""
-        return fusion.fused_score(self.rarities, self.voices, self.rule_flags)
+        return alarms.fused_score(self.rarities, self.voices, self.rule_flags)
 
     def false_alarms_per_month(self, thresholds: dict[str, float]) -> float:
         """False alarms a month of rules and voices together at these thresholds."""
@@ -196,19 +197,19 @@ class TestYear:
     def rate(self, union: Flags) -> float:
         """Alarms a month of the clean year, standing ones again each week, away from defects really in it."""
         excused = self.excused(6)
-        gap = fusion.MERGE_HOURS * 60 // self.meter.working_minutes
+        gap = alarms.MERGE_HOURS * 60 // self.meter.working_minutes
         false = sum(
-            fusion.count(union[a:b], gap)
-            for a, b in fusion.merged(union, gap)
-            if b - a > fusion.STANDING_GAPS * gap or not excused[a:b].any()
+            alarms.count(union[a:b], gap)
+            for a, b in alarms.merged(union, gap)
+            if b - a > alarms.STANDING_GAPS * gap or not excused[a:b].any()
         )
-        return false / fusion.months(int((~excused).sum()), 1440 // self.meter.working_minutes)
+        return false / alarms.months(int((~excused).sum()), 1440 // self.meter.working_minutes)
 
     def voice_flags(self, thresholds: dict[str, float]) -> dict[str, Flags]:
         """When each voice's alarm is on in the clean year."""
         for name, threshold in thresholds.items():
             if (name, threshold) not in self._flags:
-                self._flags[name, threshold] = fusion.hysteresis(self.rarities[name], threshold)
+                self._flags[name, threshold] = alarms.hysteresis(self.rarities[name], threshold)
         return {name: self._flags[name, threshold] for name, threshold in thresholds.items()}
 
     def draw(self, kind: str, number: int, seed: int) -> tuple[float, np.datetime64, np.timedelta64]:
@@ -252,7 +253,7 @@ class TestYear:
         first = int(np.searchsorted(prepared.stream.intervals, start, side="right")) - 1 - lead
         rarities = self.detector.listen(prepared, first)
         window = self._window(prepared, first, start, event.end)
-        flags = {n: fusion.hysteresis(rarities[n], height) for n, height in self.voices.items()}
+        flags = {n: alarms.hysteresis(rarities[n], height) for n, height in self.voices.items()}
         flags["rules"] = rules.raised(prepared.stream, prepared.hits)[first:]
         twins = self.voice_flags(self.voices) | {"rules": self.rule_flags}
         delays, heard = window.compare(flags, twins)
@@ -266,7 +267,7 @@ class TestYear:
         delay = min(window.compare(_streams(flags), _streams(twins))[0].values(), default=None)
         raised = start + np.timedelta64(round(60 * (delay or 0.0)), "m")
         name = ("", "") if delay is None else self._name(prepared, first, rarities, raised)
-        score = fusion.fused_score(rarities, self.voices, flags["rules"])
+        score = alarms.fused_score(rarities, self.voices, flags["rules"])
         inside = np.flatnonzero(window.inside)
         minutes = int(duration / np.timedelta64(1, "m"))
         return Outcome(number, kind, magnitude, str(start), minutes, delay, delays, plain_delays,

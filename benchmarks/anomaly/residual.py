@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.anomaly.protocol import GRACE, GUARD, Flags, Outcome, TestYear
-from smartgrid_pipeline.core.anomaly import fusion
-from smartgrid_pipeline.core.anomaly.faults import inject
-from smartgrid_pipeline.core.anomaly.tails import Tail
+from smartgrid_pipeline.core.anomaly.injection.faults import inject
+from smartgrid_pipeline.core.anomaly.scoring import alarms
+from smartgrid_pipeline.core.anomaly.scoring.tails import Tail
 from smartgrid_pipeline.core.evaluation.surprise import CALIBRATION_DAYS, surprise
-from smartgrid_pipeline.core.models.catalogue import create
-from smartgrid_pipeline.core.models.forecaster import FULL, Forecaster, History, Split
+from smartgrid_pipeline.core.forecasting.catalogue import create
+from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecaster, Split
+from smartgrid_pipeline.core.forecasting.history import history_from_readings
 
 EVENTS = 4
 """So many events of each kind are asked: a forecast looks back on a year, each costs seconds."""
@@ -39,7 +40,7 @@ class Residual:
     @classmethod
     def fit(cls, year: TestYear) -> Self:
         """Fit before the test year; hear the 61 days before it and the year itself."""
-        history = History.of_readings(year.readings, year.meter)
+        history = history_from_readings(year.readings, year.meter)
         begin = np.datetime64(year.origin.test_from, "m")
         forecaster = create(MODEL, FULL)
         forecaster.fit(history.until(begin), Split.before(begin, history.until(begin)))
@@ -55,7 +56,7 @@ class Residual:
         begin = pd.Timestamp(start) - pd.Timedelta(days=PAST_DAYS)
         window = self.year.readings[begin.floor("D") : pd.Timestamp(start + duration + GUARD)]
         changed, event = inject(window, kind, magnitude, start, duration, np.random.default_rng(number))
-        history = History.of_readings(changed, self.year.meter)
+        history = history_from_readings(changed, self.year.meter)
         first = start.astype("datetime64[D]").astype("datetime64[m]")
         on = _raised(self.year, self.tail, surprise(self.forecaster, history, first, history.end))
         offset = int(np.searchsorted(self.year.intervals, first))
@@ -67,7 +68,7 @@ class Residual:
 
 def _raised(year: TestYear, tail: Tail, heard: pd.Series) -> Flags:
     """Intervals in which the voice is raised."""
-    return fusion.hysteresis(tail.rarity(heard.to_numpy()), year.detector.residual_threshold)
+    return alarms.hysteresis(tail.rarity(heard.to_numpy()), year.detector.residual_threshold)
 
 
 def ablation(year: TestYear, rows: dict[str, list[Outcome]], seed: int, cache: Path) -> dict[str, Any]:

@@ -19,15 +19,16 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.anomaly.__main__ import house
+from benchmarks.anomaly.metrics import wilson
 from benchmarks.anomaly.protocol import ALL_KINDS, GRACE, GUARD
 from benchmarks.homes.data import homes_file, meter_ids
 from benchmarks.result_head import ROOT, compact, head
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.anomaly import fusion, self_taught
-from smartgrid_pipeline.core.anomaly.catalogue import BENIGN_KINDS
+from smartgrid_pipeline.core.anomaly import unlabelled
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector, Detection
-from smartgrid_pipeline.core.anomaly.faults import Event, inject
-from smartgrid_pipeline.core.anomaly.metrics import wilson
+from smartgrid_pipeline.core.anomaly.injection.catalogue import BENIGN_KINDS
+from smartgrid_pipeline.core.anomaly.injection.faults import Event, inject
+from smartgrid_pipeline.core.anomaly.scoring import alarms
 from smartgrid_pipeline.core.schema import DataError, Meter
 from smartgrid_pipeline.sources import SourceSpec, read
 
@@ -51,12 +52,12 @@ class File:
     @property
     def months(self) -> float:
         """Length in mean months."""
-        return len(self.readings) * self.meter.step_minutes / 1440 / fusion.MONTH_DAYS
+        return len(self.readings) * self.meter.step_minutes / 1440 / alarms.MONTH_DAYS
 
     def judged(self, readings: pd.DataFrame) -> Detection:
         """What a detector says that these readings taught."""
         detector = AnomalyDetector(1.0)
-        self_taught.teach(detector, readings, self.meter)
+        unlabelled.teach(detector, readings, self.meter)
         return detector.detect(readings)
 
     def faults(self, kind: str, count: int, seed: int) -> Iterator[tuple[pd.DataFrame, Event]]:

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.anomaly.metrics import Scored, vus_pr, wilson
 from benchmarks.anomaly.plain import SYSTEMS, Plain
 from benchmarks.anomaly.protocol import KINDS, Outcome, TestYear
-from smartgrid_pipeline.core.anomaly.catalogue import BENIGN_KINDS
-from smartgrid_pipeline.core.anomaly.members import MEMBERS
-from smartgrid_pipeline.core.anomaly.metrics import Scored, vus_pr, wilson
-from smartgrid_pipeline.core.anomaly.stream import Flags
+from smartgrid_pipeline.core.anomaly.ensemble.members import MEMBERS
+from smartgrid_pipeline.core.anomaly.injection.catalogue import BENIGN_KINDS
+from smartgrid_pipeline.core.anomaly.interval_array import Flags
 
 
 def of_kind(outcomes: list[Outcome], normal: np.ndarray) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.anomaly.metrics import wilson
 from benchmarks.anomaly.protocol import Outcome, TestYear
-from smartgrid_pipeline.core.anomaly import clock
-from smartgrid_pipeline.core.anomaly.metrics import wilson
+from smartgrid_pipeline.core.anomaly.physics import voltage_clock
 
 SIZES = {
     "bypass": (0.5, 0.7, 0.8, 0.9, 0.95),
@@ -66,5 +66,5 @@ def _clock_told(year: TestYear, outcome: Outcome) -> bool:
     )
     from dataclasses import replace
 
-    shifts, scores = clock.shift_scores(replace(known, from_row=row), 3)
+    shifts, scores = voltage_clock.shift_scores(replace(known, from_row=row), 3)
     return abs(float(shifts[int(np.argmax(scores[row]))]) - outcome.magnitude) <= 10

@@ -15,12 +15,15 @@ import pandas as pd
 
 import smartgrid_pipeline
 from benchmarks.frozen import toy
-from smartgrid_pipeline.core import features, meter_data
+from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
-from smartgrid_pipeline.core.models import catalogue, ladder
-from smartgrid_pipeline.core.models.forecaster import Budget, Forecast, Forecaster, History, Split
-from smartgrid_pipeline.core.models.learned_analogue import LearnedAnalogue
-from smartgrid_pipeline.core.models.mixture_of_experts import MixtureOfExperts
+from smartgrid_pipeline.core.features import feature_table as features
+from smartgrid_pipeline.core.forecasting import catalogue, fallback
+from smartgrid_pipeline.core.forecasting.analog_ensemble.model import LearnedAnalogue
+from smartgrid_pipeline.core.forecasting.forecaster import Budget, Forecast, Forecaster, Split
+from smartgrid_pipeline.core.forecasting.history import history_from_table
+from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
+from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
     CHANNELS,
@@ -134,7 +137,7 @@ def forecasts(subject: Subject, table: pd.DataFrame) -> Named:
     unknown = set(catalogue.MAKERS) ^ {*MODELS.values(), MIXTURE}
     if unknown:
         raise SystemExit(f"benchmarks/frozen/subjects.py must name the models {', '.join(sorted(unknown))}.")
-    asked = _Asked(subject, History.from_table(table, subject.meter))
+    asked = _Asked(subject, history_from_table(table, subject.meter))
     fitted: dict[str, Forecaster] = {}
     for word, name in MODELS.items():
         fitted[word] = catalogue.create(name, subject.budget)
@@ -200,7 +203,7 @@ def _fallback(asked: _Asked, champion: Forecaster, mixture: Forecaster) -> Named
         "no_readings": (None, whole.until(whole.starts[0]), slice(None)),
     }
     for word, (model, history, some) in situations.items():
-        found = ladder.answer(model, asked.meter, history, asked.origins[some], asked.leads)
+        found = fallback.answer(model, asked.meter, history, asked.origins[some], asked.leads)
         yield f"fallback/{word}", (*_arrays(found.forecast), np.asarray(found.tier, np.int64))
 
 

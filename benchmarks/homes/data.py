@@ -9,9 +9,10 @@ import pandas as pd
 
 from benchmarks.result_head import ROOT
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.models.forecaster import History
+from smartgrid_pipeline.core.forecasting.history import history_from_readings
+from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.sources.readings import list_meters, read
-from smartgrid_pipeline.sources.values import SourceSpec
+from smartgrid_pipeline.sources.types import SourceSpec
 
 NAME = "sgsc80_30min.parquet"
 YEAR = np.timedelta64(365, "D")
@@ -33,7 +34,7 @@ def meter_ids(file: Path) -> tuple[str, ...]:
 def home(file: Path, meter_id: str) -> History:
     """One home's history: defects masked, features built, nothing filled."""
     readings = read(SourceSpec(str(file), meter_id=meter_id))
-    return History.of_readings(meter_data.to_grid(readings.frame, readings.meter), readings.meter)
+    return history_from_readings(meter_data.to_grid(readings.frame, readings.meter), readings.meter)
 
 
 def with_a_year(file: Path, count: int, skip: int = 0) -> dict[str, History]:

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from smartgrid_pipeline.core.evaluation.backtest import forecast_cards
-from smartgrid_pipeline.core.evaluation.metrics import score
-from smartgrid_pipeline.core.models.catalogue import create
-from smartgrid_pipeline.core.models.forecaster import FULL, Forecaster, History, Split
-from smartgrid_pipeline.core.models.ladder import answer
-from smartgrid_pipeline.core.models.learned_analogue import LearnedAnalogue
+from smartgrid_pipeline.core.evaluation.scoring.backtest import forecast_cards
+from smartgrid_pipeline.core.evaluation.scoring.metrics import score
+from smartgrid_pipeline.core.forecasting.analog_ensemble.model import LearnedAnalogue
+from smartgrid_pipeline.core.forecasting.catalogue import create
+from smartgrid_pipeline.core.forecasting.fallback import answer
+from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecaster, Split
+from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import CARDS
 
 CARD = next(card for card in CARDS if card.name == "T4")

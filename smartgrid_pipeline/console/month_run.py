@@ -21,7 +21,7 @@ from smartgrid_pipeline.console import results, tables
 if TYPE_CHECKING:
     import dagster as dg
 
-    from smartgrid_pipeline.orchestration.resources import Workbench
+    from smartgrid_pipeline.orchestration.workbench import Workbench
     from smartgrid_pipeline.settings import Settings
 
 
@@ -33,9 +33,10 @@ def run(settings: "Settings", month: str | None, force: bool, err: Console, out:
     """
     begun = time.monotonic()
     err.print(f"[bold]smartgrid[/] reads [cyan]{settings.source}[/] …")
-    from smartgrid_pipeline.orchestration import launch, liveness, release
+    from smartgrid_pipeline.orchestration.flows import compare
     from smartgrid_pipeline.orchestration.instance import open_instance, readable_failures
-    from smartgrid_pipeline.orchestration.resources import Workbench
+    from smartgrid_pipeline.orchestration.runtime import launch, run_lock
+    from smartgrid_pipeline.orchestration.workbench import Workbench
 
     workbench = Workbench(settings)
     month = launch.choose_month(workbench, month)
@@ -45,10 +46,10 @@ def run(settings: "Settings", month: str | None, force: bool, err: Console, out:
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     with readable_failures(settings.dagster_home), open_instance(settings.dagster_home) as instance:
         state = _state(workbench, month)
-        if not force and _last_state(workbench, month) == state and release.is_published(workbench, month):
+        if not force and _last_state(workbench, month) == state and compare.is_published(workbench, month):
             err.print(f"Nothing has changed since {month} was run: readings, code and settings are the same.")
         else:
-            with liveness.alone(instance, workbench) as closed:
+            with run_lock.alone(instance, workbench) as closed:
                 for run_id in closed:
                     err.print(f"  run {run_id} was killed: marked failed, its place in the pool freed")
                 _run_changed(settings, workbench, instance, month, err)
@@ -63,7 +64,7 @@ def _run_changed(
     settings: "Settings", workbench: "Workbench", instance: "dg.DagsterInstance", month: str, err: Console
 ) -> None:
     from smartgrid_pipeline.definitions import create_definitions
-    from smartgrid_pipeline.orchestration import launch
+    from smartgrid_pipeline.orchestration.runtime import launch
 
     definitions = create_definitions(settings)
     with _progress(err) as progress:
@@ -119,7 +120,7 @@ def _first_month(settings: "Settings", first: str) -> "Settings":
 
 def _state(workbench: "Workbench", month: str) -> str:
     """What a run of the month depends on: readings, the package, settings."""
-    from smartgrid_pipeline.orchestration.identity import package_sha256
+    from smartgrid_pipeline.orchestration.code_version import package_sha256
 
     parts = (
         workbench.readings.identity.sha256,
@@ -138,7 +139,7 @@ def _last_state(workbench: "Workbench", month: str) -> str | None:
 
 
 def _keep_state(workbench: "Workbench", month: str, state: str) -> None:
-    from smartgrid_pipeline.orchestration.resources import write_atomically
+    from smartgrid_pipeline.orchestration.workbench import write_atomically
 
     path = workbench.settings.data_dir / "runs" / f"{month}.json"
     write_atomically(path, json.dumps({"month": month, "state": state}).encode())

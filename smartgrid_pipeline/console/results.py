@@ -10,7 +10,7 @@ import pandas as pd
 from smartgrid_pipeline.core.schema import DataError, RegistryError
 
 if TYPE_CHECKING:
-    from smartgrid_pipeline.orchestration.resources import Workbench
+    from smartgrid_pipeline.orchestration.workbench import Workbench
     from smartgrid_pipeline.settings import Settings
     from smartgrid_pipeline.sources import Readings
 
@@ -41,13 +41,13 @@ def validate(settings: "Settings", page: Path | None = None) -> Document:
     write them to. Raises SourceError.
     """
     from smartgrid_pipeline import quality
-    from smartgrid_pipeline.orchestration import intake
-    from smartgrid_pipeline.orchestration.resources import Workbench, months_of
+    from smartgrid_pipeline.orchestration.flows import ingest
+    from smartgrid_pipeline.orchestration.workbench import Workbench, months_of
 
     readings = Workbench(settings).readings
     months = [str(each) for each in np.unique(months_of(readings.frame))]
     last = pd.Timestamp(readings.identity.last)
-    _, verdicts = intake.validate(readings.frame, readings.meter, months, last)
+    _, verdicts = ingest.validate(readings.frame, readings.meter, months, last)
     if page is not None:
         quality.write_html(verdicts, page)
     return {
@@ -62,7 +62,7 @@ def validate(settings: "Settings", page: Path | None = None) -> Document:
 def defects(settings: "Settings") -> Document:
     """Defects of the whole source, from what was taken in, or from the readings when nothing was yet."""
     from smartgrid_pipeline.core import meter_data
-    from smartgrid_pipeline.orchestration.resources import Workbench
+    from smartgrid_pipeline.orchestration.workbench import Workbench
 
     readings = Workbench(settings).readings
     grid = meter_data.to_grid(readings.frame, readings.meter)
@@ -113,9 +113,9 @@ def champion_dict(now: Any) -> Document:
 
 def promote(settings: "Settings", run_id: str, reason: str) -> str:
     """Promote a run on the evidence logged with it. Raises PromotionRefused with all that is missing."""
-    from smartgrid_pipeline.orchestration import release
+    from smartgrid_pipeline.orchestration.flows import compare
 
-    promotion = release.promote_with_logged_evidence(_workbench(settings), run_id, reason)
+    promotion = compare.promote_with_logged_evidence(_workbench(settings), run_id, reason)
     row = promotion.row
     if not promotion.changed:
         return f"{row.model} of {row.month} is champion already (version {row.to_version}); nothing changed."
@@ -131,14 +131,14 @@ def rollback(settings: "Settings", reason: str) -> str:
 
 def forecast(settings: "Settings", file: str | None) -> Document:
     """The champion's forecast from the newest reading of a file, or of the meter itself."""
-    from smartgrid_pipeline.orchestration import release
+    from smartgrid_pipeline.orchestration.flows import compare
 
     workbench = _workbench(settings)
     now = workbench.registry.champion()
     if now is None:
         raise RegistryError("There is no champion to forecast with: run `smartgrid run` first.")
     readings = workbench.readings if file is None else _read_file(settings, file)
-    origin, frame = release.forecast_newest(workbench, now, readings.frame)
+    origin, frame = compare.forecast_newest(workbench, now, readings.frame)
     return {
         "meter": readings.meter.meter_id,
         "origin": str(origin),
@@ -152,12 +152,12 @@ def anomalies(settings: "Settings", file: str | None, since: str | None) -> Docu
     """Events in the readings of a file or of the meter. Raises RegistryError or DataError when nothing can
     judge them.
     """
-    from smartgrid_pipeline.orchestration import judging
+    from smartgrid_pipeline.orchestration.flows import detect
 
     workbench = _workbench(settings)
     readings = workbench.readings if file is None else _read_file(settings, file)
     begin = pd.Timestamp(since) if since else None
-    found = judging.judge(workbench, readings, begin, from_file=file is not None)
+    found = detect.judge(workbench, readings, begin, from_file=file is not None)
     events = found.detection.events.assign(channels=found.detection.events["channels"].str.split(","))
     times = {name: events[name].astype(str) for name in ("start", "end", "raised")}
     return {
@@ -180,6 +180,6 @@ def _read_file(settings: "Settings", file: str) -> "Readings":
 
 
 def _workbench(settings: "Settings") -> "Workbench":
-    from smartgrid_pipeline.orchestration.resources import Workbench
+    from smartgrid_pipeline.orchestration.workbench import Workbench
 
     return Workbench(settings)

@@ -11,7 +11,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from smartgrid_pipeline.orchestration import process_locks
 from smartgrid_pipeline.orchestration.instance import reason_of_failure
 from smartgrid_pipeline.orchestration.partitions import key_of
-from smartgrid_pipeline.orchestration.resources import Workbench, write_atomically
+from smartgrid_pipeline.orchestration.workbench import Workbench, write_atomically
 
 READINGS = dg.AssetSelection.groups("readings")
 

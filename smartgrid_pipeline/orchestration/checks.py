@@ -12,9 +12,9 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster._core.storage.event_log.base import PartitionKeyFilter
 
 from smartgrid_pipeline.core.schema import Verdict
+from smartgrid_pipeline.orchestration.metadata import Metadata, as_markdown
 from smartgrid_pipeline.orchestration.partitions import month_of
-from smartgrid_pipeline.orchestration.present import Metadata, as_markdown
-from smartgrid_pipeline.orchestration.resources import Workbench
+from smartgrid_pipeline.orchestration.workbench import Workbench
 
 CHECKED = {
     "readings_pass_audit": ("validated_readings", "Readings are complete, possible and in order."),

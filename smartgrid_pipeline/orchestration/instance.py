@@ -9,7 +9,7 @@ import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
 from smartgrid_pipeline.core.schema import SmartgridError
-from smartgrid_pipeline.orchestration.resources import write_atomically
+from smartgrid_pipeline.orchestration.workbench import write_atomically
 
 DAGSTER_YAML = """\
 telemetry:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core import features
+from smartgrid_pipeline.core.features import feature_table
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
     INTERVAL_START,
@@ -32,7 +32,7 @@ def audit_feature_months(
     tables: Mapping[str, pd.DataFrame], meter: Meter, limit_kw: float = LIMIT_KW
 ) -> list[Verdict]:
     """The verdict of each month of a feature table."""
-    names = features.names(meter)
+    names = feature_table.names(meter)
     frames = {month: table.rename_axis(INTERVAL_START).reset_index() for month, table in tables.items()}
     found = expectations.check_each(frames, _suite(meter, names, limit_kw))
     return [_judge(table, meter, month, names, found[month]) for month, table in tables.items()]
@@ -101,7 +101,7 @@ def _known(table: pd.DataFrame, names: tuple[str, ...]) -> Finding:
 
 def _calendar(table: pd.DataFrame, meter: Meter) -> Finding:
     """The calendar columns are those of the index, so no row sits at another's time."""
-    expected = features.calendar(table.index.to_numpy(), meter)
+    expected = feature_table.calendar(table.index.to_numpy(), meter)
     wrong = [name for name, values in expected.items() if not np.allclose(table[name], values, atol=1e-6)]
     return Finding(
         "calendar features are those of their interval",
@@ -115,7 +115,7 @@ def _lags(table: pd.DataFrame, meter: Meter) -> Finding:
     """A lag is the power of an earlier row: the features are causal and of this meter."""
     power = table[ACTIVE_POWER].to_numpy(np.float64)
     wrong: list[str] = []
-    for minutes in features.LAG_MINUTES:
+    for minutes in feature_table.LAG_MINUTES:
         rows, odd = divmod(minutes, meter.working_minutes)
         if odd or rows >= len(table):
             continue

@@ -20,7 +20,7 @@ from smartgrid_pipeline.core.schema import (
     Meter,
     Verdict,
 )
-from smartgrid_pipeline.quality import expectations, patterns, physics
+from smartgrid_pipeline.quality import electrical, expectations, patterns
 from smartgrid_pipeline.quality.month import Month
 
 LIMIT_KW = 250.0
@@ -92,9 +92,9 @@ def judge(
         patterns.defects,
         patterns.standstill,
         patterns.structure,
-        physics.scale,
-        physics.volts_times_amperes,
-        physics.sub_meters,
+        electrical.scale,
+        electrical.volts_times_amperes,
+        electrical.sub_meters,
     )
     for rule in rules:
         findings += rule(subject)

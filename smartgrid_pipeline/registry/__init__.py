@@ -1,8 +1,8 @@
 """MLflow: tracked runs, registered models, promotion and its ledger. The only package that knows mlflow."""
 
-from smartgrid_pipeline.registry.evidence import about_run
+from smartgrid_pipeline.registry.champion.evidence import about_run
 from smartgrid_pipeline.registry.registry import Registry
-from smartgrid_pipeline.registry.values import (
+from smartgrid_pipeline.registry.types import (
     Champion,
     DataIdentity,
     Example,

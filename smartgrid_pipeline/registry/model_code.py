@@ -2,12 +2,12 @@
 
 from mlflow.models import set_model
 
-from smartgrid_pipeline.registry.latest import Loaders
+from smartgrid_pipeline.core.forecasting.newest import Loaders
 from smartgrid_pipeline.registry.pyfunc import ForecastModel
 
 
 def _known_models() -> Loaders:
-    from smartgrid_pipeline.core.models.catalogue import loaders
+    from smartgrid_pipeline.core.forecasting.catalogue import loaders
 
     return loaders()  # imported when a model is loaded, not when one is logged
 

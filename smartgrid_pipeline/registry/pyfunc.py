@@ -13,15 +13,15 @@ import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
-from smartgrid_pipeline.core.models.forecaster import Forecaster
+from smartgrid_pipeline.core.forecasting.forecaster import Forecaster
+from smartgrid_pipeline.core.forecasting.newest import Loaders, forecast_latest, load_forecaster, to_frame
 from smartgrid_pipeline.core.schema import (
     CHANNELS,
     INTERVAL_START,
     QUANTILE_COLUMNS,
     Meter,
 )
-from smartgrid_pipeline.registry.latest import Loaders, forecast_latest, load_forecaster, to_frame
-from smartgrid_pipeline.registry.values import FILES, Example
+from smartgrid_pipeline.registry.types import FILES, Example
 
 with warnings.catch_warnings():  # one of mlflow's own type hints warns about itself when imported
     warnings.filterwarnings("ignore", message=".*Any type hint is inferred", category=UserWarning)

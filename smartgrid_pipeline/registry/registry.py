@@ -6,12 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from smartgrid_pipeline.core.models.forecaster import Forecaster
+from smartgrid_pipeline.core.forecasting import newest
+from smartgrid_pipeline.core.forecasting.forecaster import Forecaster
 from smartgrid_pipeline.core.schema import Meter, RegistryError, Verdict
-from smartgrid_pipeline.registry import evidence, latest, lookup, models, tracking, upkeep, values
+from smartgrid_pipeline.registry import model_files, read_runs, types, upkeep, write_runs
+from smartgrid_pipeline.registry.champion import evidence
+from smartgrid_pipeline.registry.champion.history import NOBODY, Succession
 from smartgrid_pipeline.registry.connection import Connection
-from smartgrid_pipeline.registry.promotion import NOBODY, Succession
-from smartgrid_pipeline.registry.values import (
+from smartgrid_pipeline.registry.types import (
     Champion,
     DataIdentity,
     Detector,
@@ -39,8 +41,8 @@ class Registry:
         artifact_root: Path,
         model_name: str,
         experiment: str = "smartgrid",
-        loaders: latest.Loaders | None = None,
-        model_code: Path = models.DEFAULT_CODE,
+        loaders: newest.Loaders | None = None,
+        model_code: Path = model_files.DEFAULT_CODE,
         patience_seconds: float = 10.0,
     ) -> None:
         self.model_name = model_name
@@ -75,16 +77,16 @@ class Registry:
         ``figures`` are matplotlib figures, ``tables`` are kept as Parquet. The run is FINISHED when all of it
         is stored; otherwise it is FAILED and RegistryError is raised.
         """
-        contents = tracking.Contents(
+        contents = write_runs.Contents(
             parameters=forecaster.parameters(), metrics=metrics, curves=forecaster.curves(),
             figures=figures or {}, tables=tables or {}, verdicts=verdicts, data=data,
         )  # fmt: skip
-        note = {values.NOTE: f"{model}, trained on {data.describe()}, judged on {month}."}
-        about = {**self._about(values.TRAINING, model, month, fingerprint), **data.to_tags(), **note}
+        note = {types.NOTE: f"{model}, trained on {data.describe()}, judged on {month}."}
+        about = {**self._about(types.TRAINING, model, month, fingerprint), **data.to_tags(), **note}
         return self._log(
             {**(tags or {}), **about},
             contents,
-            models.forecaster_model(model, forecaster, example, self._model_code),
+            model_files.forecaster_model(model, forecaster, example, self._model_code),
         )
 
     def log_detector(
@@ -100,12 +102,12 @@ class Registry:
         tags: Mapping[str, str] | None = None,
     ) -> TrackedRun:
         """Track one fit of the anomaly detector, as ``log_training`` does; its model is files only."""
-        contents = tracking.Contents(
+        contents = write_runs.Contents(
             parameters=detector.parameters(), metrics=metrics or {}, figures=figures or {},
             tables=tables or {}, data=data,
         )  # fmt: skip
-        about = {**self._about(values.DETECTOR, DETECTOR_NAME, month, fingerprint), **data.to_tags()}
-        model = models.detector_model(DETECTOR_NAME, detector)
+        about = {**self._about(types.DETECTOR, DETECTOR_NAME, month, fingerprint), **data.to_tags()}
+        model = model_files.detector_model(DETECTOR_NAME, detector)
         return self._log({**(tags or {}), **about}, contents, model)
 
     def log_report(
@@ -126,62 +128,62 @@ class Registry:
         one they were compared with.
         """
         champion = self.champion()
-        contents = tracking.Contents(
+        contents = write_runs.Contents(
             metrics=metrics, figures=figures or {}, tables=tables or {}, verdicts=verdicts, html=html
         )
         about = {
-            values.KIND: values.REPORT,
-            values.MONTH: month,
-            values.JUDGED: " ".join(judged),
-            values.JUDGED_AGAINST: champion.run_id if champion else NOBODY,
-            values.REGISTERED_MODEL: self.model_name,
+            types.KIND: types.REPORT,
+            types.MONTH: month,
+            types.JUDGED: " ".join(judged),
+            types.JUDGED_AGAINST: champion.run_id if champion else NOBODY,
+            types.REGISTERED_MODEL: self.model_name,
         }
-        with tracking.open_run(self.connection, f"report {month}", {**(tags or {}), **about}) as run_id:
-            tracking.write_contents(self.connection, run_id, contents)
+        with write_runs.open_run(self.connection, f"report {month}", {**(tags or {}), **about}) as run_id:
+            write_runs.write_contents(self.connection, run_id, contents)
         return run_id
 
     def run(self, run_id: str) -> TrackedRun:
         """One run by its id."""
-        return lookup.get(self.connection, run_id)
+        return read_runs.get(self.connection, run_id)
 
     def runs(
-        self, *, month: str | None = None, model: str | None = None, kind: str = values.TRAINING
+        self, *, month: str | None = None, model: str | None = None, kind: str = types.TRAINING
     ) -> list[TrackedRun]:
         """Runs of this meter, newest first, failed and running ones included."""
-        wanted = {values.MONTH: month, values.MODEL: model}
+        wanted = {types.MONTH: month, types.MODEL: model}
         tags = {key: value for key, value in wanted.items() if value is not None}
-        return lookup.find(
-            self.connection, {values.KIND: kind, values.REGISTERED_MODEL: self.model_name, **tags}
+        return read_runs.find(
+            self.connection, {types.KIND: kind, types.REGISTERED_MODEL: self.model_name, **tags}
         )
 
     def find_training(self, *, model: str, month: str, fingerprint: str) -> TrackedRun | None:
         """The newest FINISHED training with these tags whose model can still be read."""
-        return self._find(self._about(values.TRAINING, model, month, fingerprint))
+        return self._find(self._about(types.TRAINING, model, month, fingerprint))
 
     def find_detector(self, *, month: str, fingerprint: str) -> TrackedRun | None:
         """The newest FINISHED fit of the anomaly detector with these tags that can still be read."""
-        return self._find(self._about(values.DETECTOR, DETECTOR_NAME, month, fingerprint))
+        return self._find(self._about(types.DETECTOR, DETECTOR_NAME, month, fingerprint))
 
     def table(self, run_id: str, name: str) -> pd.DataFrame:
         """A table logged with a run."""
-        return lookup.read_table(self.connection, run_id, name)
+        return read_runs.read_table(self.connection, run_id, name)
 
     def load(self, run_id: str) -> Forecaster:
         """The forecaster of a training run, read by its own ``load``."""
-        return models.load(self.connection, self._training(run_id), self._known_loaders())
+        return model_files.load(self.connection, self._training(run_id), self._known_loaders())
 
     def model_directory(self, run_id: str) -> Path:
         """The files the forecaster of a training run was saved to."""
-        return models.directory(self.connection, self._training(run_id))
+        return model_files.directory(self.connection, self._training(run_id))
 
     @staticmethod
     def forecast_latest(forecaster: Forecaster, readings: pd.DataFrame, meter: Meter) -> pd.DataFrame:
         """The newest forecast, as a logged model gives it: a frame of latest.OUTPUT_COLUMNS."""
-        return latest.to_frame(latest.forecast_latest(forecaster, readings, meter))
+        return newest.to_frame(newest.forecast_latest(forecaster, readings, meter))
 
     def detector_directory(self, run_id: str) -> Path:
         """The files the anomaly detector of a run was saved to."""
-        return models.directory(self.connection, self._owned(run_id, values.DETECTOR))
+        return model_files.directory(self.connection, self._owned(run_id, types.DETECTOR))
 
     def reap(self, has_ended: Callable[[str], bool]) -> list[str]:
         """Close the runs left open by orchestrator runs that have ended; returns their ids."""
@@ -198,7 +200,9 @@ class Registry:
         run = self.run(run_id)
         report = self._report_of(run)
         found = [run] if report is None else [run, report]
-        return [verdict for each in found for verdict in lookup.read_verdicts(self.connection, each.run_id)]
+        return [
+            verdict for each in found for verdict in read_runs.read_verdicts(self.connection, each.run_id)
+        ]
 
     def promote(
         self,
@@ -247,31 +251,31 @@ class Registry:
 
     def _about(self, kind: str, model: str, month: str, fingerprint: str) -> dict[str, str]:
         return {
-            values.KIND: kind,
-            values.MODEL: model,
-            values.MONTH: month,
-            values.FINGERPRINT: fingerprint,
-            values.REGISTERED_MODEL: self.model_name,
+            types.KIND: kind,
+            types.MODEL: model,
+            types.MONTH: month,
+            types.FINGERPRINT: fingerprint,
+            types.REGISTERED_MODEL: self.model_name,
         }
 
     def _log(
-        self, tags: Mapping[str, str], contents: tracking.Contents, model: models.NewModel
+        self, tags: Mapping[str, str], contents: write_runs.Contents, model: model_files.NewModel
     ) -> TrackedRun:
         with (
-            tracking.open_run(self.connection, f"{model.name} {tags[values.MONTH]}", tags) as run_id,
-            models.stored(self.connection, run_id, model) as model_id,
+            write_runs.open_run(self.connection, f"{model.name} {tags[types.MONTH]}", tags) as run_id,
+            model_files.stored(self.connection, run_id, model) as model_id,
         ):
-            tracking.write_contents(self.connection, run_id, contents, model_id)
+            write_runs.write_contents(self.connection, run_id, contents, model_id)
         return self.run(run_id)
 
     def _find(self, tags: Mapping[str, str]) -> TrackedRun | None:
-        found = lookup.find(self.connection, tags, status="FINISHED", limit=5)
-        return next((run for run in found if models.is_complete(self.connection, run)), None)
+        found = read_runs.find(self.connection, tags, status="FINISHED", limit=5)
+        return next((run for run in found if model_files.is_complete(self.connection, run)), None)
 
     def _owned(self, run_id: str, kind: str) -> TrackedRun:
         run = self.run(run_id)
-        if run.kind != kind or run.tags.get(values.REGISTERED_MODEL) != self.model_name:
-            found = run.tags.get(values.REGISTERED_MODEL, "no model of this system")
+        if run.kind != kind or run.tags.get(types.REGISTERED_MODEL) != self.model_name:
+            found = run.tags.get(types.REGISTERED_MODEL, "no model of this system")
             raise RegistryError(
                 f"Run {run_id} is a {run.kind or 'foreign'} run of {found}, "
                 f"not a {kind} of {self.model_name}."
@@ -279,21 +283,21 @@ class Registry:
         return run
 
     def _training(self, run_id: str) -> TrackedRun:
-        return self._owned(run_id, values.TRAINING)
+        return self._owned(run_id, types.TRAINING)
 
     def _report_of(self, run: TrackedRun) -> TrackedRun | None:
-        reports = lookup.find(
+        reports = read_runs.find(
             self.connection,
-            {values.KIND: values.REPORT, values.REGISTERED_MODEL: self.model_name},
+            {types.KIND: types.REPORT, types.REGISTERED_MODEL: self.model_name},
             status="FINISHED",
             judged=run.run_id,
             limit=1,
         )
         return next(iter(reports), None)
 
-    def _known_loaders(self) -> latest.Loaders:
+    def _known_loaders(self) -> newest.Loaders:
         if self._loaders is not None:
             return self._loaders
-        from smartgrid_pipeline.core.models.catalogue import loaders
+        from smartgrid_pipeline.core.forecasting.catalogue import loaders
 
         return loaders()

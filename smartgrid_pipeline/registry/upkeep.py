@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from smartgrid_pipeline.registry import lookup
+from smartgrid_pipeline.registry import read_runs
 from smartgrid_pipeline.registry.connection import Connection
-from smartgrid_pipeline.registry.values import DAGSTER_RUN
+from smartgrid_pipeline.registry.types import DAGSTER_RUN
 
 
 def reap(connection: Connection, has_ended: Callable[[str], bool]) -> list[str]:
@@ -12,7 +12,7 @@ def reap(connection: Connection, has_ended: Callable[[str], bool]) -> list[str]:
 
     Runs without a Dagster run are left alone. Returns the ids of the runs closed.
     """
-    open_runs = lookup.find(connection, {}, status="RUNNING", limit=1_000)
+    open_runs = read_runs.find(connection, {}, status="RUNNING", limit=1_000)
     dead = [run.run_id for run in open_runs if DAGSTER_RUN in run.tags and has_ended(run.tags[DAGSTER_RUN])]
     with connection.guard("close runs that died") as client:
         for run_id in dead:

@@ -19,7 +19,7 @@ from smartgrid_pipeline.core.schema import (
 from smartgrid_pipeline.sources import files, sql, uci
 from smartgrid_pipeline.sources.columns import Layout, normalise
 from smartgrid_pipeline.sources.times import Clock, as_interval_starts, read_clock
-from smartgrid_pipeline.sources.values import DataIdentity, Readings, SourceSpec, identify
+from smartgrid_pipeline.sources.types import DataIdentity, Readings, SourceSpec, identify
 
 __all__ = ["DataIdentity", "Readings", "SourceSpec", "last_month", "list_meters", "read"]
 

@@ -13,7 +13,7 @@ import pyarrow.csv
 from smartgrid_pipeline.core.meter_data import civil_to_utc
 from smartgrid_pipeline.core.schema import CHANNELS, INTERVAL_START, INTERVAL_START_UTC, Meter, SourceError
 from smartgrid_pipeline.sources.columns import normalise
-from smartgrid_pipeline.sources.values import Readings, SourceSpec, identify
+from smartgrid_pipeline.sources.types import Readings, SourceSpec, identify
 
 METER = Meter("uci", "Europe/Paris", 1, CHANNELS, "FR", "C")
 ROWS = 2_075_259

@@ -10,9 +10,10 @@ from benchmarks.accuracy import fingerprint, house, peers, protocol, summary, ta
 from benchmarks.accuracy.page import write_page
 from benchmarks.accuracy.protocol import Protocol, Window
 from benchmarks.result_head import compact
-from smartgrid_pipeline.core.evaluation import metrics
-from smartgrid_pipeline.core.models.catalogue import create
-from smartgrid_pipeline.core.models.forecaster import TINY, History
+from smartgrid_pipeline.core.evaluation.scoring import metrics
+from smartgrid_pipeline.core.forecasting.catalogue import create
+from smartgrid_pipeline.core.forecasting.forecaster import TINY
+from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import FORECAST_COLUMNS
 from smartgrid_pipeline_tests.conftest import make_history
 
@@ -88,9 +89,9 @@ def test_tasks__the_mixture_waits_for_the_experts_of_its_seed() -> None:
 
 
 def test_fingerprint__sees_what_a_module_imports() -> None:
-    reached = fingerprint.closure(("smartgrid_pipeline.core.models.ridge",))
+    reached = fingerprint.closure(("smartgrid_pipeline.core.forecasting.baselines.ridge",))
     assert "smartgrid_pipeline.core.schema" in reached
-    assert "smartgrid_pipeline.core.models.networks" not in reached
+    assert "smartgrid_pipeline.core.forecasting.experts.networks" not in reached
 
 
 def test_summary__figures_tests_and_targets(history: History, exam: Protocol, tmp_path: Path) -> None:

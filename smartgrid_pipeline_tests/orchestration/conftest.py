@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from smartgrid_pipeline.definitions import create_definitions
-from smartgrid_pipeline.orchestration import launch
 from smartgrid_pipeline.orchestration.instance import open_instance
-from smartgrid_pipeline.orchestration.resources import Workbench
+from smartgrid_pipeline.orchestration.runtime import launch
+from smartgrid_pipeline.orchestration.workbench import Workbench
 from smartgrid_pipeline.settings import Settings
 from smartgrid_pipeline_tests.conftest import HOME, make_readings
 

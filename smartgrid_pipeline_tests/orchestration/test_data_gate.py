@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, DataError, Finding, Verdict
-from smartgrid_pipeline.orchestration import checks, launch, training
-from smartgrid_pipeline.orchestration.launch import RunFailed
+from smartgrid_pipeline.orchestration import checks
+from smartgrid_pipeline.orchestration.flows import train
 from smartgrid_pipeline.orchestration.partitions import key_of
-from smartgrid_pipeline.orchestration.resources import load_months
+from smartgrid_pipeline.orchestration.runtime import launch
+from smartgrid_pipeline.orchestration.runtime.launch import RunFailed
+from smartgrid_pipeline.orchestration.workbench import load_months
 from smartgrid_pipeline_tests.conftest import HOME, make_readings
 from smartgrid_pipeline_tests.orchestration.conftest import LAST, MONTHS, Place
 from smartgrid_pipeline_tests.orchestration.sabotage import SABOTAGE, halved, negative, spoil
@@ -86,7 +88,7 @@ def test_forgotten_month__is_not_taken_for_a_bad_one(place: Place) -> None:
     table = load_months(place.settings.data_dir, "feature_table", MONTHS)
     assert table is not None
     with pytest.raises(DataError, match=r"1 months before 2010-04 were never taken in \(2010-02\)"):
-        training.Occasion.of(table, place.workbench, LAST)
+        train.Occasion.of(table, place.workbench, LAST)
 
 
 def test_month_that_failed_later__is_left_out_of_training(place: Place) -> None:
@@ -94,7 +96,7 @@ def test_month_that_failed_later__is_left_out_of_training(place: Place) -> None:
     place.workbench.verdicts.write(failed)
     table = load_months(place.settings.data_dir, "feature_table", MONTHS)
     assert table is not None
-    occasion = training.Occasion.of(table, place.workbench, LAST)
+    occasion = train.Occasion.of(table, place.workbench, LAST)
     assert occasion.left_out == ("2010-02",)
     inside = occasion.history.starts.astype("datetime64[M]") == np.datetime64("2010-02")
     assert np.isnan(occasion.history.power_kw[inside]).all()

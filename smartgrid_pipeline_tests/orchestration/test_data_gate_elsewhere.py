@@ -9,9 +9,9 @@ import pytest
 
 from smartgrid_pipeline import cli
 from smartgrid_pipeline.definitions import create_definitions
-from smartgrid_pipeline.orchestration import launch
 from smartgrid_pipeline.orchestration.instance import reason_of_failure
 from smartgrid_pipeline.orchestration.partitions import key_of
+from smartgrid_pipeline.orchestration.runtime import launch
 from smartgrid_pipeline.settings import Settings
 from smartgrid_pipeline_tests.conftest import HOME, make_readings
 from smartgrid_pipeline_tests.orchestration.conftest import LAST, Place

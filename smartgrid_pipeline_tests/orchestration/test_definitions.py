@@ -7,10 +7,11 @@ import dagster as dg
 import pytest
 
 from smartgrid_pipeline.definitions import create_definitions
-from smartgrid_pipeline.orchestration import automation, checks, launch
+from smartgrid_pipeline.orchestration import automation, checks
 from smartgrid_pipeline.orchestration.instance import reason_of_failure
-from smartgrid_pipeline.orchestration.launch import RunFailed
 from smartgrid_pipeline.orchestration.partitions import key_of
+from smartgrid_pipeline.orchestration.runtime import launch
+from smartgrid_pipeline.orchestration.runtime.launch import RunFailed
 from smartgrid_pipeline.settings import Settings
 from smartgrid_pipeline_tests.orchestration.conftest import MONTHS, Place
 from smartgrid_pipeline_tests.orchestration.sabotage import negative, spoil

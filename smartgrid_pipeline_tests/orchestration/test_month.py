@@ -9,7 +9,7 @@ from rich.console import Console
 
 from smartgrid_pipeline.console import month_run, results
 from smartgrid_pipeline.core.schema import MODEL_NAMES, REFERENCE_NAMES, PromotionRefused
-from smartgrid_pipeline.orchestration import release
+from smartgrid_pipeline.orchestration.flows import compare
 from smartgrid_pipeline_tests.conftest import HOME, make_readings
 from smartgrid_pipeline_tests.orchestration.conftest import Place
 
@@ -83,7 +83,7 @@ def test_promotion__is_refused_to_a_candidate_whose_evidence_is_wanting(ran: Pla
     champion = registry.champion()
     loser = next(each for each in registry.runs(month=MONTH) if each.model == "persistence")
     with pytest.raises(PromotionRefused, match="no verdict of suite 'promotion'"):
-        release.promote_with_logged_evidence(ran.workbench, loser.run_id, "because")
+        compare.promote_with_logged_evidence(ran.workbench, loser.run_id, "because")
     assert registry.champion() == champion
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smartgrid_pipeline.core.models.forecaster import TINY, History, Split
+from smartgrid_pipeline.core.forecasting.forecaster import TINY, Split
+from smartgrid_pipeline.core.forecasting.history import history_from_table
 from smartgrid_pipeline.core.schema import QUANTILE_COLUMNS, DataError, leads_for
 from smartgrid_pipeline.registry import Example, Registry
 from smartgrid_pipeline_tests.conftest import HOME, HOUSE, make_readings, make_table
@@ -38,7 +39,7 @@ def test_logged_model__gives_the_forecast_of_the_forecaster(
     asked = to_input(readings, HOUSE)
     answer = load_model(str(location)).predict(asked)
 
-    history = History.from_table(make_table(readings), HOUSE)
+    history = history_from_table(make_table(readings), HOUSE)
     leads = leads_for(HOUSE.working_minutes)
     direct = registry.load(run.run_id).predict(history, np.array([history.end]), leads)
     assert list(answer["lead_end_minutes"]) == [lead.end_minutes for lead in leads]
@@ -66,7 +67,7 @@ def test_logged_model__holds_no_pickle(registry: Registry, train: Train) -> None
 
 def test_forecast_latest__uses_complete_intervals_only() -> None:
     """A reading of 10:03 does not make the interval to 10:05 known."""
-    from smartgrid_pipeline.registry.latest import forecast_latest
+    from smartgrid_pipeline.core.forecasting.newest import forecast_latest
 
     readings = make_readings(8)
     whole = forecast_latest(TinyForecaster(), readings.iloc[:-5], HOUSE)
@@ -85,11 +86,11 @@ def test_requirements__can_be_installed_anywhere() -> None:
 
 def test_real_model__needs_no_help_to_load(registry: Registry, load_model: Load) -> None:
     """The project's own names and script: what a user of MLflow gets."""
-    from smartgrid_pipeline.core.models.catalogue import create
+    from smartgrid_pipeline.core.forecasting.catalogue import create
     from smartgrid_pipeline.registry.pyfunc import to_input
 
     readings = make_readings(40, meter=HOME)
-    history = History.from_table(make_table(readings, HOME), HOME)
+    history = history_from_table(make_table(readings, HOME), HOME)
     forecaster = create("ridge", TINY)
     forecaster.fit(history, Split.before(history.end, history))
     uri, root = registry.connection.uri, registry.connection.artifact_root

@@ -8,27 +8,19 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.anomaly import (
-    appliances,
-    budget,
-    calibration,
-    ensemble,
-    fusion,
-    hourly,
-    hours,
-    inputs,
-    limits,
-    physics,
-    rules,
-)
 from smartgrid_pipeline.core.anomaly.detection import Detection
-from smartgrid_pipeline.core.anomaly.detector_files import Contents
-from smartgrid_pipeline.core.anomaly.events import Prepared, describe
-from smartgrid_pipeline.core.anomaly.fusion import Voice
-from smartgrid_pipeline.core.anomaly.hours import Hours
-from smartgrid_pipeline.core.anomaly.members import MEMBERS, Matrix
-from smartgrid_pipeline.core.anomaly.stream import Array, Flags, Stream, Times
-from smartgrid_pipeline.core.anomaly.tails import CEILING
+from smartgrid_pipeline.core.anomaly.ensemble import ensemble, features
+from smartgrid_pipeline.core.anomaly.ensemble.members import MEMBERS, Matrix
+from smartgrid_pipeline.core.anomaly.events.events import Prepared, describe
+from smartgrid_pipeline.core.anomaly.interval_array import Array, Flags, Stream, Times
+from smartgrid_pipeline.core.anomaly.physics import hourly, hours, loads, monitors
+from smartgrid_pipeline.core.anomaly.physics.hours import Hours
+from smartgrid_pipeline.core.anomaly.rules import limits, rules
+from smartgrid_pipeline.core.anomaly.scoring import alarms, false_alarm_rate
+from smartgrid_pipeline.core.anomaly.scoring import thresholds as calibration
+from smartgrid_pipeline.core.anomaly.scoring.alarms import Voice
+from smartgrid_pipeline.core.anomaly.scoring.tails import CEILING
+from smartgrid_pipeline.core.anomaly.storage import Contents
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, INTERVAL_START, DataError, Meter, ModelError
 
 __all__ = ["AnomalyDetector", "Detection"]
@@ -54,7 +46,7 @@ class AnomalyDetector:
         self.price_per_kwh = price_per_kwh
         self._meter: Meter | None = None
         self._judges_itself = False
-        self._heard: dict[str, fusion.Heard] = {}
+        self._heard: dict[str, alarms.Heard] = {}
 
     def fit(
         self,
@@ -86,10 +78,10 @@ class AnomalyDetector:
             taught = taught & ~self._taken(stream, rules.hits(stream, self._limits))
         known = stream.keeping(taught)
         self._learned = hourly.learn(known)
-        self._learned |= physics.learn(hourly.build(known, self._learned))
+        self._learned |= monitors.learn(hourly.build(known, self._learned))
         prepared = self.prepare(stream)
-        quiet = stream.any(clean) & ~fusion.near(prepared.taken, stream.per_hours(fusion.MERGE_HOURS))
-        warm = np.arange(len(stream.intervals)) >= stream.per_hours(24 * inputs.CONTEXT_DAYS)
+        quiet = stream.any(clean) & ~alarms.near(prepared.taken, stream.per_hours(alarms.MERGE_HOURS))
+        warm = np.arange(len(stream.intervals)) >= stream.per_hours(24 * features.CONTEXT_DAYS)
         self._ensemble = ensemble.Ensemble.fit(
             prepared.inputs, quiet & warm & (stream.intervals < calibrate_from), self.seed
         )
@@ -118,7 +110,11 @@ class AnomalyDetector:
         kept = stream.keeping(~taken)
         recent = hourly.build(kept, self._learned)
         return Prepared(
-            stream, hits, stream.any(taken), inputs.build(kept), recent.after(earlier) if earlier else recent
+            stream,
+            hits,
+            stream.any(taken),
+            features.build(kept),
+            recent.after(earlier) if earlier else recent,
         )
 
     @staticmethod
@@ -144,7 +140,7 @@ class AnomalyDetector:
     def _together(self, members: dict[str, Array], prepared: Prepared, first: int = 0) -> Array:
         """The members' average where somebody is at home; an empty home is rare, not wrong."""
         known, intervals = prepared.hours, prepared.stream.intervals[first:]
-        away = known.to_intervals(appliances.empty(known).astype(float), intervals) == 1.0
+        away = known.to_intervals(loads.empty(known).astype(float), intervals) == 1.0
         return np.where(away, np.nan, np.mean(list(members.values()), axis=0))
 
     def judge(
@@ -172,7 +168,7 @@ class AnomalyDetector:
             on = [voice.alarms() for voice in voices if voice.layer == layer]
             columns[f"{layer}_alarm"] = np.any(on, axis=0) if on else np.zeros(len(by_rule), bool)
         heights = {voice.name: voice.threshold for voice in voices}
-        columns["score"] = fusion.fused_score(rarities, heights, by_rule)
+        columns["score"] = alarms.fused_score(rarities, heights, by_rule)
         columns["alarm"] = by_rule | columns["physics_alarm"] | columns["ensemble_alarm"]
         index = pd.DatetimeIndex(
             prepared.stream.intervals[first:].astype("datetime64[s]"), name=INTERVAL_START
@@ -186,7 +182,7 @@ class AnomalyDetector:
         found = {}
         hour = (intervals[0] - known.first_hour.astype("datetime64[m]")) // np.timedelta64(60, "m") - 1
         known = replace(known, from_row=max(0, int(hour)))
-        for monitor in [m for m in physics.active(self.meter.channels) if self._hears(m.name)]:
+        for monitor in [m for m in monitors.active(self.meter.channels) if self._hears(m.name)]:
             windows = monitor.statistics(known)
             tails = {name: self._tails.get(f"{monitor.name}/{name}") for name in windows}
             rarest = np.fmax.reduce([tail.rarity(windows[name]) for name, tail in tails.items() if tail])
@@ -200,15 +196,15 @@ class AnomalyDetector:
     @property
     def residual_threshold(self) -> float:
         """Calibrated p-values need no year of their own: a share of the budget over a month's intervals."""
-        intervals = fusion.MONTH_DAYS * 1440 / self.meter.working_minutes
-        return float(-np.log10(budget.RESIDUAL_SHARE * self.budget_per_month / intervals))
+        intervals = alarms.MONTH_DAYS * 1440 / self.meter.working_minutes
+        return float(-np.log10(false_alarm_rate.RESIDUAL_SHARE * self.budget_per_month / intervals))
 
     def _voice(self, name: str, rarity: Array) -> Voice:
         if name == RESIDUAL:
             return Voice(name, "ensemble", "behaviour", "unusual", (ACTIVE_POWER,), rarity,
                          self.residual_threshold, "far from what was forecast")  # fmt: skip
         threshold = self._thresholds[name]
-        for monitor in physics.MONITORS:
+        for monitor in monitors.MONITORS:
             if monitor.name == name:
                 return Voice(name, "physics", monitor.alarm_class, monitor.fault_class, monitor.channels,
                              rarity, threshold, monitor.text)  # fmt: skip
@@ -231,14 +227,14 @@ class AnomalyDetector:
         self._ensemble.calibrate(prepared.inputs, later)
         known, intervals = prepared.hours, prepared.stream.intervals
         settled = quiet & (contaminated | later | (np.arange(len(quiet)) >= CONTEXT_DAYS * per_day))
-        months = fusion.months(int(settled.sum()), per_day)
+        months = alarms.months(int(settled.sum()), per_day)
         faults = calibration.most_faults(months) if contaminated else 0
         self._tails = calibration.physical_tails(
-            physics.active(self.meter.channels), known, intervals, settled, per_day, faults
+            monitors.active(self.meter.channels), known, intervals, settled, per_day, faults
         )
         members = self._ensemble.rarities(prepared.inputs)
         members["ensemble"] = self._together(members, prepared)
-        self._calibration_months = days / fusion.MONTH_DAYS
+        self._calibration_months = days / alarms.MONTH_DAYS
         self._heard = {
             name: calibration.hear(values, later, later, self._gap_rows, self._calibration_months, faults)
             for name, values in members.items()
@@ -250,14 +246,14 @@ class AnomalyDetector:
 
     @property
     def _gap_rows(self) -> int:
-        return 60 * fusion.MERGE_HOURS // self.meter.working_minutes
+        return 60 * alarms.MERGE_HOURS // self.meter.working_minutes
 
     def alone(self, name: str, budget_per_month: float) -> float:
         """The threshold at which one voice or member alone would spend a budget; only right after ``fit``."""
         if not self._heard:
             raise ModelError("A loaded detector keeps its thresholds: fit again to ask for others.")
         heard = self._heard[name]
-        return fusion.threshold_for(heard.heights, budget_per_month * heard.months)
+        return alarms.threshold_for(heard.heights, budget_per_month * heard.months)
 
     def set_budget(self, budget_per_month: float) -> None:
         """Set thresholds for another budget; possible right after ``fit``, not on a loaded detector."""
@@ -265,9 +261,9 @@ class AnomalyDetector:
             raise ModelError("A loaded detector keeps its thresholds: fit again to give it another budget.")
         self.budget_per_month = budget_per_month
         voices = {name: heard for name, heard in self._heard.items() if name not in MEMBERS}
-        spent = budget_per_month if self._judges_itself else budget.spent(budget_per_month)
-        self._thresholds = fusion.calibrate(
-            voices, budget.shares(voices), spent, self._calibration_months, self._gap_rows
+        spent = budget_per_month if self._judges_itself else false_alarm_rate.spent(budget_per_month)
+        self._thresholds = alarms.calibrate(
+            voices, false_alarm_rate.shares(voices), spent, self._calibration_months, self._gap_rows
         )
         self._thresholds |= {name: self.alone(name, budget_per_month) for name in MEMBERS}
 
@@ -300,7 +296,7 @@ class AnomalyDetector:
             return ()
         have = set(self._meter.channels)
         silent = [rule.name for rule in rules.RULES if not set(rule.channels) <= have]
-        return tuple(silent + [m.name for m in physics.MONITORS if not self._hears(m.name)])
+        return tuple(silent + [m.name for m in monitors.MONITORS if not self._hears(m.name)])
 
     def parameters(self) -> dict[str, Any]:
         """Settings and what was learned, flat, for the tracking run."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core.anomaly.stream import Array
+from smartgrid_pipeline.core.anomaly.interval_array import Array
 
 REFIT_P = 0.01
 """A realised alarm rate less likely than this under the promise asks for new thresholds."""

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from smartgrid_pipeline.core.anomaly.stream import Array
-from smartgrid_pipeline.core.anomaly.tails import Tail
+from smartgrid_pipeline.core.anomaly.interval_array import Array
+from smartgrid_pipeline.core.anomaly.scoring.tails import Tail
 from smartgrid_pipeline.core.schema import QUANTILES
 
 SMALLEST_ROOT = 0.02

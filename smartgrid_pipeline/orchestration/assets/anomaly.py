@@ -3,10 +3,10 @@
 import dagster as dg
 import pandas as pd
 
-from smartgrid_pipeline.orchestration import checks, present
+from smartgrid_pipeline.orchestration import checks, metadata
 from smartgrid_pipeline.orchestration.assets.candidates import POOL, tags
 from smartgrid_pipeline.orchestration.partitions import EVERYTHING_UNTIL, month_of
-from smartgrid_pipeline.orchestration.resources import Workbench
+from smartgrid_pipeline.orchestration.workbench import Workbench
 
 FIRST = {"dagster/priority": "1"}
 """Before the models, so that the comparison report can name the month's alarms without depending on them."""
@@ -32,12 +32,12 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         workbench: dg.ResourceParam[Workbench],
     ) -> dg.MaterializeResult[pd.DataFrame]:
         """Rules, IsolationForest, One-Class SVM and autoencoder; thresholds frozen on the last year."""
-        from smartgrid_pipeline.orchestration import alarms
+        from smartgrid_pipeline.orchestration.flows import fit_detector
 
         checks.require_passed(context, "readings_pass_audit")
-        watch = alarms.Watch.of(raw_readings, workbench, month_of(context.partition_key))
-        run = alarms.find_or_fit(workbench, watch, tags(context))
-        return dg.MaterializeResult(value=present.parameters(run), metadata=present.run(run))
+        watch = fit_detector.Watch.of(raw_readings, workbench, month_of(context.partition_key))
+        run = fit_detector.find_or_fit(workbench, watch, tags(context))
+        return dg.MaterializeResult(value=metadata.parameters(run), metadata=metadata.run(run))
 
     @dg.asset(
         partitions_def=months,
@@ -54,18 +54,18 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         workbench: dg.ResourceParam[Workbench],
     ) -> dg.MaterializeResult[pd.DataFrame]:
         """The month's events with energy at stake and explanation; whether the detector kept its promise."""
-        from smartgrid_pipeline.orchestration import alarms
+        from smartgrid_pipeline.orchestration.flows import fit_detector
 
         checks.require_passed(context, "readings_pass_audit")
-        watch = alarms.Watch.of(raw_readings, workbench, month_of(context.partition_key))
-        detection, told_by = alarms.detect_month(workbench, watch)
-        drawn = alarms.figures(workbench, watch, detection)
-        path = alarms.write_report(workbench, watch, detection, drawn)
-        assessment = alarms.assess(workbench, watch, detection)
+        watch = fit_detector.Watch.of(raw_readings, workbench, month_of(context.partition_key))
+        detection, told_by = fit_detector.detect_month(workbench, watch)
+        drawn = fit_detector.figures(workbench, watch, detection)
+        path = fit_detector.write_report(workbench, watch, detection, drawn)
+        assessment = fit_detector.assess(workbench, watch, detection)
         return dg.MaterializeResult(
             value=detection.events,
-            metadata=present.events(detection.events, drawn, path)
-            | present.assessment(assessment)
+            metadata=metadata.events(detection.events, drawn, path)
+            | metadata.assessment(assessment)
             | {"forecast_by": told_by},
         )
 

@@ -4,9 +4,9 @@ import dagster as dg
 import pandas as pd
 
 from smartgrid_pipeline.core.schema import EXPERT_NAMES
-from smartgrid_pipeline.orchestration import checks, present
+from smartgrid_pipeline.orchestration import checks, metadata
 from smartgrid_pipeline.orchestration.partitions import EVERYTHING_UNTIL, month_of
-from smartgrid_pipeline.orchestration.resources import Workbench
+from smartgrid_pipeline.orchestration.workbench import Workbench
 
 POOL = "retrain"
 ALONE = {
@@ -47,13 +47,13 @@ def _alone(months: dg.MonthlyPartitionsDefinition, name: str, text: str, kind: s
         feature_table: pd.DataFrame,
         workbench: dg.ResourceParam[Workbench],
     ) -> dg.MaterializeResult[pd.DataFrame]:
-        from smartgrid_pipeline.orchestration import training
+        from smartgrid_pipeline.orchestration.flows import train
 
         checks.require_passed(context, *checks.DATA_CHECKS)
-        occasion = training.Occasion.of(feature_table, workbench, month_of(context.partition_key))
-        fit = training.fit_named(name, workbench.budget)
-        judged = training.train_and_judge(workbench, occasion, name, fit, tags(context))
-        return dg.MaterializeResult(value=judged.forecasts, metadata=present.judged(judged))
+        occasion = train.Occasion.of(feature_table, workbench, month_of(context.partition_key))
+        fit = train.fit_named(name, workbench.budget)
+        judged = train.train_and_judge(workbench, occasion, name, fit, tags(context))
+        return dg.MaterializeResult(value=judged.forecasts, metadata=metadata.judged(judged))
 
     return candidate
 
@@ -73,12 +73,12 @@ def _references(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
         workbench: dg.ResourceParam[Workbench],
     ) -> dg.MaterializeResult[pd.DataFrame]:
         """Persistence, last day, last week, 7- and 28-day analogues: what every model has to beat."""
-        from smartgrid_pipeline.orchestration import training
+        from smartgrid_pipeline.orchestration.flows import train
 
         checks.require_passed(context, *checks.DATA_CHECKS)
-        occasion = training.Occasion.of(feature_table, workbench, month_of(context.partition_key))
-        judged = training.judge_references(workbench, occasion, tags(context))
-        return dg.MaterializeResult(value=training.joined(judged), metadata=present.judged_many(judged))
+        occasion = train.Occasion.of(feature_table, workbench, month_of(context.partition_key))
+        judged = train.judge_references(workbench, occasion, tags(context))
+        return dg.MaterializeResult(value=train.joined(judged), metadata=metadata.judged_many(judged))
 
     return references
 
@@ -99,14 +99,14 @@ def _mixture(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
         workbench: dg.ResourceParam[Workbench],
     ) -> dg.MaterializeResult[pd.DataFrame]:
         """The four experts weighted by a learned gate, with its own calibrated quantiles."""
-        from smartgrid_pipeline.orchestration import training
+        from smartgrid_pipeline.orchestration.flows import train
 
         checks.require_passed(context, *checks.DATA_CHECKS)
-        occasion = training.Occasion.of(feature_table, workbench, month_of(context.partition_key))
-        fit = training.fit_mixture(workbench, occasion)
-        judged = training.train_and_judge(workbench, occasion, "mixture_of_experts", fit, tags(context))
-        forecasts = training.with_fixed_weights(workbench, occasion, judged)
-        return dg.MaterializeResult(value=forecasts, metadata=present.judged(judged))
+        occasion = train.Occasion.of(feature_table, workbench, month_of(context.partition_key))
+        fit = train.fit_mixture(workbench, occasion)
+        judged = train.train_and_judge(workbench, occasion, "mixture_of_experts", fit, tags(context))
+        forecasts = train.with_fixed_weights(workbench, occasion, judged)
+        return dg.MaterializeResult(value=forecasts, metadata=metadata.judged(judged))
 
     return mixture_of_experts
 

@@ -3,9 +3,10 @@
 import dagster as dg
 import pandas as pd
 
-from smartgrid_pipeline.orchestration import checks, intake, present
+from smartgrid_pipeline.orchestration import checks, metadata
+from smartgrid_pipeline.orchestration.flows import ingest
 from smartgrid_pipeline.orchestration.partitions import WITH_MONTH_BEFORE, month_of
-from smartgrid_pipeline.orchestration.resources import Workbench
+from smartgrid_pipeline.orchestration.workbench import Workbench
 
 
 def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -27,8 +28,8 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         """The meter's readings of the month exactly as recorded, in canonical columns and units."""
         source = workbench.readings
         workbench.remember_source()
-        rows = intake.take_months(source.frame, run_months(context), source.identity.span)
-        facts = present.readings(rows) | present.identity(source)
+        rows = ingest.take_months(source.frame, run_months(context), source.identity.span)
+        facts = metadata.readings(rows) | metadata.identity(source)
         return dg.MaterializeResult(value=rows, metadata=facts)
 
     @dg.asset(
@@ -47,12 +48,12 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
     ) -> checks.Published:
         """Readings whose audit passed, on a regular civil grid; hidden gaps, copies and freezes masked."""
         months_asked = run_months(context)
-        distrusted = intake.distrusted_before(workbench, months_asked[0])
-        clean, verdicts = intake.validate(
+        distrusted = ingest.distrusted_before(workbench, months_asked[0])
+        clean, verdicts = ingest.validate(
             raw_readings, workbench.meter, months_asked, workbench.last_reading, distrusted
         )
         audits = {"readings_pass_audit": verdicts}
-        yield from checks.publish_if_passed(context, workbench, audits, clean, present.readings(clean))
+        yield from checks.publish_if_passed(context, workbench, audits, clean, metadata.readings(clean))
 
     @dg.asset(
         partitions_def=months,
@@ -65,8 +66,8 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         validated_readings: pd.DataFrame, workbench: dg.ResourceParam[Workbench]
     ) -> dg.MaterializeResult[pd.DataFrame]:
         """What was found wrong with the month's readings: start, end, kind, minutes, channels."""
-        found = intake.defects_of(validated_readings, workbench.meter)
-        return dg.MaterializeResult(value=found, metadata=present.defects(found))
+        found = ingest.defects_of(validated_readings, workbench.meter)
+        return dg.MaterializeResult(value=found, metadata=metadata.defects(found))
 
     @dg.asset(
         partitions_def=months,
@@ -84,14 +85,14 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
     ) -> checks.Published:
         """The 31 causal features of each working interval of the month, beside the readings inside it."""
         checks.require_passed(context, "readings_pass_audit")
-        table, verdicts = intake.build_features(validated_readings, workbench.meter, run_months(context))
+        table, verdicts = ingest.build_features(validated_readings, workbench.meter, run_months(context))
         audits = {
             "features_pass_audit": verdicts,
-            "features_never_see_the_future": intake.audit_leakage(
+            "features_never_see_the_future": ingest.audit_leakage(
                 validated_readings, workbench.meter, run_months(context)
             ),
         }
-        yield from checks.publish_if_passed(context, workbench, audits, table, present.readings(table))
+        yield from checks.publish_if_passed(context, workbench, audits, table, metadata.readings(table))
 
     return [raw_readings, validated_readings, defects, feature_table]
 

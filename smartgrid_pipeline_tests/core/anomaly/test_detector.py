@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from smartgrid_pipeline.core.anomaly.detector import SHORT_CONTEXT_DAYS, AnomalyDetector
-from smartgrid_pipeline.core.anomaly.stream import Stream
+from smartgrid_pipeline.core.anomaly.interval_array import Stream
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, SUB_METERS, VOLTAGE, DataError, Meter, ModelError
 from smartgrid_pipeline_tests.conftest import HOUSE, make_readings
 from smartgrid_pipeline_tests.core.anomaly.conftest import CALIBRATE_FROM, FITTED_UNTIL

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smartgrid_pipeline.core.anomaly import limits
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
-from smartgrid_pipeline.core.anomaly.kinship import same_meter
-from smartgrid_pipeline.core.anomaly.rules import moves_missed
-from smartgrid_pipeline.core.anomaly.stream import Stream
+from smartgrid_pipeline.core.anomaly.interval_array import Stream
+from smartgrid_pipeline.core.anomaly.meter_match import same_meter
+from smartgrid_pipeline.core.anomaly.rules import limits
+from smartgrid_pipeline.core.anomaly.rules.rules import moves_missed
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CURRENT, SUB_METERS, Meter
 from smartgrid_pipeline_tests.conftest import HOME, HOUSE, make_readings
 from smartgrid_pipeline_tests.core.anomaly.conftest import FITTED_UNTIL

@@ -8,7 +8,8 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core.models.forecaster import Floats, Forecast, History, Split, Times, finish
+from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Split, finish
+from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
 from smartgrid_pipeline.core.schema import CARDS, QUANTILES, LeadInterval
 
 Rule = Callable[[History, Times, tuple[LeadInterval, ...]], Floats]

@@ -1,0 +1,1 @@
+"""The learned detectors: isolation forest, one-class SVM and autoencoder."""

@@ -1,0 +1,1 @@
+"""Alarms as events: merged, classified and described."""

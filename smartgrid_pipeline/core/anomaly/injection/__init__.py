@@ -1,0 +1,1 @@
+"""Faults injected into clean readings, to measure what a detector finds."""

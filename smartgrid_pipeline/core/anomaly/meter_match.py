@@ -1,0 +1,64 @@
+"""Whether readings are of the meter a detector was fitted on."""
+
+import numpy as np
+import pandas as pd
+
+from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
+from smartgrid_pipeline.core.anomaly.interval_array import Stream
+from smartgrid_pipeline.core.anomaly.physics import hourly, loads
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, REACTIVE_POWER, VOLTAGE, Meter
+
+FINE = (ACTIVE_POWER, REACTIVE_POWER, VOLTAGE)
+"""Channels with so many levels that two homes seldom agree by chance."""
+
+OVERLAP_DAYS = 1.0
+EQUAL_SHARE = 0.3
+"""So many of the readings both have must agree in some channel: faults change the others."""
+
+VOLTAGE_SHARE, LOOP_FACTOR, BASE_LOG = 0.025, 1.6, 1.0
+"""Supply voltage, loop impedance and base load may differ so much and still be one home's."""
+
+
+def same_meter(
+    detector: AnomalyDetector, readings: pd.DataFrame, meter: Meter, known: pd.DataFrame | None
+) -> bool:
+    """True when readings (on their grid) can be of the detector's meter, which recorded ``known``.
+
+    Told by the readings both have, else by what the physics of the two homes have in common.
+    """
+    own = detector.meter
+    if meter.step_minutes != own.step_minutes or not set(own.channels) <= set(meter.channels):
+        return False
+    if known is not None:
+        both = readings.index.intersection(known.index)
+        if len(both) * own.step_minutes >= OVERLAP_DAYS * 1440:
+            return _agree(readings.loc[both], known.loc[both], own.channels)
+    return _alike(detector, readings)
+
+
+def _agree(one: pd.DataFrame, other: pd.DataFrame, channels: tuple[str, ...]) -> bool:
+    shares = []
+    for channel in [channel for channel in FINE if channel in channels]:
+        if channel not in other:
+            return False
+        pair = np.stack([one[channel].to_numpy(float), other[channel].to_numpy(float)])
+        pair = pair[:, ~np.isnan(pair).any(axis=0) & (pair != 0).any(axis=0)]
+        if pair.shape[1]:
+            shares.append(float((np.abs(pair[0] - pair[1]) < 1e-6).mean()))
+    return max(shares, default=1.0) >= EQUAL_SHARE
+
+
+def _alike(detector: AnomalyDetector, readings: pd.DataFrame) -> bool:
+    learned = detector.learned
+    stream = Stream.from_readings(readings, detector.meter)
+    if VOLTAGE in detector.meter.channels:
+        volt = float(np.nanmedian(stream.values[VOLTAGE]))
+        if abs(volt / float(learned["volt"]) - 1) > VOLTAGE_SHARE:
+            return False
+    found = hourly.learn(stream)
+    if "loop_ohm" in found:
+        ohms = np.maximum([float(found["loop_ohm"]), float(learned["loop_ohm"])], 0.02)
+        if ohms.max() / ohms.min() > LOOP_FACTOR:
+            return False
+    base = loads.floor(hourly.build(stream, learned), "power_base", 24)
+    return abs(float(np.nanmedian(base)) - float(learned["power_base"])) <= BASE_LOG

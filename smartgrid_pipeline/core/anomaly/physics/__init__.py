@@ -1,0 +1,1 @@
+"""Physics monitors: slow faults, seen in hourly aggregates of supply and loads."""

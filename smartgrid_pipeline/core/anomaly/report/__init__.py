@@ -1,0 +1,1 @@
+"""The anomaly page and its plots."""

@@ -1,0 +1,1 @@
+"""Scores made comparable: survival probabilities, thresholds for a false-alarm rate, alarms."""

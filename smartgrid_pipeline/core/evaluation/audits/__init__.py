@@ -1,0 +1,1 @@
+"""Audits: future leaks, the replaced project's MAPE, the use of the experts."""

@@ -1,0 +1,201 @@
+"""The leakage audit: spoil everything after an origin; whatever looks there changes, and is found out.
+
+Three poisons (missing, 1e9, noise) and a plain cut must leave features and forecasts bit-identical.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from smartgrid_pipeline.core import meter_data
+from smartgrid_pipeline.core.features import feature_table
+from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster
+from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
+from smartgrid_pipeline.core.schema import CHANNELS, DataError, Finding, LeadInterval, Meter, Verdict
+
+SUITE = "leakage"
+POISONS = ("missing", "1e9", "noise")
+
+CONTEXT_DAYS, FUTURE_DAYS = 15, 8
+"""Readings before and after a cutoff that the feature audit rebuilds: every window, and every target."""
+
+BATCH_TOLERANCE_KW = 1e-4
+"""An origin asked alone or among others may differ by rounding (other matrix shapes), not by more."""
+
+OWN_TO_NEXT_FLOOR = 0.3
+"""RMSE on the own interval below this share of the RMSE on the next one is too good to be forecast."""
+
+
+def audit_features(
+    readings: pd.DataFrame, meter: Meter, cutoff: np.datetime64 | pd.Timestamp, subject: str = "features"
+) -> Verdict:
+    """Feature rows available at ``cutoff`` stay bit-identical whatever comes after it.
+
+    ``readings`` are masked and on the meter's grid. Raises DataError when there are none before or none
+    after the cutoff: an audit that poisons nothing proves nothing.
+    """
+    cutoff = pd.Timestamp(cutoff).to_datetime64().astype("datetime64[m]")
+    times = readings.index.to_numpy().astype("datetime64[m]")
+    days = np.timedelta64(1440, "m")
+    near = readings[(times >= cutoff - CONTEXT_DAYS * days) & (times < cutoff + FUTURE_DAYS * days)]
+    after = near.index.to_numpy().astype("datetime64[m]") >= cutoff
+    if after.all() or not after.any():
+        raise DataError(
+            f"Cannot audit features at {cutoff}: found {int((~after).sum())} readings before and "
+            f"{int(after.sum())} after it within reach; both are needed. Choose another cutoff."
+        )
+    honest = _rows_until(near, meter, cutoff)
+    spoiled = {poison: _spoil_readings(near, after, poison) for poison in POISONS}
+    spoiled["cut"] = near[~after]
+    return Verdict(
+        SUITE,
+        subject,
+        tuple(_features_finding(honest, kind, frame, meter, cutoff) for kind, frame in spoiled.items()),
+    )
+
+
+def audit_forecaster(
+    forecaster: Forecaster, history: History, origins: Times, leads: tuple[LeadInterval, ...]
+) -> Verdict:
+    """Forecasts at each origin stay bit-identical whatever comes after it, and do not depend on each other.
+
+    Each origin is asked alone: under the three poisons and from the cut history. A few origins are enough.
+    Raises DataError when an origin has no rows after it.
+    """
+    if not len(origins) or origins.max() >= history.end:
+        raise DataError(f"The leakage audit needs origins before {history.end}; found {origins}.")
+    together = forecaster.predict(history, origins, leads)
+    changed: dict[str, list[str]] = {kind: [] for kind in (*POISONS, "cut")}
+    apart = 0.0
+    for i, origin in enumerate(origins):
+        near = history.until(origin + np.timedelta64(FUTURE_DAYS * 1440, "m"))
+        alone = forecaster.predict(near, origins[i : i + 1], leads)
+        apart = max(apart, _largest_difference(alone, together, i))
+        for kind, spoiled in _spoiled_histories(near, origin):
+            if not _same_bits(alone, forecaster.predict(spoiled, origins[i : i + 1], leads)):
+                changed[kind].append(str(origin))
+    findings = [
+        Finding(
+            f"forecasts do not change when all after the origin is {_DOING[kind]}",
+            not hit,
+            f"{len(hit)} of {len(origins)} origins changed" + (f", first {hit[0]}" if hit else ""),
+            "0 changed, bit for bit",
+        )
+        for kind, hit in changed.items()
+    ]
+    findings.append(
+        Finding(
+            "an origin asked alone or among others gives one forecast",
+            apart <= BATCH_TOLERANCE_KW,
+            f"{apart:.1e} kW apart",
+            f"at most {BATCH_TOLERANCE_KW:.0e} kW",
+        )
+    )
+    return Verdict(SUITE, forecaster.name, tuple(findings))
+
+
+def target_shift(forecasts: pd.DataFrame, card: str) -> tuple[Finding, ...]:
+    """Score a card's forecasts on their own interval and on the next one: skill must drop, but not collapse
+    from perfection.
+
+    A forecast that fits the next interval better is misaligned; one that is near perfect on its own and
+    ordinary on the next has seen its target. For cards of one lead with adjoining origins (T1, T2).
+    """
+    rows = forecasts[forecasts["card"] == card]
+    truth = rows.set_index("interval_start")["observed_kw"]
+    following = truth.reindex(rows["interval_end"]).to_numpy(np.float64)
+    forecast, own = rows["mean_kw"].to_numpy(np.float64), rows["observed_kw"].to_numpy(np.float64)
+    both = np.isfinite(own) & np.isfinite(following)
+    if not both.any():
+        raise DataError(f"No pair of adjoining observed intervals on {card}; the target cannot be shifted.")
+    rmse_own = float(np.sqrt(np.mean((forecast - own)[both] ** 2)))
+    rmse_next = float(np.sqrt(np.mean((forecast - following)[both] ** 2)))
+    found = f"RMSE {rmse_own:.3f} kW on its own, {rmse_next:.3f} kW on the next"
+    return (
+        Finding(f"{card} forecasts fit their own interval best", rmse_own < rmse_next, found, "own < next"),
+        Finding(
+            f"{card} forecasts are not too good to be true",
+            rmse_own >= OWN_TO_NEXT_FLOOR * rmse_next,
+            found,
+            f"own ≥ {OWN_TO_NEXT_FLOOR} × next",
+        ),
+    )
+
+
+_DOING = {"missing": "removed", "1e9": "set to 1e9", "noise": "replaced by noise", "cut": "cut off"}
+
+
+def _poison(poison: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Values of a poison, float64; the noise is seeded."""
+    if poison == "noise":
+        return np.random.default_rng(0).normal(0, 5, shape)
+    return np.full(shape, {"missing": np.nan, "1e9": 1e9}[poison])
+
+
+def _spoil_readings(readings: pd.DataFrame, after: np.ndarray, poison: str) -> pd.DataFrame:
+    spoiled = readings.copy()
+    for channel in [channel for channel in CHANNELS if channel in readings]:
+        values = spoiled[channel].to_numpy(np.float64, copy=True)
+        values[after] = _poison(poison, (int(after.sum()),))
+        spoiled[channel] = values
+    return spoiled
+
+
+def _rows_until(readings: pd.DataFrame, meter: Meter, cutoff: np.datetime64) -> pd.DataFrame:
+    table = feature_table.table(meter_data.resample(readings, meter), meter)
+    ends = table.index.to_numpy().astype("datetime64[m]") + np.timedelta64(meter.working_minutes, "m")
+    return table[ends <= cutoff]
+
+
+def _features_finding(
+    honest: pd.DataFrame, kind: str, spoiled: pd.DataFrame, meter: Meter, cutoff: np.datetime64
+) -> Finding:
+    rebuilt = _rows_until(spoiled, meter, cutoff)
+    hit = [column for column in honest if column not in rebuilt or not honest[column].equals(rebuilt[column])]
+    return Finding(
+        f"features do not change when all after {cutoff} is {_DOING[kind]}",
+        not hit and len(honest) > 0,
+        f"{len(hit)} of {honest.shape[1]} columns changed in {len(honest)} rows"
+        + (f": {hit[:5]}" if hit else ""),
+        "0 changed, bit for bit",
+    )
+
+
+def _spoiled_histories(history: History, origin: np.datetime64) -> Iterator[tuple[str, History]]:
+    n = int(history.rows(np.array([origin]))[0]) + 1
+    for poison in POISONS:
+        share = history.observed_share.copy()
+        known = {"missing": 0.0, "1e9": 1.0}.get(poison)
+        share[n:] = np.random.default_rng(0).random(len(share) - n) if known is None else known
+        yield (
+            poison,
+            replace(
+                history,
+                power_kw=_spoil_array(history.power_kw, n, poison),
+                observed_share=share,
+                features=_spoil_array(history.features, n, poison),
+                within={name: _spoil_array(values, n, poison) for name, values in history.within.items()},
+            ),
+        )
+    yield "cut", history.until(origin)
+
+
+def _spoil_array(values: Floats, n: int, poison: str) -> Floats:
+    spoiled = values.copy()
+    spoiled[n:] = _poison(poison, spoiled[n:].shape)
+    return spoiled
+
+
+def _same_bits(a: Forecast, b: Forecast) -> bool:
+    return a.mean_kw.tobytes() == b.mean_kw.tobytes() and a.quantiles_kw.tobytes() == b.quantiles_kw.tobytes()
+
+
+def _largest_difference(alone: Forecast, together: Forecast, i: int) -> float:
+    """Largest difference in kW; infinite where only one of the two is a number."""
+    pairs = ((alone.mean_kw[0], together.mean_kw[i]), (alone.quantiles_kw[0], together.quantiles_kw[i]))
+    difference = max(
+        float(np.abs(np.nan_to_num(a, nan=-1e12) - np.nan_to_num(b, nan=-1e12)).max()) for a, b in pairs
+    )
+    return difference if difference < 1e11 else float("inf")

@@ -1,0 +1,1 @@
+"""The evidence a challenger must bring, and the rule that weighs it."""

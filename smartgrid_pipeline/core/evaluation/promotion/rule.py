@@ -1,0 +1,168 @@
+"""The rule of promotion: evidence in, verdict out. Whoever asks, missing evidence is a failed finding."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from smartgrid_pipeline.core.evaluation.scoring.comparison import COMPOSITE_CARDS, SIGNIFICANCE, PairedTest
+from smartgrid_pipeline.core.schema import Card, Finding, PromotionRefused, Verdict
+
+SUITE = "promotion"
+
+DATA_SUITES = ("readings", "features")
+"""Verdicts demanded of every month of the training window and of the judged month (subject: the month)."""
+
+REQUIRED_METRICS = ("rmse_kw", "mae_kw", "wape_percent", "r2", "crps_kw", "coverage_80", "width_80_kw")
+"""Metrics the challenger must have, finite, on every deciding card."""
+
+MIN_SCORED_DAYS = 14
+"""A card needs at least the scored origins of this many days."""
+
+NON_INFERIORITY_PERCENT = 0.5
+
+
+@dataclass(frozen=True)
+class PromotionEvidence:
+    """All that is known about a challenger when its promotion is asked for.
+
+    ``verdicts`` hold the data verdicts (suites of DATA_SUITES, subject = month), those of the challenger's
+    forecasts (suite "forecasts") and leakage audit (suite "leakage"), which name the challenger in their
+    subject. ``metrics`` and ``scored_origins`` are per card; ``calibration_error`` is the mean over the
+    cards. The tests compare the challenger's composite loss with the 28-day analogue's and the champion's,
+    the latter scored again on the same origins. ``champion`` is None when there is none yet.
+    """
+
+    challenger: str
+    month: str
+    training_months: tuple[str, ...]
+    verdicts: tuple[Verdict, ...]
+    declared_features: tuple[str, ...]
+    used_features: tuple[str, ...]
+    cards: tuple[Card, ...]
+    scored_origins: Mapping[str, int] = field(default_factory=dict)
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    versus_analogue: PairedTest | None = None
+    champion: str | None = None
+    versus_champion: PairedTest | None = None
+    calibration_error: float | None = None
+    champion_calibration_error: float | None = None
+
+
+def decide(evidence: PromotionEvidence) -> Verdict:
+    """May the challenger become champion? Passed only when every finding passed."""
+    findings = (
+        *_data_findings(evidence),
+        _verdict_finding(evidence, "forecasts", evidence.challenger),
+        _verdict_finding(evidence, "leakage", evidence.challenger),
+        _features_finding(evidence),
+        *_score_findings(evidence),
+        _analogue_finding(evidence.versus_analogue),
+        _champion_finding(evidence),
+    )
+    return Verdict(SUITE, f"{evidence.challenger} on {evidence.month}", findings)
+
+
+def choose_challenger(validation_crps: Mapping[str, float]) -> str:
+    """The candidate with the lowest CRPS on the block before the judged month; ties go by name.
+
+    The judged month has no say: it must stay unseen until the verdict. Raises PromotionRefused when there is
+    no candidate or one has no finite score.
+    """
+    bad = sorted(name for name, crps in validation_crps.items() if not np.isfinite(crps))
+    if bad or not validation_crps:
+        raise PromotionRefused(
+            f"No challenger can be chosen: found {len(validation_crps)} candidates, without a finite "
+            f"validation CRPS {bad or 'none'}. Train the missing ones again, or leave them out knowingly."
+        )
+    return min(validation_crps, key=lambda name: (validation_crps[name], name))
+
+
+def deciding_cards(cards: tuple[Card, ...]) -> tuple[Card, ...]:
+    """Those of a meter's cards that decide a promotion."""
+    return tuple(card for card in cards if card.name in COMPOSITE_CARDS)
+
+
+def _data_findings(evidence: PromotionEvidence) -> tuple[Finding, ...]:
+    """One finding per data suite: every month present and passed."""
+    months = (*evidence.training_months, evidence.month)
+    findings = []
+    for suite in DATA_SUITES:
+        passed = {v.subject for v in evidence.verdicts if v.suite == suite and v.passed}
+        failed = {v.subject for v in evidence.verdicts if v.suite == suite and not v.passed}
+        good = [month for month in months if month in passed and month not in failed]
+        bad = [month for month in months if month not in good]
+        found = f"{len(good)} of {len(months)} months passed" + (f"; not {', '.join(bad[:6])}" if bad else "")
+        demanded = f"all {len(months)} months, training window and judged month"
+        findings.append(
+            Finding(f"quality of the {suite}", not bad and bool(evidence.training_months), found, demanded)
+        )
+    return tuple(findings)
+
+
+def _verdict_finding(evidence: PromotionEvidence, suite: str, subject: str) -> Finding:
+    matching = [v for v in evidence.verdicts if v.suite == suite and subject in v.subject.split()]
+    passed = bool(matching) and all(v.passed for v in matching)
+    found = "no verdict" if not matching else "passed" if passed else matching[-1].summary()
+    return Finding(f"{suite} of the challenger", passed, found, f"a passed {suite} verdict of {subject}")
+
+
+def _features_finding(evidence: PromotionEvidence) -> Finding:
+    same = bool(evidence.declared_features) and evidence.declared_features == evidence.used_features
+    differ = sorted(set(evidence.declared_features) ^ set(evidence.used_features))
+    found = f"{len(evidence.used_features)} features" + (f", differing in {differ[:6]}" if differ else "")
+    if not same and not differ:
+        found += " in another order" if evidence.used_features else " recorded"
+    return Finding("feature list", same, found, f"the {len(evidence.declared_features)} declared, in order")
+
+
+def _score_findings(evidence: PromotionEvidence) -> tuple[Finding, ...]:
+    """Enough scored origins, and no metric missing, on every deciding card."""
+    findings = []
+    for card in (cards := deciding_cards(evidence.cards)):
+        least = MIN_SCORED_DAYS * 1440 // card.origin_minutes
+        n = evidence.scored_origins.get(card.name, 0)
+        findings.append(Finding(f"scored origins on {card.name}", n >= least, str(n), f"at least {least}"))
+        values = evidence.metrics.get(card.name, {})
+        missing = [name for name in REQUIRED_METRICS if not np.isfinite(values.get(name, np.nan))]
+        found = f"missing {', '.join(missing)}" if missing else f"{len(REQUIRED_METRICS)} present"
+        findings.append(Finding(f"metrics on {card.name}", not missing, found, "every metric, finite"))
+    names = ", ".join(card.name for card in cards) or "none"
+    return (*findings, Finding("deciding cards", bool(cards), names, f"at least one of {COMPOSITE_CARDS}"))
+
+
+def _said(test: PairedTest) -> str:
+    return (
+        f"{test.mean_difference_percent:+.2f} % composite CRPS "
+        f"({test.low_percent:+.2f} … {test.high_percent:+.2f}), p = {test.p:.4f}, {test.n_days} days"
+    )
+
+
+def _analogue_finding(test: PairedTest | None) -> Finding:
+    demanded = f"lower CRPS than the 28-day analogue, p < {SIGNIFICANCE}"
+    if test is None:
+        return Finding("beats the seasonal analogue", False, "no test", demanded)
+    return Finding("beats the seasonal analogue", test.better, _said(test), demanded)
+
+
+def _champion_finding(evidence: PromotionEvidence) -> Finding:
+    rule = "beats or equals the champion"
+    demanded = (
+        f"lower CRPS with p < {SIGNIFICANCE}, or at most +{NON_INFERIORITY_PERCENT} % (upper bound) with a "
+        "lower calibration error"
+    )
+    test = evidence.versus_champion
+    if evidence.champion is None:
+        found = "no champion yet" if test is None else "a test against a champion that is not named"
+        return Finding(rule, test is None, found, "nothing of the first champion but to beat the analogue")
+    if test is None:
+        return Finding(rule, False, f"no test against {evidence.champion}", demanded)
+    own, its = evidence.calibration_error, evidence.champion_calibration_error
+    calibrated = own is not None and its is not None and bool(own < its)
+    passed = test.better or (test.high_percent < NON_INFERIORITY_PERCENT and calibrated)
+    said = f"{_said(test)}; calibration error {_number(own)} against {_number(its)}"
+    return Finding(rule, passed, said, demanded)
+
+
+def _number(value: float | None) -> str:
+    return "missing" if value is None else f"{value:.4f}"

@@ -1,0 +1,1 @@
+"""The comparison report: tables, plots and the page."""

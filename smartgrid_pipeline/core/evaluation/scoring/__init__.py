@@ -1,0 +1,1 @@
+"""Scores of forecasts: backtests, metrics and paired comparisons."""

@@ -1,0 +1,14 @@
+"""Forecasts of one meter's power, from the next five minutes to the next week.
+
+::
+
+              ┌ GRU ┐
+ readings ──> ├ CNN-LSTM    ├─ quantiles ─> gate (softmax, shrunk to equal weights) ─> expert average ─┐
+              ├ Transformer ┤                                                                          │
+              └ Attention   ┘                                                                          │
+ next 5 and 60 minutes: LightGBM per sub-meter, summed ────────────────────────────────────────────────┤
+ beyond one hour: mean of ridge and shallow LightGBM ──────────────────────────────────────────────────┤
+ beyond one hour: analog ensemble (past days, learned similarity) ─────────────────────────────────────┘
+                                                  blend, one weight per lead group, shrunk to a prior ─┤
+                                   quantile recalibration per lead group ─> quantiles sorted, none < 0 ┘
+"""

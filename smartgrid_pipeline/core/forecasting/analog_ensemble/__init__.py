@@ -1,0 +1,1 @@
+"""The analog ensemble: past days as ensemble members, weighted by learned similarity."""

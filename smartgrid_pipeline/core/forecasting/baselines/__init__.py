@@ -1,0 +1,1 @@
+"""Baselines: naive references, and one regression per lead group."""

@@ -1,0 +1,39 @@
+"""Every model by its name: what makes it new, and what loads it from a folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from smartgrid_pipeline.core.forecasting.baselines.forests import BASELINES
+from smartgrid_pipeline.core.forecasting.baselines.naive import REFERENCES
+from smartgrid_pipeline.core.forecasting.experts.expert import EXPERTS, NeuralExpert
+from smartgrid_pipeline.core.forecasting.forecaster import Budget, Forecaster
+from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
+from smartgrid_pipeline.core.schema import ModelError
+
+MAKERS: dict[str, Callable[[Budget], Forecaster]] = {
+    **REFERENCES,
+    **BASELINES,
+    **EXPERTS,
+    MixtureOfExperts.name: MixtureOfExperts,
+}
+"""Model name → what makes it, not fitted, from a budget."""
+
+LOADERS: dict[str, Callable[[Path], Forecaster]] = {
+    **{name: kind.load for name, kind in REFERENCES.items()},
+    **{name: kind.load for name, kind in BASELINES.items()},
+    **dict.fromkeys(EXPERTS, NeuralExpert.load),
+    MixtureOfExperts.name: MixtureOfExperts.load,
+}
+"""Model name → its ``load``."""
+
+
+def loaders() -> dict[str, Callable[[Path], Forecaster]]:
+    """How to load every model; a function, so that asking for it is what imports them all."""
+    return LOADERS
+
+
+def create(name: str, budget: Budget) -> Forecaster:
+    """A new model, not fitted. Raises ModelError for a name nobody knows."""
+    if name not in MAKERS:
+        raise ModelError(f"There is no model {name!r}; known are {', '.join(sorted(MAKERS))}.")
+    return MAKERS[name](budget)

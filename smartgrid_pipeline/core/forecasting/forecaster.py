@@ -1,0 +1,142 @@
+"""What a forecaster is, and what it may see: the past of one meter, cut at the forecast origin.
+
+Civil clock throughout, as ``datetime64[m]``. A row of a history that starts at ``s`` is available at
+``s + working_minutes``; a forecast with origin ``t`` uses rows available at or before ``t`` and no others.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+import pandas as pd
+
+from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
+from smartgrid_pipeline.core.schema import (
+    FORECAST_COLUMNS,
+    QUANTILE_COLUMNS,
+    DataError,
+    LeadInterval,
+)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much work a fit may do; None leaves a cap to the model. Never wall clocks: results must repeat."""
+
+    max_steps: int | None = None
+    max_trees: int | None = None
+    max_rows: int | None = None
+    seed: int = 0
+    threads: int = 1
+
+
+FULL = Budget()
+"""As much work as a model finds worth doing."""
+
+TINY = Budget(max_steps=2, max_trees=4, max_rows=1_000)
+"""Enough to run every line of a model in a test, not enough to learn."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training window: weights from [start, fit_end); gate, early stopping, calibration from [fit_end, end).
+
+    No target of a block may end after that block does (the embargo); ``History.targets`` sees to it.
+    """
+
+    start: np.datetime64
+    fit_end: np.datetime64
+    end: np.datetime64
+
+    @classmethod
+    def before(cls, end: np.datetime64, history: "History", later_days: int = 61) -> "Split":
+        """Everything in the history before ``end``; its last ``later_days`` are the later block.
+
+        A short history gives at most a quarter of itself to the later block. Raises DataError when less than
+        14 days are left to fit on.
+        """
+        end = min(end.astype("datetime64[m]"), history.end)
+        later = min(np.timedelta64(later_days * 1440, "m"), (end - history.starts[0]) // 4)
+        fit_end = (end - later).astype("datetime64[D]").astype("datetime64[m]")
+        if fit_end - history.starts[0] < np.timedelta64(14 * 1440, "m"):
+            days = (end - history.starts[0]) / np.timedelta64(1440, "m")
+            raise DataError(
+                f"Too little history to train on: found {days:.1f} days before {end}; at least 19 are needed."
+            )
+        return cls(history.starts[0], fit_end, end)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Mean (origins, leads) and quantiles (origins, leads, 9) of the mean power of each lead interval, kW."""
+
+    origins: Times
+    leads: tuple[LeadInterval, ...]
+    mean_kw: Floats
+    quantiles_kw: Floats
+
+    def to_frame(self, card: str, observed_kw: Floats) -> pd.DataFrame:
+        """A table with FORECAST_COLUMNS, one row per origin and lead, ordered by both."""
+        m = len(self.leads)
+        starts = np.array([lead.start_minutes for lead in self.leads], "timedelta64[m]")
+        ends = np.array([lead.end_minutes for lead in self.leads], "timedelta64[m]")
+        frame = pd.DataFrame(
+            {
+                "card": card,
+                "origin": np.repeat(self.origins.astype("datetime64[s]"), m),
+                "interval_start": (self.origins[:, None] + starts[None, :]).ravel().astype("datetime64[s]"),
+                "interval_end": (self.origins[:, None] + ends[None, :]).ravel().astype("datetime64[s]"),
+                "observed_kw": observed_kw.ravel(),
+                "mean_kw": self.mean_kw.ravel(),
+            }
+        )
+        for k, column in enumerate(QUANTILE_COLUMNS):
+            frame[column] = self.quantiles_kw[:, :, k].ravel()
+        return frame[list(FORECAST_COLUMNS)]
+
+
+class Forecaster(Protocol):
+    """A direct, probabilistic, multi-interval forecaster of one meter.
+
+    After ``fit`` (or ``load``) it is immutable. Quantiles are QUANTILES, non-decreasing; all outputs finite
+    and ≥ 0 kW wherever the origin lies inside the history. The same budget seed and history give the same
+    bits. Nothing is pickled: ``save`` writes JSON, safetensors, skops, npz or LightGBM text.
+    """
+
+    name: str
+
+    def fit(self, history: History, split: Split) -> None:
+        """Learn from rows before ``split.end``. Raises DataError when there is too little to learn from."""
+        ...
+
+    def predict(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
+        """Forecast each lead from each origin, using only rows available at that origin.
+
+        Raises ModelError when not fitted, or when the meter's channels differ from those of the fit.
+        """
+        ...
+
+    def parameters(self) -> dict[str, Any]:
+        """Flat settings and sizes, for the tracking run."""
+        ...
+
+    def curves(self) -> pd.DataFrame:
+        """Training and validation loss per step or round (columns: step, …); empty where there is none."""
+        ...
+
+    def save(self, directory: Path) -> None:
+        """Write the fitted model into an existing, empty directory."""
+        ...
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Read what ``save`` wrote. Raises ModelError when files are missing or do not fit."""
+        ...
+
+
+def finish(mean_kw: Floats, quantiles_kw: Floats) -> tuple[Floats, Floats]:
+    """Make raw outputs a legal forecast: quantiles sorted, nothing below 0 kW. Shapes are kept."""
+    return np.maximum(mean_kw, 0).astype(np.float32), np.maximum(np.sort(quantiles_kw, -1), 0).astype(
+        np.float32
+    )

@@ -1,0 +1,1 @@
+"""The mixture of experts: gate, base learners, blend weights and recalibration."""

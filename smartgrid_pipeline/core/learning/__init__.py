@@ -1,0 +1,1 @@
+"""Shared by forecasting and anomaly detection: the training loop, packed trees, stored models."""

@@ -1,1 +1,0 @@
-"""Forecasters behind one protocol."""

@@ -1,0 +1,1 @@
+"""What the assets call: one flow a file, from ingestion to promotion."""

@@ -1,0 +1,102 @@
+"""From recorded rows to validated readings and features of whole months: the work behind the data assets."""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import pandas as pd
+
+from smartgrid_pipeline.core import meter_data
+from smartgrid_pipeline.core.features import feature_table
+from smartgrid_pipeline.core.schema import DataError, Meter, Verdict
+from smartgrid_pipeline.orchestration.partitions import bounds
+from smartgrid_pipeline.orchestration.workbench import Workbench, in_months, months_of
+
+DEFECT = "defect"
+"""Column of validated readings: the kind of defect of a masked row, "" elsewhere."""
+
+
+def take_months(frame: pd.DataFrame, months: Sequence[str], found: str) -> pd.DataFrame:
+    """The rows of some months. Raises DataError, saying what there is, when there are none."""
+    rows = frame[in_months(frame, months)]
+    if rows.empty:
+        raise DataError(
+            f"The source has no readings in {_span(months)}: it {found}. Choose a month inside, with --month."
+        )
+    return rows
+
+
+def validate(
+    recorded: pd.DataFrame,
+    meter: Meter,
+    months: Sequence[str],
+    last_reading: pd.Timestamp,
+    distrusted: Collection[str] = (),
+) -> tuple[pd.DataFrame, list[Verdict]]:
+    """Masked readings of the months on a regular grid, and the verdict of each month's audit.
+
+    ``recorded`` holds rows as recorded, the month before the first one too where there is one. Each month is
+    judged beside the month before it, unless that one failed its own audit or is ``distrusted``. A month that
+    ends before the source's ``last_reading`` must be whole.
+    """
+    from smartgrid_pipeline import quality
+
+    grid = meter_data.to_grid(recorded, meter)
+    kinds = meter_data.defect_kinds(grid)
+    clean = meter_data.mask(grid, kinds)
+    recorded_month, grid_month = months_of(recorded), months_of(clean)
+    rows = {month: recorded[recorded_month == np.datetime64(month, "M")] for month in months}
+    structure = quality.structure(rows, meter)
+    failed, verdicts = set(distrusted), []
+    for month in months:
+        before = str(np.datetime64(month, "M") - 1)
+        context = clean[grid_month == np.datetime64(before, "M")]
+        earlier = context if len(context) and before not in failed else None
+        followed = bounds(month)[1] <= last_reading
+        verdict = quality.judge(rows[month], meter, month, structure[month], earlier, followed)
+        verdicts.append(verdict)
+        if not verdict.passed:
+            failed.add(month)
+    clean[DEFECT] = pd.Categorical(kinds.to_numpy(), ["", *meter_data.DEFECT_KINDS])
+    return clean[in_months(clean, months)], verdicts
+
+
+def distrusted_before(workbench: Workbench, month: str) -> list[str]:
+    """The month before, if its readings failed their audit: no standard to judge the next one by."""
+    before = str(np.datetime64(month, "M") - 1)
+    return [verdict.subject for verdict in workbench.verdicts.failed(["readings"], [before])]
+
+
+def build_features(
+    validated: pd.DataFrame, meter: Meter, months: Sequence[str]
+) -> tuple[pd.DataFrame, list[Verdict]]:
+    """The feature table of the months and the verdict of each month's audit."""
+    from smartgrid_pipeline import quality
+
+    table = feature_table.table(meter_data.resample(validated, meter), meter)
+    table = table[in_months(table, months)]
+    month = months_of(table)
+    tables = {each: table[month == np.datetime64(each, "M")] for each in months}
+    return table, quality.audit_feature_months(tables, meter)
+
+
+def audit_leakage(validated: pd.DataFrame, meter: Meter, months: Sequence[str]) -> list[Verdict]:
+    """The poison audit of the feature builder at the middle of the newest month, as a verdict of each month.
+
+    The builder is one function for all months; the newest month's readings stand for the run.
+    """
+    from smartgrid_pipeline.core.evaluation.audits import leakage
+
+    start, end = bounds(months[-1])
+    context = validated[validated.index >= start - pd.Timedelta(days=15)]
+    verdict = leakage.audit_features(context, meter, np.datetime64(start + (end - start) / 2, "m"))
+    return [Verdict(verdict.suite, month, verdict.findings) for month in months]
+
+
+def defects_of(validated: pd.DataFrame, meter: Meter) -> pd.DataFrame:
+    """The defects table of validated readings."""
+    kinds = validated[DEFECT].astype(str)
+    return meter_data.defect_table(kinds, meter.step_minutes, meter.channels)
+
+
+def _span(months: Sequence[str]) -> str:
+    return months[0] if len(months) == 1 else f"{months[0]} … {months[-1]}"

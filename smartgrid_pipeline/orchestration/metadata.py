@@ -1,0 +1,259 @@
+"""Frames and figures as Dagster metadata: numbers, tables and pictures people look at in the UI."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import pandas as pd
+
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, OBSERVED_SHARE, Finding, Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from smartgrid_pipeline.orchestration.flows.compare import Comparison
+    from smartgrid_pipeline.orchestration.flows.fit_detector import Assessment
+    from smartgrid_pipeline.orchestration.flows.train import Judged
+    from smartgrid_pipeline.registry import Champion, Promotion, TrackedRun
+    from smartgrid_pipeline.sources import Readings
+
+Metadata = dict[str, dg.MetadataValue | float | int | str]
+
+
+def picture(figure: "Figure") -> dg.MarkdownMetadataValue:
+    """A matplotlib figure as an embedded PNG."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=80, bbox_inches="tight")
+    return dg.MetadataValue.md(f"![](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})")
+
+
+def table(frame: pd.DataFrame, rows: int = 30) -> dg.MarkdownMetadataValue:
+    """The first rows of a frame as a Markdown table, numbers to four significant digits."""
+    shown = frame.head(rows)
+    header = ["| " + " | ".join(map(str, shown.columns)) + " |", "|" + "---|" * len(shown.columns)]
+    body = [
+        "| " + " | ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row) + " |"
+        for row in shown.itertuples(index=False)
+    ]
+    more = [f"\n… {len(frame) - rows} more rows"] if len(frame) > rows else []
+    return dg.MetadataValue.md("\n".join(header + body + more))
+
+
+def readings(frame: pd.DataFrame) -> Metadata:
+    """Numbers and a picture of readings or of a feature table."""
+    observed = frame[ACTIVE_POWER].notna()
+    facts: Metadata = {
+        "dagster/row_count": len(frame),
+        "observed_share": float(observed.mean()) if len(frame) else 0.0,
+        "mean_power_kw": float(frame[ACTIVE_POWER].mean()) if observed.any() else 0.0,
+        "max_power_kw": float(frame[ACTIVE_POWER].max()) if observed.any() else 0.0,
+        "first": str(frame.index.min()),
+        "last": str(frame.index.max()),
+        "channels": ", ".join(column for column in frame if column.endswith(("_kw", "_kvar", "_v", "_a"))),
+    }
+    if observed.any():
+        facts["picture"] = picture(_profile(frame))
+    return facts
+
+
+def identity(source: "Readings") -> Metadata:
+    """Where readings came from: location, hash, span, and what was assumed or is absent."""
+    return {
+        "source": source.identity.location,
+        "sha256": source.identity.sha256,
+        "source_rows": source.identity.rows,
+        "meter": source.meter.meter_id,
+        "notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in source.notes) or "nothing to note"),
+    }
+
+
+def defects(found: pd.DataFrame) -> Metadata:
+    """Defects by kind, and the table itself."""
+    minutes = found.groupby("kind")["minutes"].agg(["count", "sum"]) if len(found) else found
+    by_kind = {f"{kind}_minutes": int(row["sum"]) for kind, row in minutes.iterrows()} if len(found) else {}
+    return {"dagster/row_count": len(found), "table": table(found), **by_kind}
+
+
+def run(tracked: "TrackedRun") -> Metadata:
+    """A tracking run: its id and page, and its metrics as numbers that Dagster plots over the months."""
+    numbers: Metadata = {
+        key: float(value) for key, value in sorted(tracked.metrics.items()) if "/" not in key
+    }
+    return {
+        "mlflow_run_id": tracked.run_id,
+        "mlflow_run": dg.MetadataValue.url(tracked.link()),
+        "data_sha256": tracked.data.sha256,
+        **numbers,
+    }
+
+
+def judged(candidate: "Judged") -> Metadata:
+    """A candidate: its run, how it did on the month, what its audits found."""
+    shown = {key: value for key, value in run(candidate.run).items() if _is_headline(key)}
+    return {
+        "dagster/row_count": len(candidate.forecasts),
+        "reused_training": str(candidate.reused),
+        "metrics": _metrics_by_card(candidate.run),
+        "audits": dg.MetadataValue.md(as_markdown(candidate.verdicts)),
+        "picture": picture(_fan(candidate.forecasts)),
+        **shown,
+    }
+
+
+def judged_many(candidates: "Sequence[Judged]") -> Metadata:
+    """Several candidates in one asset: rows, and each one's run."""
+    runs = pd.DataFrame([{"model": each.name, "mlflow_run_id": each.run.run_id} for each in candidates])
+    return {"dagster/row_count": sum(len(each.forecasts) for each in candidates), "runs": table(runs)}
+
+
+def comparison(compared: "Comparison", page: Path, run_id: str, drawn: "Mapping[str, Figure]") -> Metadata:
+    """The ranking, the decision and every figure of the report."""
+    columns = ["card", "model", "rmse_kw", "mae_kw", "mape_percent", "crps_kw", "coverage_80", "n_scored"]
+    ranked = compared.table.sort_values(["card", "crps_kw"])[columns]
+    composite: Metadata = {f"composite_{name}": float(v) for name, v in compared.scores.composite.items()}
+    return {
+        "dagster/row_count": len(compared.table),
+        "report": dg.MetadataValue.path(str(page)),
+        "mlflow_run_id": run_id,
+        "challenger": compared.challenger,
+        "gate": "passed" if compared.decision.passed else "not passed",
+        "decision": dg.MetadataValue.md(as_markdown([compared.decision])),
+        "ranking": table(ranked, rows=200),
+        **composite,
+        **{name: picture(figure) for name, figure in drawn.items()},
+    }
+
+
+def decision(
+    now: "Champion | None", promotion: "Promotion | None", said: str, ledger: pd.DataFrame
+) -> Metadata:
+    """Who is champion, what was decided, and the ledger."""
+    return {
+        "champion": f"{now.model} of {now.month}" if now else "none",
+        "version": now.version if now else 0,
+        "mlflow_run_id": now.run_id if now else "",
+        "promoted": str(bool(promotion and promotion.changed)),
+        "decision": dg.MetadataValue.md(said.replace("\n", "\n\n")),
+        "ledger": table(ledger),
+    }
+
+
+def parameters(tracked: "TrackedRun") -> pd.DataFrame:
+    """Parameters of a run as a frame with columns parameter and value."""
+    return pd.DataFrame(sorted(tracked.parameters.items()), columns=["parameter", "value"]).astype(str)
+
+
+def events(found: pd.DataFrame, drawn: "Mapping[str, Figure]", path: Path) -> Metadata:
+    """Events of a month: how many, of what class, with pictures of the gravest."""
+    shown = found[
+        ["start", "end", "kind", "alarm_class", "channels", "severity", "energy_kwh", "explanation"]
+    ]
+    return {
+        "dagster/row_count": len(found),
+        "energy_in_doubt_kwh": float(found["energy_kwh"].sum()) if len(found) else 0.0,
+        "report": dg.MetadataValue.path(str(path)),
+        "events": table(shown),
+        **{name: picture(figure) for name, figure in drawn.items()},
+    }
+
+
+def assessment(found: "Assessment") -> Metadata:
+    """Alarms against the promise, whether to refit, and the inputs that moved most."""
+    rate = found.figures.rate
+    return {
+        "alarms_per_month": rate.alarms / rate.months,
+        "promised_per_month": rate.promised_per_month,
+        "p_value_of_so_many_alarms": rate.p_value,
+        "thresholds_ask_for_a_refit": rate.refit,
+        "detector_gate": dg.MetadataValue.md(as_markdown([found.verdict])),
+        "moved_inputs": table(found.inputs.head(8)),
+    }
+
+
+def as_markdown(verdicts: Sequence[Verdict]) -> str:
+    """Verdicts as tables: rule, what was found, what was demanded."""
+    lines = []
+    for verdict in verdicts:
+        lines += [f"**{verdict.suite} of {verdict.subject}: {'passed' if verdict.passed else 'FAILED'}**", ""]
+        lines += ["| | rule | found | demanded |", "|---|---|---|---|"]
+        lines += [
+            f"| {_mark(finding)} | {finding.rule} | {finding.found} | {finding.demanded} |"
+            for finding in verdict.findings
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _mark(finding: Finding) -> str:
+    if finding.passed:
+        return "✓"
+    return "✗" if finding.severity == "critical" else "!"
+
+
+def _is_headline(key: str) -> bool:
+    name = key.rsplit(".", 1)[-1]
+    return key.startswith(("mlflow", "data")) or (
+        not key.startswith("validation") and name in ("rmse_kw", "crps_kw", "coverage_80")
+    )
+
+
+def _metrics_by_card(tracked: "TrackedRun") -> dg.MarkdownMetadataValue:
+    columns = (
+        "rmse_kw",
+        "mae_kw",
+        "mape_percent",
+        "wape_percent",
+        "crps_kw",
+        "coverage_80",
+        "r2",
+        "n_scored",
+    )
+    cards = sorted(
+        {key.split(".")[0] for key in tracked.metrics if key.endswith(".crps_kw")} - {"validation"}
+    )
+    rows = [
+        {"card": card, **{name: tracked.metrics.get(f"{card}.{name}", float("nan")) for name in columns}}
+        for card in cards
+    ]
+    return table(pd.DataFrame(rows))
+
+
+def _fan(forecasts: pd.DataFrame) -> "Figure":
+    """A week of hourly day-ahead forecasts with their 80 % band, and what happened."""
+    from matplotlib.figure import Figure
+
+    card = "T4" if (forecasts["card"] == "T4").any() else forecasts["card"].iloc[-1]
+    week = forecasts[forecasts["card"] == card].sort_values("interval_start").iloc[7 * 24 : 14 * 24]
+    figure = Figure(figsize=(8, 2.6), layout="constrained")
+    axes = figure.subplots()
+    times = week["interval_start"]
+    axes.fill_between(
+        times, week["q10_kw"], week["q90_kw"], color="#56B4E9", alpha=0.4, label="80 % interval"
+    )
+    axes.plot(times, week["mean_kw"], color="#0072B2", linewidth=1, label="forecast")
+    axes.plot(times, week["observed_kw"], color="#222222", linewidth=0.8, label="observed")
+    axes.set_ylabel("mean power (kW)")
+    axes.set_title(f"{card}: the second week of the month", fontsize=9)
+    axes.legend(fontsize=7, ncols=3)
+    return figure
+
+
+def _profile(frame: pd.DataFrame) -> "Figure":
+    """Daily mean power, and where readings are missing."""
+    from matplotlib.figure import Figure
+
+    ordered = frame[~frame.index.duplicated()].sort_index()
+    daily = ordered[ACTIVE_POWER].resample("1D").mean()
+    share = ordered[OBSERVED_SHARE] if OBSERVED_SHARE in ordered else ordered[ACTIVE_POWER].notna()
+    observed = share.astype(float).resample("1D").mean()
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    power, coverage = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    power.plot(daily.index, daily.to_numpy(), color="#0072B2", linewidth=1)
+    power.set_ylabel("daily mean (kW)")
+    coverage.fill_between(observed.index, 100 * observed.to_numpy(), color="#009E73", step="mid")
+    coverage.set_ylabel("observed (%)")
+    coverage.set_ylim(0, 105)
+    return figure

@@ -1,0 +1,168 @@
+"""Who is champion of one registered model: challengers, promotions, rollbacks; one at a time."""
+
+import logging
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import Literal
+
+from smartgrid_pipeline.core.schema import PromotionRefused, RegistryError
+from smartgrid_pipeline.registry import model_files
+from smartgrid_pipeline.registry.champion import evidence, ledger
+from smartgrid_pipeline.registry.connection import Connection, exclusive
+from smartgrid_pipeline.registry.types import (
+    CHALLENGER,
+    CHAMPION,
+    JUDGED_AGAINST,
+    Champion,
+    LedgerRow,
+    Promotion,
+    TrackedRun,
+)
+
+NOBODY = "nobody"
+"""Value of JUDGED_AGAINST when there was no champion to compare with."""
+
+log = logging.getLogger(__name__)
+
+
+class Succession:
+    """The champion and challenger of one registered model, and how they change."""
+
+    def __init__(self, connection: Connection, model_name: str) -> None:
+        self.connection = connection
+        self.model_name = model_name
+
+    def state(self) -> ledger.State:
+        """Ledger and aliases as they stand."""
+        return ledger.read(self.connection, self.model_name)
+
+    def champion(self) -> Champion | None:
+        """Who is champion by the ledger. Raises RegistryError when that version was deleted."""
+        state = self.state()
+        row = state.last
+        if row is None:
+            return None
+        if state.aliases.get(CHAMPION) != row.to_version:
+            if not model_files.exists(self.connection, self.model_name, row.to_version):
+                raise RegistryError(
+                    f"The champion of {self.model_name}, version {row.to_version}, was deleted from the "
+                    f"registry. `smartgrid rollback` brings the previous one back, `smartgrid promote "
+                    f"{row.run_id}` this one."
+                )
+            log.warning("The alias champion does not agree with the ledger; the ledger is followed.")
+        return Champion(row.to_version, row.run_id, row.model, row.month, row.when)
+
+    def challenge(self, run: TrackedRun) -> int:
+        """Give a run a version (once) and, unless it is champion, the alias ``challenger``."""
+        with self._lock("register the challenger"):
+            version = model_files.register(self.connection, self.model_name, run)
+            state = self.state()
+            reigning = state.last is not None and state.last.to_version == version
+            if not reigning and state.aliases.get(CHALLENGER) != version:
+                with self.connection.guard("name the challenger") as client:
+                    client.set_registered_model_alias(self.model_name, CHALLENGER, str(version))
+        return version
+
+    def already(self, run: TrackedRun) -> Promotion | None:
+        """The promotion of this run when it is champion and the alias agrees; nothing is left to do then."""
+        state = self.state()
+        row = state.last
+        if row is None or row.run_id != run.run_id or state.aliases.get(CHAMPION) != row.to_version:
+            return None
+        return Promotion(row, changed=False)
+
+    def promote(
+        self, run: TrackedRun, report: TrackedRun | None, reason: str, despite_rollback: bool
+    ) -> Promotion:
+        """Make a run champion whose evidence was found sufficient; ``report`` is where that is kept.
+
+        Raises PromotionRefused when the run was rolled back, or was compared with somebody who is not
+        champion any more.
+        """
+        with self._lock("promote"):
+            state = ledger.repair(self.connection, self.model_name)
+            reigning = state.last if CHAMPION in state.aliases else None  # its version may be deleted
+            if reigning is not None and reigning.run_id == run.run_id:
+                return Promotion(reigning, changed=False)
+            problems = _objections(state, reigning, run, report, despite_rollback)
+            if problems:
+                raise evidence.refusal(run, problems)
+            version = model_files.register(self.connection, self.model_name, run)
+            row = _row(state, "promote", version, run, reason, (report or run).run_id)
+            done = ledger.move(self.connection, self.model_name, row)
+            if state.aliases.get(CHALLENGER) == version:
+                with self.connection.guard("clear the challenger") as client:
+                    client.delete_registered_model_alias(self.model_name, CHALLENGER)
+        return Promotion(done, changed=True)
+
+    def predecessor(self) -> LedgerRow:
+        """The promotion a rollback goes back to. Raises PromotionRefused when there is none."""
+        reigns = self.state().reigns
+        for row in reversed(reigns[:-1]):
+            if row.to_version != reigns[-1].to_version and model_files.exists(
+                self.connection, self.model_name, row.to_version
+            ):
+                return row
+        raise PromotionRefused(
+            f"{self.model_name} has no earlier champion to go back to: the ledger holds {len(reigns)} "
+            "standing promotion(s). Promote another run instead."
+        )
+
+    def rollback(self, run: TrackedRun, back_to: LedgerRow, reason: str) -> Promotion:
+        """Move the champion back to the predecessor given, unless another process changed it meanwhile."""
+        with self._lock("roll back"):
+            state = ledger.repair(self.connection, self.model_name)
+            if self.predecessor() != back_to:
+                raise PromotionRefused("The champion changed while rolling back; look again, then decide.")
+            row = _row(state, "rollback", back_to.to_version, run, reason, back_to.evidence_run)
+            return Promotion(ledger.move(self.connection, self.model_name, row), changed=True)
+
+    def _lock(self, doing: str) -> AbstractContextManager[None]:
+        path = self.connection.artifact_root / f".{self.model_name}.lock"
+        return exclusive(path, doing, self.connection.patience_seconds)
+
+
+def _objections(
+    state: ledger.State,
+    reigning: LedgerRow | None,
+    run: TrackedRun,
+    report: TrackedRun | None,
+    despite_rollback: bool,
+) -> list[str]:
+    problems = []
+    undone = state.rolled_back(run.run_id)
+    if undone is not None and not despite_rollback:
+        problems.append(
+            f"rolled back on {undone.when:%Y-%m-%d} ({undone.reason}); only a person overrules that"
+        )
+    if report is None or reigning is None:
+        return problems
+    judged_against = report.tags.get(JUDGED_AGAINST, NOBODY)
+    if judged_against != reigning.run_id:
+        problems.append(
+            f"it was compared with {judged_against}, but champion is {reigning.run_id}: make the report again"
+        )
+    return problems
+
+
+def _row(
+    state: ledger.State,
+    action: Literal["promote", "rollback"],
+    version: int,
+    run: TrackedRun,
+    reason: str,
+    evidence_run: str,
+) -> LedgerRow:
+    return LedgerRow(
+        number=len(state.rows) + 1,
+        when=datetime.now(UTC),
+        action=action,
+        from_version=state.last.to_version if state.last else None,
+        to_version=version,
+        run_id=run.run_id,
+        model=run.model,
+        month=run.month,
+        reason=reason,
+        evidence_run=evidence_run,
+        status="pending",
+    )

@@ -1,0 +1,187 @@
+"""Logged models and registered versions: one version per training run, files that load without pickle."""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smartgrid_pipeline.core.forecasting.forecaster import Forecaster
+from smartgrid_pipeline.core.forecasting.newest import Loaders, load_forecaster
+from smartgrid_pipeline.core.schema import ModelError, RegistryError
+from smartgrid_pipeline.registry.connection import Connection, exclusive
+from smartgrid_pipeline.registry.types import ARTIFACTS, FILES, MODEL, MONTH, Detector, Example, TrackedRun
+
+VERSIONS = "mlflow.modelVersions"
+"""Tag by which the MLflow UI links a logged model to its registered version."""
+
+DEFAULT_CODE = Path(__file__).with_name("model_code.py")
+
+
+class ModelGone(RegistryError):
+    """A run's model was never stored whole, or its files were deleted."""
+
+
+@dataclass(frozen=True)
+class NewModel:
+    """A model about to be stored: its name and type, and what writes it into a new folder.
+
+    ``write`` gets the folder to make and MLflow's record of the model, which it must save there.
+    """
+
+    name: str
+    kind: str
+    meter_id: str
+    write: Callable[[Path, Any], None]
+
+
+def forecaster_model(name: str, forecaster: Forecaster, example: Example, code: Path) -> NewModel:
+    """A forecaster as a model that MLflow can load and ask."""
+
+    def write(directory: Path, entry: Any) -> None:
+        from smartgrid_pipeline.registry import pyfunc
+
+        pyfunc.write(directory, forecaster, name, example, code, entry)
+
+    return NewModel(name, "forecaster", example.meter.meter_id, write)
+
+
+def detector_model(name: str, detector: Detector) -> NewModel:
+    """A detector as files only: it is asked through its own class."""
+
+    def write(directory: Path, entry: Any) -> None:
+        files = directory / ARTIFACTS / FILES
+        files.mkdir(parents=True)
+        detector.save(files)
+        entry.save(str(directory / "MLmodel"))
+
+    return NewModel(name, "detector", detector.meter.meter_id, write)
+
+
+@contextmanager
+def stored(connection: Connection, run_id: str, model: NewModel) -> Iterator[str]:
+    """Store the model of an open run and give its id; READY when the block ends well, else FAILED."""
+    from mlflow.entities import LoggedModelOutput
+
+    client = connection.client
+    logged = client.create_logged_model(
+        connection.experiment_id,
+        name=model.name,
+        source_run_id=run_id,
+        tags={MODEL: model.name, "meter": model.meter_id},
+        model_type=model.kind,
+    )
+    try:
+        _upload(connection, run_id, model, logged)
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        yield str(logged.model_id)
+        client.finalize_logged_model(logged.model_id, "READY")
+    except BaseException:
+        if connection.answers():
+            client.finalize_logged_model(logged.model_id, "FAILED")
+        raise
+
+
+def _upload(connection: Connection, run_id: str, model: NewModel, logged: Any) -> None:
+    from mlflow.models import Model
+
+    with tempfile.TemporaryDirectory(prefix="smartgrid-model-") as scratch:
+        directory = Path(scratch) / "model"
+        entry = Model(
+            artifact_path=logged.artifact_location, run_id=run_id, model_uuid=logged.model_id,
+            model_id=logged.model_id,
+        )  # fmt: skip
+        model.write(directory, entry)
+        connection.client.log_model_artifacts(logged.model_id, str(directory))
+
+
+def directory(connection: Connection, run: TrackedRun) -> Path:
+    """The files the model of a run was saved to. Raises ModelGone when they are not there."""
+    if run.model_id is None:
+        raise ModelGone(f"Run {run.run_id} ({run.status}) logged no model; train {run.month} again.")
+    with connection.guard(f"find the model of run {run.run_id}", writing=False) as client:
+        logged = client.get_logged_model(run.model_id)
+        if str(logged.status) != "READY":
+            raise ModelGone(f"The model of run {run.run_id} is {logged.status}; train {run.month} again.")
+        path = _local_files(connection, logged)
+    if not path.is_dir() or not any(path.iterdir()):
+        raise ModelGone(f"The model files of run {run.run_id} are gone: {path} is missing or empty.")
+    return path
+
+
+def _local_files(connection: Connection, logged: Any) -> Path:
+    """Where a model's files are on this machine; those behind a server are fetched once and kept."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    if logged.artifact_location.startswith("file:"):
+        return Path(local_file_uri_to_path(logged.artifact_location)) / ARTIFACTS / FILES
+    kept = connection.artifact_root / "fetched" / logged.model_id
+    with exclusive(kept.parent / ".lock", "fetch a model", connection.patience_seconds):
+        if not kept.exists():
+            with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
+                source = f"{logged.artifact_location}/{ARTIFACTS}/{FILES}"
+                fetched = download_artifacts(
+                    artifact_uri=source, dst_path=scratch, tracking_uri=connection.uri
+                )
+                Path(fetched).replace(kept)
+    return kept
+
+
+def load(connection: Connection, run: TrackedRun, loaders: Loaders) -> Forecaster:
+    """The forecaster of a run. Raises RegistryError when its files are missing or do not load."""
+    path = directory(connection, run)
+    try:
+        return load_forecaster(run.model, path, loaders)
+    except (ModelError, OSError, ValueError, KeyError) as error:
+        raise RegistryError(f"The model of run {run.run_id} does not load from {path}: {error}") from error
+
+
+def is_complete(connection: Connection, run: TrackedRun) -> bool:
+    """Whether the model of a run is still there; a deleted folder makes it train again."""
+    try:
+        directory(connection, run)
+    except ModelGone:
+        return False
+    return True
+
+
+def version_of(connection: Connection, model_name: str, run_id: str) -> int | None:
+    """The registered version of a run, if there is one."""
+    with connection.guard("search model versions", writing=False) as client:
+        found = client.search_model_versions(f"name = '{model_name}' and run_id = '{run_id}'")
+    return min((int(version.version) for version in found), default=None)
+
+
+def exists(connection: Connection, model_name: str, version: int) -> bool:
+    """Whether a version is still registered."""
+    with connection.guard("search model versions", writing=False) as client:
+        found = client.search_model_versions(f"name = '{model_name}'")
+    return version in {int(entry.version) for entry in found}
+
+
+def register(connection: Connection, model_name: str, run: TrackedRun) -> int:
+    """The version of a run, registered now if it was not; call it under the registry's lock."""
+    found = version_of(connection, model_name, run.run_id)
+    if found is not None:
+        return found
+    directory(connection, run)
+    with connection.guard(f"register run {run.run_id}") as client:
+        if not client.search_registered_models(f"name = '{model_name}'"):
+            client.create_registered_model(
+                model_name, description="Forecasts of one meter. Champions change through smartgrid promote."
+            )
+        # Not "models:/<id>": the embedded store would look that up in the process's default database.
+        version = client.create_model_version(
+            model_name,
+            client.get_logged_model(run.model_id).artifact_location,
+            run_id=run.run_id,
+            model_id=run.model_id,
+            tags={MODEL: run.model, MONTH: run.month},
+            description=f"{run.model}, trained before {run.month}",
+        )
+        known_as = json.dumps([{"name": model_name, "version": int(version.version)}])
+        client.set_logged_model_tags(run.model_id, {VERSIONS: known_as})
+    return int(version.version)

@@ -1,0 +1,129 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from smartgrid_pipeline.core.evaluation.promotion import deployment, fresh_process, readiness
+from smartgrid_pipeline.core.evaluation.promotion.deployment import COST_COLUMNS, SCENARIOS, Scenario
+from smartgrid_pipeline.core.evaluation.scoring.comparison import evaluate
+from smartgrid_pipeline.core.forecasting import catalogue
+from smartgrid_pipeline.core.forecasting.forecaster import TINY, Split
+from smartgrid_pipeline.core.meter_data.history import History
+from smartgrid_pipeline.core.schema import MODEL_NAMES, Finding, Verdict
+from smartgrid_pipeline_tests.core.evaluation.helpers import (
+    HeavyForecaster,
+    RuleForecaster,
+    month_of_models,
+    persistence,
+)
+
+COMPOSITE = pd.Series({"gru": 0.7, "lightgbm": 0.8, "ridge": 0.9})
+COSTS = pd.DataFrame(
+    [
+        ("gru", 9.0, 60.0, 600.0, 300.0, 1.0, 9.0, ""),
+        ("lightgbm", 9.0, 20.0, 390.0, 90.0, 5.0, 9.0, ""),
+        ("ridge", 1.0, 1.0, np.nan, np.nan, 0.1, 9.0, "no process could be started"),
+    ],
+    columns=list(COST_COLUMNS),
+)
+
+
+def test_measure__finds_latency_and_size(tmp_path: Path, home_history: History) -> None:
+    RuleForecaster("persistence", persistence).save(tmp_path)
+    cost = deployment.measure(RuleForecaster.load, tmp_path, home_history, repeats=3)
+    assert set(cost) < set(COST_COLUMNS)
+    assert cost["size_mb"] == len("persistence") / 1e6
+    assert cost["latency_ms"] > 0
+    assert cost["parameters"] == 0
+
+
+@pytest.mark.parametrize("name", ["ridge", "extra_trees", "lightgbm", "gru", "analogue_28d"])
+def test_parameters__of_any_saved_model_are_counted(name: str, tmp_path: Path, home_history: History) -> None:
+    model = catalogue.create(name, TINY)
+    model.fit(home_history, Split.before(home_history.end, home_history))
+    model.save(tmp_path)
+    counted = deployment.count_parameters(tmp_path)
+    told = [value for key, value in model.parameters().items() if key.endswith("_weights")]
+    assert counted >= max(sum(told), 50)
+    assert counted < 1.2 * sum(told) or not told
+
+
+@pytest.fixture(scope="module")
+def recent(tmp_path_factory: pytest.TempPathFactory, home_history: History) -> Path:
+    """The last month of a home, as a new process reads it."""
+    return fresh_process.write_history(home_history, 30, tmp_path_factory.mktemp("recent") / "recent.npz")
+
+
+def test_history__comes_back_from_its_file(recent: Path, home_history: History) -> None:
+    found = fresh_process.read_history(recent)
+    assert (found.meter, found.end, len(found.starts)) == (home_history.meter, home_history.end, 30 * 48)
+    np.testing.assert_array_equal(found.features, home_history.features[-30 * 48 :])
+
+
+def test_memory__of_a_heavy_model_is_seen_in_a_new_process(tmp_path: Path, recent: Path) -> None:
+    RuleForecaster("persistence", persistence).save(tmp_path)
+    light = fresh_process.peak_memory(RuleForecaster.load, tmp_path, recent)
+    heavy = fresh_process.peak_memory(HeavyForecaster.load, tmp_path, recent)
+    assert light.reason == heavy.reason == ""
+    assert light.whole_mb > light.model_mb + 20
+    assert heavy.model_mb > light.model_mb + 0.9 * HeavyForecaster.MEGABYTES
+
+
+def test_memory__that_cannot_be_measured_has_a_reason_and_no_number(tmp_path: Path, recent: Path) -> None:
+    nowhere = fresh_process.peak_memory(RuleForecaster.load, tmp_path, recent, python="/no/python")
+    broken = fresh_process.peak_memory(RuleForecaster.load, tmp_path, recent)
+    assert "no process could be started" in nowhere.reason and np.isnan(nowhere.whole_mb)
+    assert "rule.txt" in broken.reason and np.isnan(broken.model_mb)
+
+
+def test_scenario__takes_the_most_accurate_that_fits() -> None:
+    limits = {scenario.name: scenario for scenario in SCENARIOS}
+    assert deployment.choose(COSTS, COMPOSITE, limits["Nightly batch"]) == "gru"
+    assert deployment.choose(COSTS, COMPOSITE, limits["Online service"]) == "lightgbm"
+    assert deployment.choose(COSTS, COMPOSITE, limits["Home gateway"]) is None  # ridge's memory is unknown
+    assert deployment.choose(COSTS, COMPOSITE, Scenario("huge", "anywhere", 1e9, 1e9, 1e9)) == "gru"
+
+
+GOOD_COSTS = pd.DataFrame(
+    [(name, 1.0, 5.0, 450.0, 50.0, 1.0, 10.0, "") for name in MODEL_NAMES], columns=list(COST_COLUMNS)
+)
+RUNS = dict.fromkeys(MODEL_NAMES, "4f2a")
+AUDITS = tuple(
+    Verdict(suite, "x", (Finding("rows", True, "1", "1"),))
+    for suite in ("readings", "features", "forecasts", "leakage")
+)
+
+
+def _scores() -> dict[str, pd.DataFrame]:
+    sds = {name: 0.20 + 0.01 * i for i, name in enumerate(reversed(MODEL_NAMES))}
+    return month_of_models({**sds, "equal_weights": 0.25, "analogue_28d": 0.5, "persistence": 0.6}, days=15)
+
+
+def test_readiness__is_complete_when_all_is_there() -> None:
+    findings = readiness.check(evaluate(_scores()), "mixture_of_experts", AUDITS, RUNS, GOOD_COSTS)
+    failed = [finding.rule for finding in findings if not finding.passed and finding.severity == "critical"]
+    assert not failed
+
+
+def test_readiness__counts_what_is_missing_as_not_met() -> None:
+    models = _scores()
+    del models["gru"]
+    runs = {**RUNS, "ridge": ""}
+    findings = readiness.check(evaluate(models), None, AUDITS[:-1], runs, None)
+    failed = {finding.rule: finding.found for finding in findings if not finding.passed}
+    assert "GRU" in failed["all eight models on every card"]
+    assert "Ridge" in failed["a tracking run behind each model"]
+    assert failed["audits of leakage"] == "0 of 0 passed"
+    assert failed["latency of one forecast, each of the eight"] == "not measured"
+    assert failed["80 % interval of the challenger on T2"] == "not scored"
+
+
+def test_readiness__names_the_model_over_its_limit() -> None:
+    costs = GOOD_COSTS.assign(size_mb=[9.0, *[1.0] * 6, np.nan])
+    findings = readiness.check(evaluate(_scores()), "gru", AUDITS, RUNS, costs)
+    size = next(finding for finding in findings if finding.rule.startswith("size on disk"))
+    assert not size.passed
+    assert size.found == (
+        "nearest to its limit: Ridge, 9.00 of 7.22 MB; over it or not measured: Ridge, Mixture of experts"
+    )

@@ -1,0 +1,145 @@
+"""What each circuit drew: hand-made days, no future, gaps left out, nothing of meters without sub-meters."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smartgrid_pipeline.core.features import submeters
+from smartgrid_pipeline.core.features.minute_series import Past
+from smartgrid_pipeline.core.features.submeters import Circuits
+from smartgrid_pipeline.core.forecasting.baselines.forests import Ridge
+from smartgrid_pipeline.core.forecasting.forecaster import TINY, Budget, Split
+from smartgrid_pipeline.core.forecasting.mixture import boosting_params, submeter_boosting
+from smartgrid_pipeline.core.meter_data.history import History
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, CHANNELS, SUB_METERS, LeadInterval, Meter, ModelError
+
+HOUSE = Meter("house", channels=CHANNELS)
+PLAIN = Meter("plain", channels=(ACTIVE_POWER,))
+NEXT = LeadInterval(0, 60)
+
+
+def _readings(days: int = 40, seed: int = 0) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    rng = np.random.default_rng(seed)
+    subs = tuple(rng.gamma(1, 0.3, days * 1440).astype(np.float32) for _ in SUB_METERS)
+    return (sum(subs) + rng.gamma(2, 0.2, days * 1440)).astype(np.float32), subs
+
+
+def test_circuits__tell_what_each_drew_lately_and_at_this_clock_time() -> None:
+    power, subs = _readings()
+    power, boiler = power.copy(), subs[2].copy()
+    boiler[:] = 0
+    for day in range(40):
+        boiler[day * 1440 + 600 : day * 1440 + 660] = 0.01 * (day + 1)  # an hour from ten on
+    power = power - subs[2] + boiler
+    found = Circuits.of(power, (*subs[:2], boiler), 1).at(np.array([30 * 1440 + 599]))[0]
+    told = dict(zip(submeters.names(HOUSE, 1), found**2, strict=True))
+    name = f"circuit_{SUB_METERS[2]}"
+    assert np.isclose(told[f"{name}_day_1_60min"], 0.30)
+    assert np.isclose(told[f"{name}_day_7_15min"], 0.24)
+    assert np.isclose(np.sqrt(told[f"{name}_weeks_4_60min"]), np.mean(np.sqrt([0.24, 0.17, 0.1, 0.03])))
+    assert np.isclose(told[f"{name}_mean_60min"], 0)
+    assert np.isclose(told[f"{name}_mean_1440min"], 0.30 / 24)
+    rest = (power - subs[0] - subs[1] - boiler)[30 * 1440 + 599]
+    assert np.isclose(told["circuit_rest_reading_0"], rest, atol=1e-6)
+
+
+def test_circuits__sum_to_the_total() -> None:
+    power, subs = _readings()
+    found = Circuits.of(power, subs, 1)
+    rows = np.array([100, 5_000])
+    expected = [power[row : row + 60].mean() for row in rows]
+    np.testing.assert_allclose(found.targets(rows, 60).sum(1), expected, rtol=1e-5)
+    np.testing.assert_allclose(found.latest(rows).sum(1), power[rows], rtol=1e-5)
+
+
+def test_circuits__know_nothing_of_what_comes_later() -> None:
+    power, subs = _readings()
+    rows = np.arange(0, 30_000, 37)
+    expected = Circuits.of(power, subs, 1).at(rows)
+    for level in (np.nan, 1e9):
+        for values in (power, *subs):
+            values[30_000:] = level
+        np.testing.assert_array_equal(Circuits.of(power, subs, 1).at(rows), expected)
+    assert expected.shape[1] == len(submeters.names(HOUSE, 1))
+
+
+def test_circuits__leave_gaps_out() -> None:
+    power, subs = _readings()
+    rows = np.array([20_000])
+    power[19_950:19_990] = np.nan
+    found = Circuits.of(power, subs, 1)
+    told = dict(zip(submeters.names(HOUSE, 1), found.at(rows)[0], strict=True))
+    seen = np.r_[19_941:19_950, 19_990:20_001]
+    assert np.isclose(told[f"circuit_{SUB_METERS[0]}_mean_60min"] ** 2, subs[0][seen].mean(), rtol=1e-4)
+    assert np.isnan(found.targets(np.array([19_940]), 60)).all()
+    assert np.isnan(found.at(np.array([5]))[0]).any()  # nothing a week before the first week
+
+
+def test_circuits__are_one_where_there_are_no_sub_meters(home_history: History) -> None:
+    assert submeters.names(PLAIN, 1) == () and submeters.names_of(PLAIN) == ("rest",)
+    assert submeters.at_rows(home_history, np.arange(3)).shape == (3, 0)
+
+
+@pytest.fixture(scope="module")
+def learned(house_history: History) -> tuple[Past, Split, submeter_boosting.Boost]:
+    past, split = Past.of(house_history, 1.0), Split.before(house_history.end, house_history)
+    budget = Budget(max_rows=3_000, max_trees=4)
+    return past, split, submeter_boosting.Boost.fit(past, split, tuple(boosting_params.PLANS), budget)
+
+
+def test_boost__a_mean_is_half_the_sum_of_its_circuits(
+    learned: tuple[Past, Split, submeter_boosting.Boost],
+) -> None:
+    past, split, found = learned
+    rows = past.rows(np.array([split.fit_end]))
+    booster = found.boosters[NEXT]
+    assert [len(models) for models in booster.circuits] == [boosting_params.FOLDS] * 4
+    mine = submeter_boosting.see(past, rows)[:, booster.columns]
+    parts = [np.mean([model.predict(mine)[0] for model in models]) for models in booster.circuits]
+    whole = booster.whole[0].predict(np.array([[*mine[0], *parts, sum(parts)]]))[0]
+    mean, quantiles = found.predict(past, rows, (NEXT,))
+    assert np.isclose(mean[0, 0], (sum(parts) + whole) / 2, atol=1e-5)
+    assert (np.diff(quantiles[0, 0]) >= 0).all()
+
+
+def test_boost__is_read_back_to_the_same_bits_and_a_broken_file_is_told(
+    learned: tuple[Past, Split, submeter_boosting.Boost], tmp_path: Path
+) -> None:
+    past, split, found = learned
+    found.save(tmp_path)
+    rows, leads = past.rows(np.array([split.fit_end])), tuple(boosting_params.PLANS)
+    again = submeter_boosting.Boost.load(tmp_path, found.facts())
+    for one, other in zip(found.predict(past, rows, leads), again.predict(past, rows, leads), strict=True):
+        np.testing.assert_array_equal(one, other)
+    file = tmp_path / "boost_60min.txt.xz"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"boost_60min\.txt\.xz is broken"):
+        submeter_boosting.Boost.load(tmp_path, found.facts())
+    file.unlink()
+    with pytest.raises(OSError, match="boost_60min"):
+        submeter_boosting.Boost.load(tmp_path, found.facts())
+
+
+def test_models_of_other_inputs__are_refused(house_history: History) -> None:
+    model, split = Ridge(TINY), Split.before(house_history.end, house_history)
+    model.fit(house_history, split)
+    model._fitted_on = model._fitted_on | {"inputs": "of before"}
+    with pytest.raises(ModelError, match="another version of this software: its inputs were of before"):
+        model.predict(house_history, np.array([house_history.end]), (NEXT,))
+
+
+def test_boost__the_whole_learns_from_forecasts_of_other_weeks(
+    house_history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past, split = Past.of(house_history, 1.0), Split.before(house_history.end, house_history)
+    folds = submeter_boosting._rows(past, split, NEXT, boosting_params.PLANS[NEXT], Budget(max_rows=3_000), 1)
+    first, end = past.rows(np.array([split.start, split.fit_end]))
+    span = (end - past.steps(60) - first - (end - first) // 4) // 8
+    stretches = [set((rows // span).tolist()) for rows in folds]
+    assert len(stretches) == 2 and not stretches[0] & stretches[1]
+    assert max(rows.max() for rows in folds) < end - past.steps(60)
+
+    monkeypatch.setattr(submeter_boosting, "_ask", lambda model, seen: np.full(len(seen), model))
+    told = submeter_boosting._out_of_fold([(1.0, 2.0), (3.0, 4.0)], np.zeros((5, 1), np.float32), [3, 2])
+    assert told.tolist() == [[3, 4]] * 3 + [[1, 2]] * 2

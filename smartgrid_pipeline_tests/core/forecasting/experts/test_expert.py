@@ -1,0 +1,319 @@
+"""Experts and mixture: blind to the future, repeatable, legal on any meter, never one expert alone."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from smartgrid_pipeline.core.features.minute_series import Past
+from smartgrid_pipeline.core.features.windows import LeadTable, day_analogues, lead_inputs, present
+from smartgrid_pipeline.core.forecasting.experts.expert import EXPERTS
+from smartgrid_pipeline.core.forecasting.forecaster import Budget, Forecast, Forecaster, Split
+from smartgrid_pipeline.core.forecasting.mixture.blending import KIND_COUNT, Lean
+from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts, collapse_alarms, entropy
+from smartgrid_pipeline.core.meter_data.history import History, Times
+from smartgrid_pipeline.core.schema import EXPERT_NAMES, LeadInterval, ModelError, leads_for
+from smartgrid_pipeline_tests.conftest import HOME, make_history
+
+SMALL = Budget(max_steps=2, max_rows=200, max_trees=2)
+MODELS = (*EXPERT_NAMES, "mixture_of_experts")
+LEADS = (
+    LeadInterval(0, 5),
+    LeadInterval(0, 60),
+    LeadInterval(1425, 1440),
+    LeadInterval(1380, 1440),
+    LeadInterval(0, 1440),
+    LeadInterval(0, 10_080),
+)
+ORIGIN = np.datetime64("2010-01-24T18:35")
+
+Fitted = dict[str, Forecaster]
+
+
+def _fit(history: History, budget: Budget = SMALL) -> Fitted:
+    split = Split.before(history.end, history)
+    experts = {name: make(budget) for name, make in EXPERTS.items()}
+    for expert in experts.values():
+        expert.fit(history, split)
+    mixture = MixtureOfExperts(budget)
+    mixture.fit(history, split, list(experts.values()))
+    return {**experts, "mixture_of_experts": mixture}
+
+
+@pytest.fixture(scope="module")
+def small_house() -> History:
+    return make_history(24)
+
+
+@pytest.fixture(scope="module")
+def fitted(small_house: History) -> Fitted:
+    return _fit(small_house)
+
+
+@pytest.fixture(scope="module")
+def mixture(fitted: Fitted) -> MixtureOfExperts:
+    found = fitted["mixture_of_experts"]
+    assert isinstance(found, MixtureOfExperts)
+    return found
+
+
+def _assert_same(left: Forecast, right: Forecast) -> None:
+    np.testing.assert_array_equal(left.mean_kw, right.mean_kw)
+    np.testing.assert_array_equal(left.quantiles_kw, right.quantiles_kw)
+
+
+Spoil = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+SPOILS: dict[str, Spoil] = {
+    "nan": lambda values: np.full_like(values, np.nan),
+    "huge": lambda values: np.full_like(values, 1e9),
+    "noise": lambda values: np.random.default_rng(1).normal(1, 9, values.shape).astype(np.float32),
+}
+
+
+def _spoiled(history: History, origin: np.datetime64, spoil: Spoil) -> History:
+    """The same past, another future."""
+    n = len(history.until(origin).starts)
+
+    def after(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.concatenate([values[:n], spoil(values[n:])])
+
+    return replace(
+        history,
+        power_kw=after(history.power_kw),
+        observed_share=np.concatenate(
+            [history.observed_share[:n], np.zeros_like(history.observed_share[n:])]
+        ),
+        features=after(history.features),
+        within={channel: after(values) for channel, values in history.within.items()},
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_forecast__does_not_depend_on_what_comes_after_the_origin(
+    name: str, fitted: Fitted, small_house: History
+) -> None:
+    origins = np.array([ORIGIN])
+    honest = fitted[name].predict(small_house, origins, LEADS)
+    for spoil in SPOILS.values():
+        _assert_same(honest, fitted[name].predict(_spoiled(small_house, ORIGIN, spoil), origins, LEADS))
+    _assert_same(honest, fitted[name].predict(small_house.until(ORIGIN), origins, LEADS))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_origin_inside_an_interval__sees_what_was_known_when_it_began(
+    name: str, fitted: Fitted, small_house: History
+) -> None:
+    origins = np.array([ORIGIN + np.timedelta64(3, "m")])
+    whole = fitted[name].predict(small_house, origins, LEADS)
+    _assert_same(whole, fitted[name].predict(small_house.until(origins[0]), origins, LEADS))
+
+
+def test_past__rows_depend_on_earlier_rows_only(small_house: History) -> None:
+    honest = Past.of(small_house, 1.0)
+    row = int(honest.rows(np.array([ORIGIN]))[0])
+    for spoil in SPOILS.values():
+        other = Past.of(_spoiled(small_house, ORIGIN, spoil), 1.0)
+        for name in ("power_kw", "observed", "channels", "state", "supply"):
+            np.testing.assert_array_equal(getattr(honest, name)[:row], getattr(other, name)[:row])
+        for name, sums in honest.running.items():
+            np.testing.assert_array_equal(sums[: row + 1], other.running[name][: row + 1])
+
+
+def test_past__reaches_back_as_far_as_any_window_looks() -> None:
+    history = make_history(520, HOME)
+    origins = history.starts[-3:]
+    whole, recent = Past.of(history, 1.0), Past.reaching(history, origins, 1.0)
+    assert len(recent.power_kw) < len(whole.power_kw)
+    leads = tuple(lead for lead in leads_for(30) if lead.end_minutes > 60)
+    seen = []
+    for past in (whole, recent):
+        rows, table = past.rows(origins), LeadTable.of(leads, past.step_minutes)
+        chosen = np.tile(np.arange(len(leads)), (3, 1))
+        seen.append([present(past, rows), *lead_inputs(past, rows, table, chosen),
+                     day_analogues(past, rows, table, chosen, 28)])  # fmt: skip
+    for left, right in zip(*seen, strict=True):
+        np.testing.assert_allclose(left, right, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_forecast__reads_the_last_readings(name: str, fitted: Fitted, small_house: History) -> None:
+    earlier = _spoiled(small_house, ORIGIN - np.timedelta64(15, "m"), SPOILS["noise"])
+    honest = fitted[name].predict(small_house, np.array([ORIGIN]), LEADS)
+    assert (honest.mean_kw != fitted[name].predict(earlier, np.array([ORIGIN]), LEADS).mean_kw).any()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_forecast__is_legal_for_every_lead(name: str, fitted: Fitted, small_house: History) -> None:
+    origins = small_house.origins(small_house.starts[0], small_house.end + 1, 24 * 60 + 7 * 60)
+    forecast = fitted[name].predict(small_house, origins, leads_for(5))
+    assert forecast.quantiles_kw.shape == (len(origins), 134, 9)
+    assert np.isfinite(forecast.mean_kw).all() and (forecast.mean_kw >= 0).all()
+    assert np.isfinite(forecast.quantiles_kw).all() and (forecast.quantiles_kw >= 0).all()
+    assert (np.diff(forecast.quantiles_kw, axis=-1) >= 0).all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_saved_model__is_the_same_model(
+    name: str, fitted: Fitted, small_house: History, tmp_path: Path
+) -> None:
+    fitted[name].save(tmp_path)
+    loaded = type(fitted[name]).load(tmp_path)
+    origins = small_house.origins(ORIGIN, small_house.end, 1440)
+    _assert_same(
+        fitted[name].predict(small_house, origins, LEADS), loaded.predict(small_house, origins, LEADS)
+    )
+    assert loaded.name == name
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} <= {
+        ".json",
+        ".safetensors",
+        ".xz",
+        ".npz",
+    }
+
+
+def test_fit__gives_the_same_bits_again(fitted: Fitted, small_house: History) -> None:
+    origins = np.array([ORIGIN])
+    again = _fit(small_house)
+    for name in MODELS:
+        _assert_same(
+            fitted[name].predict(small_house, origins, LEADS),
+            again[name].predict(small_house, origins, LEADS),
+        )
+
+
+def test_experts__differ_from_each_other(fitted: Fitted, small_house: History) -> None:
+    means = [fitted[name].predict(small_house, np.array([ORIGIN]), LEADS).mean_kw for name in EXPERT_NAMES]
+    assert len({mean.tobytes() for mean in means}) == len(EXPERT_NAMES)
+
+
+def test_home_with_one_half_hourly_channel__is_forecast(home_history: History) -> None:
+    models = _fit(home_history)
+    origins = home_history.origins(home_history.starts[40], home_history.end, 3 * 1440 + 60)
+    for model in models.values():
+        forecast = model.predict(home_history, origins, leads_for(30))
+        assert np.isfinite(forecast.quantiles_kw).all() and np.isfinite(forecast.mean_kw).all()
+
+
+def test_late_meter__still_gets_a_forecast(fitted: Fitted, small_house: History) -> None:
+    late = np.array([small_house.end + np.timedelta64(6, "h")], "datetime64[m]")
+    too_late = np.array([small_house.end + np.timedelta64(9, "D")], "datetime64[m]")
+    forecast = fitted["gru"].predict(small_house, late, LEADS)
+    assert np.isfinite(forecast.quantiles_kw).all()
+    with pytest.raises(ModelError, match="more than 8 days"):
+        fitted["gru"].predict(small_house, too_late, LEADS)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_model__refuses_another_kind_of_meter_and_no_fit(
+    name: str, fitted: Fitted, home_history: History
+) -> None:
+    with pytest.raises(ModelError, match="fitted"):
+        fitted[name].predict(home_history, home_history.starts[-1:], (LeadInterval(0, 60),))
+    unfitted = EXPERTS[name](SMALL) if name in EXPERTS else MixtureOfExperts(SMALL)
+    with pytest.raises(ModelError, match="not fitted"):
+        unfitted.predict(home_history, home_history.starts[-1:], (LeadInterval(0, 60),))
+
+
+def test_load__of_a_broken_directory__says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "expert.json").write_text("{}")
+    for model in (type(EXPERTS["gru"](SMALL)), MixtureOfExperts):
+        with pytest.raises(ModelError, match="Train and save it again"):
+            model.load(tmp_path)
+
+
+# --- the mixture ----------------------------------------------------------------------------------
+
+
+def test_shares__sum_to_one_and_use_every_expert(mixture: MixtureOfExperts, small_house: History) -> None:
+    origins = small_house.origins(ORIGIN, small_house.end, 360)
+    shares = mixture.shares(small_house, origins, LEADS)
+    assert shares.shape == (len(origins), len(LEADS), 4)
+    np.testing.assert_allclose(shares.sum(-1), 1, atol=1e-5)
+    assert shares.min() > 0.05
+    assert collapse_alarms(shares, mixture.expert_names) == []
+    assert (entropy(shares) > 0.5).all()
+
+
+def test_collapse_alarm__fires_on_a_collapsed_gate() -> None:
+    collapsed = np.tile(np.array([0.0, 1.0, 0.0, 0.0], np.float32), (50, 3, 1))
+    alarms = collapse_alarms(collapsed, EXPERT_NAMES)
+    assert any("cnn_lstm has a share of 100.0 %" in alarm for alarm in alarms)
+    assert any("equals one expert" in alarm for alarm in alarms)
+    assert collapse_alarms(np.full((9, 2, 4), 0.25, np.float32), EXPERT_NAMES) == []
+    assert entropy(collapsed).max() < 1e-3
+
+
+def test_collapse_alarm__fires_when_the_expert_changes_but_is_always_one() -> None:
+    switching = np.eye(4, dtype=np.float32)[np.arange(400) % 4]
+    assert collapse_alarms(switching, EXPERT_NAMES) == ["the mixture equals one expert for most forecasts"]
+
+
+class _Silent:
+    """An expert that lost its mind: every number is NaN."""
+
+    def __init__(self, expert: Forecaster) -> None:
+        self.name = expert.name
+
+    def predict(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
+        shape = (len(origins), len(leads))
+        return Forecast(
+            origins, leads, np.full(shape, np.nan, np.float32), np.full((*shape, 9), np.nan, np.float32)
+        )
+
+
+def test_failed_expert__is_left_out_and_the_others_carry_on(
+    mixture: MixtureOfExperts, small_house: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origins = small_house.origins(ORIGIN, small_house.end, 720)
+    experts = list(mixture.experts)
+    for at in range(4):
+        broken = [_Silent(expert) if i == at else expert for i, expert in enumerate(experts)]
+        monkeypatch.setattr(mixture, "experts", broken)
+        forecast = mixture.predict(small_house, origins, LEADS)
+        assert np.isfinite(forecast.mean_kw).all() and np.isfinite(forecast.quantiles_kw).all()
+        shares = mixture.shares(small_house, origins, LEADS)
+        assert (shares[..., at] == 0).all()
+        np.testing.assert_allclose(shares.sum(-1), 1, atol=1e-5)
+    monkeypatch.setattr(mixture, "experts", [_Silent(expert) for expert in experts])
+    with pytest.raises(ModelError, match="Every expert failed"):
+        mixture.predict(small_house, origins, LEADS)
+
+
+def test_rows__of_the_comparison_come_from_one_asking(
+    mixture: MixtureOfExperts, fitted: Fitted, small_house: History
+) -> None:
+    origins = small_house.origins(ORIGIN, small_house.end, 1440)
+    rows = mixture.rows(small_house, origins, LEADS)
+    assert set(rows) == {*MODELS, "equal_weights", "best_expert"}
+    for name in MODELS:
+        _assert_same(rows[name], fitted[name].predict(small_house, origins, LEADS))
+    for name, row in mixture.alternatives().items():
+        _assert_same(rows[name], row.predict(small_house, origins, LEADS))
+    even = np.mean([rows[name].mean_kw for name in EXPERT_NAMES], 0)
+    unsupported = [j for j, lead in enumerate(LEADS) if lead.end_minutes <= 60][2:]
+    np.testing.assert_allclose(rows["equal_weights"].mean_kw[:, unsupported], even[:, unsupported], atol=1e-5)
+
+
+def test_lean__follows_the_support_only_where_it_is_right() -> None:
+    rng = np.random.default_rng(0)
+    target = rng.gamma(2, 0.5, 4_000).astype(np.float32)
+    kinds = np.repeat([0, 1], 2_000)
+    mean = target + rng.normal(0, 0.3, 4_000).astype(np.float32)
+    own = mean, np.repeat(mean[:, None], 9, 1)
+    boosted = np.where(kinds == 0, target + 0.01, target + 3).astype(np.float32)
+    support = boosted, np.repeat(boosted[:, None], 9, 1)
+    lean = Lean.fit(own, support, target, kinds, np.ones(KIND_COUNT, np.float32), 0.5)
+    assert lean.shares[0].min() >= 0.8 and lean.shares[1].max() == 0
+    moved, _ = lean.apply(own, support, kinds)
+    assert np.abs(moved - target)[kinds == 0].mean() < np.abs(mean - target)[kinds == 0].mean() / 3
+    np.testing.assert_array_equal(moved[kinds == 1], mean[kinds == 1])
+
+
+def test_lean__stays_at_the_prior_where_nothing_was_measured() -> None:
+    own, support = (np.full(9, level, np.float32) for level in (0.0, 1.0))
+    fans = np.repeat(own[:, None], 9, 1), np.repeat(support[:, None], 9, 1)
+    lean = Lean.fit((own, fans[0]), (support, fans[1]), support, np.zeros(9, int), np.zeros(KIND_COUNT), 0.3)
+    np.testing.assert_allclose(lean.shares, 0.3)

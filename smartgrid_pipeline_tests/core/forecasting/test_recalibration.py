@@ -1,0 +1,116 @@
+"""Calibration: quantiles cover what they say, also where the spread depends on the level."""
+
+import numpy as np
+import pytest
+
+from smartgrid_pipeline.core.forecasting.recalibration import (
+    GROUP_COUNT,
+    ConformalShift,
+    ResidualQuantiles,
+    clock_groups,
+    lead_groups,
+)
+from smartgrid_pipeline.core.schema import ALL_LEADS, QUANTILES, LeadInterval, ModelError
+
+N = 20_000
+
+
+def _sample(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Predictions, observations whose spread grows with them and doubles in group 1, and groups."""
+    rng = np.random.default_rng(seed)
+    predicted = rng.uniform(0.5, 3, N).astype(np.float32)
+    groups = rng.integers(0, 2, N)
+    observed = predicted + rng.gamma(2, 0.1, N) * predicted * (1 + groups) - 0.2
+    return predicted, observed.astype(np.float32), groups
+
+
+def test_residual_quantiles__cover_their_share_at_every_level_and_group() -> None:
+    quantiles = ResidualQuantiles.fit(*_sample(0))
+    predicted, observed, groups = _sample(1)
+    below = observed[:, None] <= quantiles.apply(predicted, groups)
+    for group in (0, 1):
+        for low in (0.5, 1.5, 2.5):
+            some = (groups == group) & (predicted >= low) & (predicted < low + 0.5)
+            np.testing.assert_allclose(below[some].mean(0), QUANTILES, atol=0.04)
+
+
+def test_residual_quantiles__keep_the_shape_of_predictions() -> None:
+    quantiles = ResidualQuantiles.fit(*_sample(0))
+    assert quantiles.apply(np.ones((4, 3), np.float32), np.array([0, 1, 5])).shape == (4, 3, 9)
+
+
+def test_residual_quantiles__borrow_pooled_errors_where_a_group_is_unknown() -> None:
+    predicted, observed, groups = _sample(0)
+    known = ResidualQuantiles.fit(predicted, observed, groups * 0)
+    np.testing.assert_array_equal(
+        known.apply(predicted, np.array(0)), known.apply(predicted, np.array(GROUP_COUNT - 1))
+    )
+
+
+def test_residual_quantiles__ignore_what_was_not_observed() -> None:
+    predicted, observed, groups = _sample(0)
+    gaps = np.concatenate([observed, np.full(50, np.nan, np.float32)])
+    left = ResidualQuantiles.fit(predicted, observed, groups)
+    right = ResidualQuantiles.fit(
+        np.concatenate([predicted, np.ones(50, np.float32)]), gaps, np.append(groups, np.zeros(50, int))
+    )
+    np.testing.assert_array_equal(left.offsets_kw, right.offsets_kw)
+
+
+def test_residual_quantiles__of_too_little_are_the_prediction() -> None:
+    few = ResidualQuantiles.fit(np.ones(5, np.float32), np.zeros(5, np.float32), np.zeros(5, int))
+    np.testing.assert_array_equal(
+        few.apply(np.full(2, 0.7, np.float32), np.array(0)), np.full((2, 9), 0.7, "f4")
+    )
+
+
+def test_conformal_shift__repairs_quantiles_that_are_too_narrow() -> None:
+    def narrow(predicted: np.ndarray) -> np.ndarray:
+        return predicted[:, None] + 0.05 * predicted[:, None] * (np.array(QUANTILES, np.float32) - 0.5)
+
+    predicted, observed, groups = _sample(0)
+    shift = ConformalShift.fit(narrow(predicted), observed, groups)
+    predicted, observed, groups = _sample(1)
+    before, after = narrow(predicted), shift.apply(narrow(predicted), groups)
+    for group in (0, 1):
+        some = groups == group
+        below = (observed[some, None] <= after[some]).mean(0)
+        np.testing.assert_allclose(below, QUANTILES, atol=0.02)
+        assert abs((observed[some, None] <= before[some]).mean(0) - QUANTILES).max() > 0.1
+
+
+def test_conformal_shift__of_nothing_changes_nothing() -> None:
+    quantiles = np.sort(np.random.default_rng(0).random((6, 9)).astype(np.float32), -1)
+    empty = ConformalShift.fit(quantiles[:0], np.zeros(0, np.float32), np.zeros(0, int))
+    for shift in (empty, ConformalShift.none()):
+        np.testing.assert_array_equal(shift.apply(quantiles, np.zeros(6, int)), quantiles)
+
+
+def test_calibrations__survive_their_arrays() -> None:
+    predicted, observed, groups = _sample(0)
+    residual = ResidualQuantiles.fit(predicted, observed, groups)
+    again = ResidualQuantiles.from_arrays(residual.to_arrays("x."), "x.")
+    np.testing.assert_array_equal(residual.apply(predicted, groups), again.apply(predicted, groups))
+    shift = ConformalShift.fit(residual.apply(predicted, groups), observed, groups)
+    np.testing.assert_array_equal(shift.shift, ConformalShift.from_arrays(shift.to_arrays()).shift)
+
+
+def test_lead_groups__know_every_lead_and_no_other() -> None:
+    groups = lead_groups(ALL_LEADS)
+    assert set(groups) == set(range(groups.max() + 1)) and groups.max() < GROUP_COUNT
+    with pytest.raises(ModelError, match="ALL_LEADS"):
+        lead_groups((LeadInterval(0, 7),))
+
+
+def test_clock_groups__follow_the_clock_hour_of_far_targets_only() -> None:
+    midnight, noon = (
+        np.array(["2010-01-01T00:00"], "datetime64[m]"),
+        np.array(["2010-01-01T12:00"], "datetime64[m]"),
+    )
+    leads = (LeadInterval(0, 5), LeadInterval(0, 60), LeadInterval(720, 780), LeadInterval(720, 735))
+    early, late = clock_groups(midnight, leads)[0], clock_groups(noon, leads)[0]
+    assert (early[:2] == late[:2]).all() and (early[2:] != late[2:]).all()
+    assert clock_groups(noon, (LeadInterval(1440 - 60, 1440),)) == clock_groups(
+        midnight, (LeadInterval(660, 720),)
+    )
+    assert clock_groups(midnight, ALL_LEADS).max() < GROUP_COUNT
