@@ -16,14 +16,14 @@ from benchmarks.result_head import ROOT, compact, head
 from smartgrid_pipeline.definitions import create_definitions
 from smartgrid_pipeline.orchestration.instance import open_instance
 from smartgrid_pipeline.orchestration.runtime import launch
-from smartgrid_pipeline.orchestration.workbench import Workbench, load_months, months_of
+from smartgrid_pipeline.orchestration.workbench import Resources, load_months, months_of
 from smartgrid_pipeline.settings import Settings
 
 LIMIT_SECONDS, LIMIT_MB = 60.0, 2048.0
 RESULT = ROOT / "benchmarks" / "results" / "readings.json"
 
 
-def take_in(workbench: Workbench) -> dict[str, float]:
+def take_in(workbench: Resources) -> dict[str, float]:
     """Seconds of each step of the job over all months of the source."""
     begun: dict[str, float] = {}
     seconds: dict[str, float] = {}
@@ -40,7 +40,7 @@ def take_in(workbench: Workbench) -> dict[str, float]:
     return seconds
 
 
-def great_expectations_seconds(workbench: Workbench) -> float:
+def great_expectations_seconds(workbench: Resources) -> float:
     """What the expectations about all recorded minutes take, month by month as in the audit."""
     from smartgrid_pipeline import quality
 
@@ -55,7 +55,7 @@ def great_expectations_seconds(workbench: Workbench) -> float:
 def measure(home: Path) -> dict[str, Any]:
     """The content of the result file."""
     began = time.monotonic()
-    workbench = Workbench(Settings(home=home))
+    workbench = Resources(Settings(home=home))
     steps = take_in(workbench)
     result = head("make bench-readings", [], began, [])
     months = launch.source_months(workbench)

@@ -16,7 +16,7 @@ from benchmarks.accuracy.targets import against_targets
 from benchmarks.accuracy.tasks import ALL_MODELS, MIXTURE, NEURAL, Task
 from benchmarks.result_head import ROOT, compact, head
 from smartgrid_pipeline.core.meter_data.history import History
-from smartgrid_pipeline.core.schema import CARDS, MODEL_NAMES
+from smartgrid_pipeline.core.schema import FORECAST_TASKS, MODEL_NAMES
 
 RESULT = ROOT / "benchmarks" / "results" / "accuracy.json"
 DEVELOPMENT_RESULT = ROOT / "data" / "benchmarks" / "accuracy" / "development.json"
@@ -24,7 +24,7 @@ DEVELOPMENT_RESULT = ROOT / "data" / "benchmarks" / "accuracy" / "development.js
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """What to run, on which test, and where half-done work is kept."""
-    cards = [card.name for card in CARDS]
+    cards = [card.name for card in FORECAST_TASKS]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
     parser.add_argument("--models", nargs="+", default=list(ALL_MODELS), choices=ALL_MODELS, metavar="MODEL")
     parser.add_argument(

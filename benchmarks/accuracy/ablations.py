@@ -14,7 +14,7 @@ from smartgrid_pipeline.core.forecasting.forecaster import Forecast
 from smartgrid_pipeline.core.forecasting.mixture.gating import collapse_alarms, entropy
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
 from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
-from smartgrid_pipeline.core.schema import Card, LeadInterval
+from smartgrid_pipeline.core.schema import ForecastTask, LeadInterval
 
 SEASONS = ("winter", "spring", "summer", "autumn")
 LEAD_EDGES_MINUTES = (0, 5, 15, 60, 180, 360, 720, 1440, 10_080)
@@ -70,7 +70,7 @@ def failing(mixture: MixtureOfExperts, name: str, says_kw: float) -> MixtureOfEx
 
 
 def losses(
-    forecaster: Any, history: History, origins: Times, cards: tuple[Card, ...], last: np.datetime64
+    forecaster: Any, history: History, origins: Times, cards: tuple[ForecastTask, ...], last: np.datetime64
 ) -> dict[str, dict[str, float]]:
     """CRPS and RMSE (kW) of each card from the origins, on observed intervals that end by ``last``."""
     leads = tuple(dict.fromkeys(lead for card in cards for lead in card.leads))
@@ -84,7 +84,11 @@ def losses(
 
 
 def drill(
-    mixture: MixtureOfExperts, history: History, origins: Times, cards: tuple[Card, ...], last: np.datetime64
+    mixture: MixtureOfExperts,
+    history: History,
+    origins: Times,
+    cards: tuple[ForecastTask, ...],
+    last: np.datetime64,
 ) -> list[dict[str, Any]]:
     """Every expert of a rehearsed mixture failing in every way: by how much each card's CRPS grows, per cent.
 
@@ -173,12 +177,12 @@ def matched_days(
     import torch
     from torch.nn.modules.module import register_module_forward_hook
 
-    from smartgrid_pipeline.core.forecasting.experts.networks import DayMatch
+    from smartgrid_pipeline.core.forecasting.experts.networks import DayAttention
 
     found: list[npt.NDArray[np.float32]] = []
 
     def note(module: torch.nn.Module, inputs: Any, _: Any) -> None:
-        if isinstance(module, DayMatch):
+        if isinstance(module, DayAttention):
             with torch.no_grad():
                 found.append(module.weights(*inputs[:2]).mean(2).numpy())
 

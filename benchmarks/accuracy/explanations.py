@@ -14,7 +14,7 @@ from smartgrid_pipeline.core.evaluation.audits import mixture as gate
 from smartgrid_pipeline.core.evaluation.scoring import metrics
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
 from smartgrid_pipeline.core.meter_data.history import History, Times
-from smartgrid_pipeline.core.schema import EXPERT_NAMES, Card, cards_for
+from smartgrid_pipeline.core.schema import EXPERT_NAMES, ForecastTask, tasks_for
 
 NEAR, FAR = ("T1", "T2"), ("T3", "T4", "T5", "T5_week")
 ASKING = ("benchmarks.accuracy.ablations", "benchmarks.accuracy.importance")
@@ -41,7 +41,7 @@ def of_mixture(mixture: MixtureOfExperts, history: History, protocol: Protocol) 
     drill: list[dict[str, Any]] = []
     inputs: dict[str, Any] = {}
     for kind, names in (("near", NEAR), ("far", FAR)):
-        cards = tuple(card for card in cards_for(history.meter.working_minutes) if card.name in names)
+        cards = tuple(card for card in tasks_for(history.meter.working_minutes) if card.name in names)
         if not cards:
             continue
         origins = _origins(history, cards, start, protocol.end)
@@ -61,7 +61,9 @@ def of_mixture(mixture: MixtureOfExperts, history: History, protocol: Protocol) 
     }
 
 
-def _origins(history: History, cards: tuple[Card, ...], start: np.datetime64, end: np.datetime64) -> Times:
+def _origins(
+    history: History, cards: tuple[ForecastTask, ...], start: np.datetime64, end: np.datetime64
+) -> Times:
     """All midnights, or every seventh hour, so that each hour of the day has its turn."""
     every = cards[-1].origin_minutes
     origins = history.origins(start, end - np.timedelta64(1440, "m"), every)
@@ -73,7 +75,7 @@ def _matches(
 ) -> dict[str, Any] | None:
     """Which past days the attention expert matches to the hours of the next day."""
     expert = next((each for each in mixture.experts if each.name == "attention"), None)
-    card = next((c for c in cards_for(history.meter.working_minutes) if c.name == "T4"), None)
+    card = next((c for c in tasks_for(history.meter.working_minutes) if c.name == "T4"), None)
     if expert is None or card is None:
         return None
     origins = history.origins(start, end - np.timedelta64(1440, "m"), card.origin_minutes)

@@ -16,7 +16,7 @@ from smartgrid_pipeline.core.evaluation.scoring import backtest, metrics
 from smartgrid_pipeline.core.features import feature_table
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast
 from smartgrid_pipeline.core.meter_data.history import History, Times
-from smartgrid_pipeline.core.schema import ACTIVE_POWER, INTERVAL_START, Card
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, INTERVAL_START, ForecastTask
 
 Rows = npt.NDArray[np.int64]
 
@@ -47,7 +47,7 @@ CLOCKS = {"hour of the day": 12 * HOUR, "weekday and holidays": 3 * DAY, "season
 
 
 def permutation_importance(
-    forecaster: Any, history: History, cards: tuple[Card, ...], start: np.datetime64, seed: int = 0
+    forecaster: Any, history: History, cards: tuple[ForecastTask, ...], start: np.datetime64, seed: int = 0
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Card → group of inputs → by how many per cent CRPS and RMSE grow when it is spoiled (one repeat).
 
@@ -74,7 +74,7 @@ class Ask:
 
     forecaster: Any
     history: History
-    cards: tuple[Card, ...]
+    cards: tuple[ForecastTask, ...]
 
     def frames(
         self, origins: Times, past: History | None = None, shift_minutes: int = 0
@@ -96,7 +96,7 @@ Spoiled = Callable[[], Iterator[tuple[Times, History, int]]]
 
 
 def _groups(
-    history: History, cards: tuple[Card, ...], start: np.datetime64, rng: np.random.Generator
+    history: History, cards: tuple[ForecastTask, ...], start: np.datetime64, rng: np.random.Generator
 ) -> Iterator[tuple[str, Spoiled]]:
     midnights = cards[0].origin_minutes == DAY
     for name, stretch in STRETCHES.items():

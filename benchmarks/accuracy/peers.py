@@ -15,7 +15,7 @@ import pandas as pd
 from benchmarks.accuracy.protocol import Protocol
 from benchmarks.result_head import ROOT
 from smartgrid_pipeline.core.meter_data.history import History
-from smartgrid_pipeline.core.schema import CARDS, FORECAST_COLUMNS, LeadInterval
+from smartgrid_pipeline.core.schema import FORECAST_COLUMNS, FORECAST_TASKS, LeadInterval
 
 SCRIPTS = Path(__file__).parent / "peer_scripts"
 PEERS = {"neuralforecast": ".venv-peers/neuralforecast", "openstef": ".venv-peers/openstef"}
@@ -109,7 +109,7 @@ def write_inputs(history: History, protocol: Protocol, folder: Path) -> str:
 def with_truth(table: pd.DataFrame, history: History, protocol: Protocol) -> pd.DataFrame:
     """A peer's forecasts with what our own truth says of each interval (NaN: not scored)."""
     parts = []
-    for card in CARDS:
+    for card in FORECAST_TASKS:
         rows = table[table["card"] == card.name].reset_index(drop=True)
         if rows.empty:
             continue

@@ -10,7 +10,7 @@ import pandas as pd
 from smartgrid_pipeline.core.evaluation.scoring import backtest
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Split
 from smartgrid_pipeline.core.meter_data.history import History, Times
-from smartgrid_pipeline.core.schema import Card, LeadInterval, cards_for
+from smartgrid_pipeline.core.schema import ForecastTask, LeadInterval, tasks_for
 
 Ask = Callable[[History, Times, tuple[LeadInterval, ...]], dict[str, Forecast]]
 """Forecasts of one or several rows of the table from the same origins."""
@@ -49,7 +49,7 @@ class Protocol:
             Window("T5", "T5", first),
             Window("T5_week", "T5_week", first),
         )
-        possible = {card.name for card in cards_for(history.meter.working_minutes)}
+        possible = {card.name for card in tasks_for(history.meter.working_minutes)}
         end = min(np.datetime64(f"{year + 1}-01-01", "m"), history.end)
         end = min(end, until) if until is not None else end
         windows = tuple(w for w in windows if w.card in possible and w.start < end)
@@ -71,10 +71,10 @@ class Protocol:
         bounds = [(m.astype("datetime64[m]"), (m + 1).astype("datetime64[m]")) for m in names]
         return [(max(a, first), min(b, self.end)) for a, b in bounds if a < self.end]
 
-    def cards(self, history: History, start: np.datetime64) -> tuple[Card, ...]:
+    def cards(self, history: History, start: np.datetime64) -> tuple[ForecastTask, ...]:
         """The cards that are asked in the month that begins at ``start``."""
         asked = {window.card for window in self.windows if window.start <= start}
-        return tuple(card for card in cards_for(history.meter.working_minutes) if card.name in asked)
+        return tuple(card for card in tasks_for(history.meter.working_minutes) if card.name in asked)
 
     def key(self) -> str:
         """What identifies the test in file names."""

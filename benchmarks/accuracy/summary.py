@@ -10,7 +10,7 @@ from benchmarks.accuracy.protocol import Protocol, Window
 from benchmarks.accuracy.targets import value_of
 from smartgrid_pipeline.core.evaluation.scoring import comparison, metrics
 from smartgrid_pipeline.core.meter_data.history import History
-from smartgrid_pipeline.core.schema import CARDS
+from smartgrid_pipeline.core.schema import FORECAST_TASKS
 
 Runs = Mapping[str, Mapping[int | None, pd.DataFrame]]
 """Row of the table → seed (None where nothing is drawn) → forecasts with FORECAST_COLUMNS of all cards."""
@@ -33,7 +33,7 @@ def of_window(
     aligned = _aligned(window, runs)
     if not aligned:
         return {}
-    card = next(card for card in CARDS if card.name == window.card)
+    card = next(card for card in FORECAST_TASKS if card.name == window.card)
     scales = metrics.mase_scales_kw(history, protocol.fit_before, (card,))
     return {
         "title": card.title,

@@ -20,7 +20,7 @@ from benchmarks.accuracy import fingerprint
 from benchmarks.accuracy.house import house, identity
 from benchmarks.accuracy.protocol import Protocol, rolling
 from smartgrid_pipeline.core.forecasting import catalogue
-from smartgrid_pipeline.core.forecasting.forecaster import FULL, TINY, Budget, Forecaster
+from smartgrid_pipeline.core.forecasting.forecaster import FULL, TINY, Forecaster, TrainingBudget
 from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, MODEL_NAMES, REFERENCE_NAMES
 
@@ -44,10 +44,10 @@ class Task:
     tiny: bool = False
 
     @property
-    def budget(self) -> Budget:
+    def budget(self) -> TrainingBudget:
         """One thread always: two workers share two cores."""
         base = TINY if self.tiny else FULL
-        return Budget(base.max_steps, base.max_trees, base.max_rows, self.seed, 1)
+        return TrainingBudget(base.max_steps, base.max_trees, base.max_rows, self.seed, 1)
 
     def protocol(self, history: History) -> Protocol:
         """The test."""

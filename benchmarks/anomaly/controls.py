@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from smartgrid_pipeline.core.anomaly.ensemble import members
 from smartgrid_pipeline.core.anomaly.ensemble.members import Arrays, Matrix
-from smartgrid_pipeline.core.anomaly.interval_array import Array, Stream
+from smartgrid_pipeline.core.anomaly.interval_array import Array, IntervalArray
 from smartgrid_pipeline.core.schema import ACTIVE_POWER
 
 CONTROLS = ("random", "constant", "power_step", "power_level", "pca", "untrained_autoencoder")
@@ -33,7 +33,7 @@ class Controls:
         untrained = members.fit_autoencoder(rows[:1], seed, steps=0)
         return cls(kept.astype(np.float32), centre, untrained)
 
-    def scores(self, rows: Matrix, stream: Stream, first: int) -> dict[str, Array]:
+    def scores(self, rows: Matrix, stream: IntervalArray, first: int) -> dict[str, Array]:
         """Each control's score from interval ``first`` on; ``rows`` are the scaled inputs of these."""
         centred = rows - self.centre
         lost = centred - (centred @ self.components) @ self.components.T

@@ -9,15 +9,15 @@ from benchmarks.anomaly.controls import CONTROLS, Controls
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
 from smartgrid_pipeline.core.anomaly.ensemble.ensemble import Ensemble
 from smartgrid_pipeline.core.anomaly.ensemble.members import MEMBERS
-from smartgrid_pipeline.core.anomaly.events.events import Prepared
-from smartgrid_pipeline.core.anomaly.interval_array import Array, Flags, Stream
+from smartgrid_pipeline.core.anomaly.events.events import DetectorInputs
+from smartgrid_pipeline.core.anomaly.interval_array import Array, Flags, IntervalArray
 from smartgrid_pipeline.core.anomaly.scoring import alarms
 
 SYSTEMS = (*CONTROLS, "raw_trio", *MEMBERS, "vote_2_of_3", "ensemble", "ensemble_and_physics")
 """From nothing to everything but rules."""
 
 
-def raw_inputs(stream: Stream) -> dict[str, Array]:
+def raw_inputs(stream: IntervalArray) -> dict[str, Array]:
     """The channels themselves, as the replaced project gave them to its three members."""
     return {channel: stream.mean(values) for channel, values in stream.values.items()}
 
@@ -44,7 +44,7 @@ class Plain:
     def fit(
         cls,
         detector: AnomalyDetector,
-        prepared: Prepared,
+        prepared: DetectorInputs,
         quiet: Flags,
         calibrate_from: np.datetime64,
         alone: dict[str, float],
@@ -68,7 +68,7 @@ class Plain:
         return plain
 
     def hear(
-        self, detector: AnomalyDetector, prepared: Prepared, before: Prepared | None, first: int
+        self, detector: AnomalyDetector, prepared: DetectorInputs, before: DetectorInputs | None, first: int
     ) -> "Said":
         """What every plain system says from row ``first`` on."""
         unmasked = detector.prepare(prepared.stream, before.hours if before else None, with_rules=False)
@@ -90,6 +90,6 @@ class Plain:
         }
         return Said(scores, flags)
 
-    def _trio(self, stream: Stream, first: int) -> Array:
+    def _trio(self, stream: IntervalArray, first: int) -> Array:
         inputs = {name: values[first:] for name, values in raw_inputs(stream).items()}
         return np.mean(list(self.raw.rarities(inputs).values()), axis=0)

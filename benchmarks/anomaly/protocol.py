@@ -11,10 +11,10 @@ from benchmarks.anomaly.plain import Plain
 from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.anomaly.detector import SHORT_CONTEXT_DAYS, AnomalyDetector
 from smartgrid_pipeline.core.anomaly.ensemble.members import MEMBERS
-from smartgrid_pipeline.core.anomaly.events.events import Prepared
+from smartgrid_pipeline.core.anomaly.events.events import DetectorInputs
 from smartgrid_pipeline.core.anomaly.injection.catalogue import BENIGN_KINDS, KINDS
 from smartgrid_pipeline.core.anomaly.injection.faults import Event, inject
-from smartgrid_pipeline.core.anomaly.interval_array import Stream
+from smartgrid_pipeline.core.anomaly.interval_array import IntervalArray
 from smartgrid_pipeline.core.anomaly.rules import rules
 from smartgrid_pipeline.core.anomaly.scoring import alarms
 from smartgrid_pipeline.core.schema import Meter
@@ -134,7 +134,7 @@ class TestYear:
     detector: AnomalyDetector
     meter: Meter
     readings: pd.DataFrame
-    prepared: Prepared
+    prepared: DetectorInputs
     first: int
     rarities: dict[str, Array]
     rule_flags: Flags
@@ -147,7 +147,7 @@ class TestYear:
         """Hear the recorded year without any fault put in."""
         until = pd.Timestamp(origin.test_until) - pd.Timedelta(minutes=1)
         readings = readings[origin.fit_from : str(until)]
-        prepared = detector.prepare(Stream.from_readings(readings, detector.meter))
+        prepared = detector.prepare(IntervalArray.from_readings(readings, detector.meter))
         first = int(np.searchsorted(prepared.stream.intervals, np.datetime64(origin.test_from)))
         rule_flags = rules.raised(prepared.stream, prepared.hits)[first:]
         year = readings[origin.test_from :]
@@ -229,7 +229,7 @@ class TestYear:
 
     def copy(
         self, kind: str, magnitude: float, start: np.datetime64, duration: np.timedelta64, seed: int
-    ) -> tuple[Prepared, Event]:
+    ) -> tuple[DetectorInputs, Event]:
         """The readings around one injected fault, prepared for the detector; the rest is the clean year's."""
         day = np.timedelta64(1440, "m")
         begin = (start.astype("datetime64[D]") - np.timedelta64(SHORT_CONTEXT_DAYS, "D")).astype(
@@ -240,7 +240,7 @@ class TestYear:
         if not event.labels.any():
             raise NothingChanged
         last = np.searchsorted(window.index.to_numpy(), np.datetime64(start + duration + GUARD))
-        stream = Stream.from_readings(changed.iloc[:last], self.meter)
+        stream = IntervalArray.from_readings(changed.iloc[:last], self.meter)
         return self.detector.prepare(stream, self.prepared.hours), event
 
     def outcome(
@@ -274,7 +274,9 @@ class TestYear:
                        plain_scores, heard, tuple(np.round(score.astype(float), 3).tolist()),
                        (int(inside[0]), int(inside[-1]) + 1), name[0], event.channels, name[1])  # fmt: skip
 
-    def _window(self, prepared: Prepared, first: int, start: np.datetime64, end: np.datetime64) -> "Window":
+    def _window(
+        self, prepared: DetectorInputs, first: int, start: np.datetime64, end: np.datetime64
+    ) -> "Window":
         intervals = prepared.stream.intervals[first:]
         offset = int(np.searchsorted(self.intervals, intervals[0]))
         ends = intervals + np.timedelta64(self.meter.working_minutes, "m")
@@ -284,7 +286,7 @@ class TestYear:
         return Window(offset, ends, start, near, inside)
 
     def _name(
-        self, prepared: Prepared, first: int, rarities: dict[str, Array], raised: np.datetime64
+        self, prepared: DetectorInputs, first: int, rarities: dict[str, Array], raised: np.datetime64
     ) -> tuple[str, str]:
         """Fault class and first channel of the event in which the first new alarm was raised."""
         found = self.detector.report(prepared, first, rarities).events

@@ -61,7 +61,7 @@ def of_events(events: pd.DataFrame) -> Digests:
     }
 
 
-def of_judged(judged: subjects.Judged) -> Digests:
+def of_judged(judged: subjects.EvaluatedCandidate) -> Digests:
     """A detection; its series are sorted by their hash, so that neither names nor order count."""
     return {
         "scores": of_words(sorted(of_arrays(series) for series in judged.scores)),

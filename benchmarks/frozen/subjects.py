@@ -19,8 +19,8 @@ from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
 from smartgrid_pipeline.core.features import feature_table as features
 from smartgrid_pipeline.core.forecasting import catalogue, fallback
-from smartgrid_pipeline.core.forecasting.analog_ensemble.model import LearnedAnalogue
-from smartgrid_pipeline.core.forecasting.forecaster import Budget, Forecast, Forecaster, Split
+from smartgrid_pipeline.core.forecasting.analog_ensemble.model import AnalogEnsemble
+from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster, Split, TrainingBudget
 from smartgrid_pipeline.core.forecasting.history import history_from_table
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
 from smartgrid_pipeline.core.meter_data.history import History
@@ -86,7 +86,7 @@ class Subject:
     name: str
     readings: pd.DataFrame
     meter: Meter
-    budget: Budget
+    budget: TrainingBudget
     train_before: str
     asked_from: str
     asked_until: str
@@ -98,7 +98,7 @@ class Subject:
 
 def toys() -> Iterator[Subject]:
     """The two made-up meters."""
-    budget = Budget(max_steps=4, max_trees=6, max_rows=2_500)
+    budget = TrainingBudget(max_steps=4, max_trees=6, max_rows=2_500)
     meter = Meter("toy-house", "Europe/Paris", 1, CHANNELS, "FR", "C")
     yield Subject("house", _readings(toy.house(), meter), meter, budget, "2010-03-25", "2010-03-25",
                   "2010-04-12", "2010-02-21", "2010-03-13", "2010-04-12")  # fmt: skip
@@ -119,7 +119,7 @@ def real_house() -> Iterator[Subject]:
     """The UCI house: forecasters learn as in the benchmark of 2010, the detector from three years."""
     found = read(SourceSpec("uci"))
     yield Subject("uci", meter_data.to_grid(found.frame, found.meter), found.meter,
-                  Budget(max_steps=20, max_trees=20, max_rows=30_000), "2009-11-26", "2010-09-01",
+                  TrainingBudget(max_steps=20, max_trees=20, max_rows=30_000), "2009-11-26", "2010-09-01",
                   "2010-10-01", "2009-01-01", "2010-01-01", "2010-10-01")  # fmt: skip
 
 
@@ -151,9 +151,9 @@ def forecasts(subject: Subject, table: pd.DataFrame) -> Named:
     yield "mixture_of_experts/loaded", asked.of(_loaded(mixture, MixtureOfExperts.load))
     later = Split.before(np.datetime64(subject.asked_until), asked.history)
     yield "mixture_recalibrated/forecast", asked.of(mixture.recalibrated(asked.history, later), FEWER)
-    learned = LearnedAnalogue(subject.budget)
+    learned = AnalogEnsemble(subject.budget)
     learned.fit(asked.history, asked.split)
-    yield from asked.told("learned_analogue", learned, LearnedAnalogue.load)
+    yield from asked.told("learned_analogue", learned, AnalogEnsemble.load)
     yield from _fallback(asked, fitted[CHAMPION], mixture)
 
 
@@ -229,7 +229,7 @@ def _power_only(history: History) -> History:
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedCandidate:
     """What a detector found: every score series, two of them by their meaning, thresholds and events."""
 
     scores: tuple[npt.NDArray[Any], ...]
@@ -239,7 +239,7 @@ class Judged:
     events: pd.DataFrame
 
 
-def judged(subject: Subject) -> Iterator[tuple[str, Judged]]:
+def judged(subject: Subject) -> Iterator[tuple[str, EvaluatedCandidate]]:
     """A detector's month, before and after it was saved and loaded; and one that taught itself."""
     until = pd.Timestamp(subject.judged_until)
     since = max(pd.Timestamp(subject.judged_from), until - pd.Timedelta(days=30))
@@ -258,9 +258,9 @@ def judged(subject: Subject) -> Iterator[tuple[str, Judged]]:
         yield "self_taught_detector", _judge(detector, recent, since)
 
 
-def _judge(detector: AnomalyDetector, readings: pd.DataFrame, since: pd.Timestamp) -> Judged:
+def _judge(detector: AnomalyDetector, readings: pd.DataFrame, since: pd.Timestamp) -> EvaluatedCandidate:
     found = detector.detect(readings, np.datetime64(since, "m"))
-    return Judged(
+    return EvaluatedCandidate(
         tuple(found.scores[column].to_numpy() for column in found.scores),
         found.scores["score"].to_numpy(),
         found.scores["alarm"].to_numpy(),

@@ -8,15 +8,15 @@ import numpy as np
 
 from smartgrid_pipeline.core.evaluation.scoring.backtest import forecast_cards
 from smartgrid_pipeline.core.evaluation.scoring.metrics import score
-from smartgrid_pipeline.core.forecasting.analog_ensemble.model import LearnedAnalogue
+from smartgrid_pipeline.core.forecasting.analog_ensemble.model import AnalogEnsemble
 from smartgrid_pipeline.core.forecasting.catalogue import create
 from smartgrid_pipeline.core.forecasting.fallback import answer
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecaster, Split
 from smartgrid_pipeline.core.meter_data.history import History
-from smartgrid_pipeline.core.schema import CARDS
+from smartgrid_pipeline.core.schema import FORECAST_TASKS
 
-CARD = next(card for card in CARDS if card.name == "T4")
-ANALOGUE, OURS = "analogue_28d", LearnedAnalogue.name
+CARD = next(card for card in FORECAST_TASKS if card.name == "T4")
+ANALOGUE, OURS = "analogue_28d", AnalogEnsemble.name
 QUARTER_DAYS = 91
 
 SHOWN = ("crps_kw", "coverage_80", "rmse_kw", "cvrmse_percent")
@@ -24,7 +24,7 @@ SHOWN = ("crps_kw", "coverage_80", "rmse_kw", "cvrmse_percent")
 
 def make(name: str) -> Forecaster:
     """A model by name; the learned analogue is no candidate of its own and has no entry in the catalogue."""
-    return LearnedAnalogue(FULL) if name == OURS else create(name, FULL)
+    return AnalogEnsemble(FULL) if name == OURS else create(name, FULL)
 
 
 def quarter(history: History, part: str) -> np.datetime64:

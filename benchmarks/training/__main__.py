@@ -17,7 +17,7 @@ from benchmarks.training.gauge import counting, flops, gemm_peak
 from smartgrid_pipeline.core.evaluation.scoring import comparison
 from smartgrid_pipeline.core.evaluation.scoring.backtest import forecast_cards
 from smartgrid_pipeline.core.forecasting.experts.expert import EXPERTS
-from smartgrid_pipeline.core.forecasting.forecaster import FULL, TINY, Budget, Split
+from smartgrid_pipeline.core.forecasting.forecaster import FULL, TINY, Split, TrainingBudget
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
 from smartgrid_pipeline.core.meter_data.history import History
 
@@ -56,7 +56,7 @@ def tell(part: str, seconds: float) -> None:
 
 
 def of_expert(
-    name: str, past: History, split: Split, budget: Budget, peak: float
+    name: str, past: History, split: Split, budget: TrainingBudget, peak: float
 ) -> tuple[Any, dict[str, Any]]:
     """A fitted expert and its figures."""
     expert = EXPERTS[name](budget)
@@ -76,7 +76,7 @@ def of_expert(
     }
 
 
-def flops_per_step(name: str, past: History, split: Split, budget: Budget) -> dict[str, float]:
+def flops_per_step(name: str, past: History, split: Split, budget: TrainingBudget) -> dict[str, float]:
     """Kind of network → operations of one of its training steps."""
     found = []
     for steps in SHORT_STEPS:
@@ -120,7 +120,7 @@ def main() -> None:
     print(options.result.read_text())
 
 
-def warm(mixture: MixtureOfExperts, history: History, budget: Budget) -> dict[str, Any]:
+def warm(mixture: MixtureOfExperts, history: History, budget: TrainingBudget) -> dict[str, Any]:
     """Seconds of the update by one further month and of a calibration alone, and how either forecasts what
     comes then, against a mixture fitted afresh on all of the past.
     """

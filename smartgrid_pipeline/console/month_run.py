@@ -21,7 +21,7 @@ from smartgrid_pipeline.console import results, tables
 if TYPE_CHECKING:
     import dagster as dg
 
-    from smartgrid_pipeline.orchestration.workbench import Workbench
+    from smartgrid_pipeline.orchestration.workbench import Resources
     from smartgrid_pipeline.settings import Settings
 
 
@@ -36,9 +36,9 @@ def run(settings: "Settings", month: str | None, force: bool, err: Console, out:
     from smartgrid_pipeline.orchestration.flows import compare
     from smartgrid_pipeline.orchestration.instance import open_instance, readable_failures
     from smartgrid_pipeline.orchestration.runtime import launch, run_lock
-    from smartgrid_pipeline.orchestration.workbench import Workbench
+    from smartgrid_pipeline.orchestration.workbench import Resources
 
-    workbench = Workbench(settings)
+    workbench = Resources(settings)
     month = launch.choose_month(workbench, month)
     for note in workbench.readings.notes:
         err.print(f"  note: {note}", highlight=False)
@@ -61,7 +61,7 @@ def run(settings: "Settings", month: str | None, force: bool, err: Console, out:
 
 
 def _run_changed(
-    settings: "Settings", workbench: "Workbench", instance: "dg.DagsterInstance", month: str, err: Console
+    settings: "Settings", workbench: "Resources", instance: "dg.DagsterInstance", month: str, err: Console
 ) -> None:
     from smartgrid_pipeline.definitions import create_definitions
     from smartgrid_pipeline.orchestration.runtime import launch
@@ -118,7 +118,7 @@ def _first_month(settings: "Settings", first: str) -> "Settings":
     return settings.model_copy(update={"first_month": first})
 
 
-def _state(workbench: "Workbench", month: str) -> str:
+def _state(workbench: "Resources", month: str) -> str:
     """What a run of the month depends on: readings, the package, settings."""
     from smartgrid_pipeline.orchestration.code_version import package_sha256
 
@@ -133,12 +133,12 @@ def _state(workbench: "Workbench", month: str) -> str:
     return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
 
-def _last_state(workbench: "Workbench", month: str) -> str | None:
+def _last_state(workbench: "Resources", month: str) -> str | None:
     path = workbench.settings.data_dir / "runs" / f"{month}.json"
     return json.loads(path.read_text())["state"] if path.exists() else None
 
 
-def _keep_state(workbench: "Workbench", month: str, state: str) -> None:
+def _keep_state(workbench: "Resources", month: str, state: str) -> None:
     from smartgrid_pipeline.orchestration.workbench import write_atomically
 
     path = workbench.settings.data_dir / "runs" / f"{month}.json"

@@ -10,7 +10,7 @@ import pandas as pd
 from smartgrid_pipeline.core.schema import DataError, RegistryError
 
 if TYPE_CHECKING:
-    from smartgrid_pipeline.orchestration.workbench import Workbench
+    from smartgrid_pipeline.orchestration.workbench import Resources
     from smartgrid_pipeline.settings import Settings
     from smartgrid_pipeline.sources import Readings
 
@@ -42,9 +42,9 @@ def validate(settings: "Settings", page: Path | None = None) -> Document:
     """
     from smartgrid_pipeline import quality
     from smartgrid_pipeline.orchestration.flows import ingest
-    from smartgrid_pipeline.orchestration.workbench import Workbench, months_of
+    from smartgrid_pipeline.orchestration.workbench import Resources, months_of
 
-    readings = Workbench(settings).readings
+    readings = Resources(settings).readings
     months = [str(each) for each in np.unique(months_of(readings.frame))]
     last = pd.Timestamp(readings.identity.last)
     _, verdicts = ingest.validate(readings.frame, readings.meter, months, last)
@@ -62,9 +62,9 @@ def validate(settings: "Settings", page: Path | None = None) -> Document:
 def defects(settings: "Settings") -> Document:
     """Defects of the whole source, from what was taken in, or from the readings when nothing was yet."""
     from smartgrid_pipeline.core import meter_data
-    from smartgrid_pipeline.orchestration.workbench import Workbench
+    from smartgrid_pipeline.orchestration.workbench import Resources
 
-    readings = Workbench(settings).readings
+    readings = Resources(settings).readings
     grid = meter_data.to_grid(readings.frame, readings.meter)
     kinds = meter_data.defect_kinds(grid)
     found = meter_data.defect_table(kinds, readings.meter.step_minutes, readings.meter.channels)
@@ -179,7 +179,7 @@ def _read_file(settings: "Settings", file: str) -> "Readings":
     return read(SourceSpec(**{**vars(settings.source_spec), "location": file}))
 
 
-def _workbench(settings: "Settings") -> "Workbench":
-    from smartgrid_pipeline.orchestration.workbench import Workbench
+def _workbench(settings: "Settings") -> "Resources":
+    from smartgrid_pipeline.orchestration.workbench import Resources
 
-    return Workbench(settings)
+    return Resources(settings)

@@ -20,12 +20,12 @@ from smartgrid_pipeline.settings import Settings
 def serve(settings: Settings, dagster_port: int, mlflow_port: int, err: Console) -> None:
     """Run both UIs until interrupted; end both when one ends. Raises SmartgridError when a port is taken."""
     from smartgrid_pipeline.orchestration.instance import prepare_home
-    from smartgrid_pipeline.orchestration.workbench import Workbench
+    from smartgrid_pipeline.orchestration.workbench import Resources
 
     for port in (dagster_port, mlflow_port):
         _require_free(port)
     prepare_home(settings.dagster_home)
-    _ = Workbench(settings).registry  # its database must exist before two servers ask for it
+    _ = Resources(settings).registry  # its database must exist before two servers ask for it
     environment = os.environ | {
         "DAGSTER_HOME": str(settings.dagster_home),
         "MLFLOW_DISABLE_TELEMETRY": "true",

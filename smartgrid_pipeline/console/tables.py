@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from smartgrid_pipeline.core.schema import CARDS, MODEL_NAMES, Verdict
+from smartgrid_pipeline.core.schema import FORECAST_TASKS, MODEL_NAMES, Verdict
 
 if TYPE_CHECKING:
     from smartgrid_pipeline.settings import Settings
@@ -21,7 +21,7 @@ def print_report(document: Document, out: Console) -> None:
     out.print(
         "RMSE, MAE, CRPS in kW; MAPE, WAPE in per cent; covers: share inside the 80 % interval", style="dim"
     )
-    titles = {card.name: card.title for card in CARDS}
+    titles = {card.name: card.title for card in FORECAST_TASKS}
     for card, content in document["cards"].items():
         title = f"{card}: {titles[card]} ({content['n_scored']} intervals scored)"
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)

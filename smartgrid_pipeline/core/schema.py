@@ -110,7 +110,7 @@ def leads_for(working_minutes: int) -> tuple[LeadInterval, ...]:
 
 
 @dataclass(frozen=True)
-class Card:
+class ForecastTask:
     """A task: which lead intervals are scored, from origins how many minutes apart (from midnight on)."""
 
     name: str
@@ -119,22 +119,22 @@ class Card:
     origin_minutes: int
 
 
-CARDS = (
-    Card("T1", "next 5 minutes", (LeadInterval(0, 5),), 5),
-    Card("T2", "next hour, hourly origins", (LeadInterval(0, 60),), 60),
-    Card("T3", "day ahead, 96 × 15 min, origins at midnight", ALL_LEADS[12:108], 1440),
-    Card("T4", "day ahead, 24 × 1 h, origins at midnight", ALL_LEADS[108:132], 1440),
-    Card("T5", "next day's energy (mean power), origins at midnight", (LeadInterval(0, 1440),), 1440),
-    Card(
+FORECAST_TASKS = (
+    ForecastTask("T1", "next 5 minutes", (LeadInterval(0, 5),), 5),
+    ForecastTask("T2", "next hour, hourly origins", (LeadInterval(0, 60),), 60),
+    ForecastTask("T3", "day ahead, 96 × 15 min, origins at midnight", ALL_LEADS[12:108], 1440),
+    ForecastTask("T4", "day ahead, 24 × 1 h, origins at midnight", ALL_LEADS[108:132], 1440),
+    ForecastTask("T5", "next day's energy (mean power), origins at midnight", (LeadInterval(0, 1440),), 1440),
+    ForecastTask(
         "T5_week", "next week's energy (mean power), origins at midnight", (LeadInterval(0, 7 * 1440),), 1440
     ),
 )
 
 
-def cards_for(working_minutes: int) -> tuple[Card, ...]:
+def tasks_for(working_minutes: int) -> tuple[ForecastTask, ...]:
     """The cards a meter's resolution allows."""
     possible = set(leads_for(working_minutes))
-    return tuple(card for card in CARDS if possible.issuperset(card.leads))
+    return tuple(card for card in FORECAST_TASKS if possible.issuperset(card.leads))
 
 
 # --- verdicts -------------------------------------------------------------------------------------

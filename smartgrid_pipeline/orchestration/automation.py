@@ -11,7 +11,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from smartgrid_pipeline.orchestration import process_locks
 from smartgrid_pipeline.orchestration.instance import reason_of_failure
 from smartgrid_pipeline.orchestration.partitions import key_of
-from smartgrid_pipeline.orchestration.workbench import Workbench, write_atomically
+from smartgrid_pipeline.orchestration.workbench import Resources, write_atomically
 
 READINGS = dg.AssetSelection.groups("readings")
 
@@ -55,7 +55,7 @@ def monthly_schedule(
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     def monthly_retraining_schedule(
-        context: dg.ScheduleEvaluationContext, workbench: dg.ResourceParam[Workbench]
+        context: dg.ScheduleEvaluationContext, workbench: dg.ResourceParam[Resources]
     ) -> dg.RunRequest | dg.SkipReason:
         """Ask for the newest complete month, or say why there is nothing to do."""
         identity = workbench.readings.identity
@@ -80,7 +80,7 @@ def monthly_schedule(
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Notes every failed run of this location, and closes tracking runs that died with it.",
 )
-def failure_notice(context: dg.RunFailureSensorContext, workbench: dg.ResourceParam[Workbench]) -> None:
+def failure_notice(context: dg.RunFailureSensorContext, workbench: dg.ResourceParam[Resources]) -> None:
     """Write a notice beside the data, post it where SMARTGRID_NOTIFY_URL says, reap dead tracking runs."""
     run = context.dagster_run
     notice = {
@@ -102,7 +102,7 @@ def failure_notice(context: dg.RunFailureSensorContext, workbench: dg.ResourcePa
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Marks runs failed whose process died with everything around it.",
 )
-def dead_runs(context: dg.SensorEvaluationContext, workbench: dg.ResourceParam[Workbench]) -> dg.SkipReason:
+def dead_runs(context: dg.SensorEvaluationContext, workbench: dg.ResourceParam[Resources]) -> dg.SkipReason:
     """Close what a killed session left, so that it holds up nobody; the failure notice follows."""
     closed = process_locks.close_dead(context.instance, workbench.settings.dagster_home)
     return dg.SkipReason(f"Closed {', '.join(closed)}." if closed else "Every run under way is alive.")

@@ -14,7 +14,7 @@ from dagster._core.storage.event_log.base import PartitionKeyFilter
 from smartgrid_pipeline.core.schema import Verdict
 from smartgrid_pipeline.orchestration.metadata import Metadata, as_markdown
 from smartgrid_pipeline.orchestration.partitions import month_of
-from smartgrid_pipeline.orchestration.workbench import Workbench
+from smartgrid_pipeline.orchestration.workbench import Resources
 
 CHECKED = {
     "readings_pass_audit": ("validated_readings", "Readings are complete, possible and in order."),
@@ -43,7 +43,7 @@ def specs(months: dg.PartitionsDefinition) -> dict[str, dg.AssetCheckSpec]:
 
 def publish_if_passed(
     context: dg.AssetExecutionContext,
-    workbench: Workbench,
+    workbench: Resources,
     audits: Mapping[str, Sequence[Verdict]],
     value: pd.DataFrame,
     metadata: Metadata | Callable[[], Metadata],

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from smartgrid_pipeline.orchestration.flows.compare import Comparison
     from smartgrid_pipeline.orchestration.flows.fit_detector import Assessment
-    from smartgrid_pipeline.orchestration.flows.train import Judged
+    from smartgrid_pipeline.orchestration.flows.train import EvaluatedCandidate
     from smartgrid_pipeline.registry import Champion, Promotion, TrackedRun
     from smartgrid_pipeline.sources import Readings
 
@@ -90,7 +90,7 @@ def run(tracked: "TrackedRun") -> Metadata:
     }
 
 
-def judged(candidate: "Judged") -> Metadata:
+def judged(candidate: "EvaluatedCandidate") -> Metadata:
     """A candidate: its run, how it did on the month, what its audits found."""
     shown = {key: value for key, value in run(candidate.run).items() if _is_headline(key)}
     return {
@@ -103,7 +103,7 @@ def judged(candidate: "Judged") -> Metadata:
     }
 
 
-def judged_many(candidates: "Sequence[Judged]") -> Metadata:
+def judged_many(candidates: "Sequence[EvaluatedCandidate]") -> Metadata:
     """Several candidates in one asset: rows, and each one's run."""
     runs = pd.DataFrame([{"model": each.name, "mlflow_run_id": each.run.run_id} for each in candidates])
     return {"dagster/row_count": sum(len(each.forecasts) for each in candidates), "runs": table(runs)}

@@ -20,7 +20,7 @@ from smartgrid_pipeline.orchestration.partitions import month_of
 from smartgrid_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from smartgrid_pipeline.core.forecasting.forecaster import Budget
+    from smartgrid_pipeline.core.forecasting.forecaster import TrainingBudget
     from smartgrid_pipeline.registry import Registry
     from smartgrid_pipeline.sources import Readings
 
@@ -30,7 +30,7 @@ Months = npt.NDArray[np.datetime64]
 
 
 @dataclass(frozen=True)
-class Workbench:
+class Resources:
     """What assets work with, made from settings; tests make their own."""
 
     settings: Settings
@@ -53,13 +53,13 @@ class Workbench:
         return registry
 
     @property
-    def budget(self) -> "Budget":
+    def budget(self) -> "TrainingBudget":
         """How much work a fit may do."""
-        from smartgrid_pipeline.core.forecasting.forecaster import TINY, Budget
+        from smartgrid_pipeline.core.forecasting.forecaster import TINY, TrainingBudget
 
         if self.settings.effort == "tiny":
             return TINY
-        return Budget(seed=self.settings.seed, threads=self.settings.threads)
+        return TrainingBudget(seed=self.settings.seed, threads=self.settings.threads)
 
     @property
     def verdicts(self) -> "VerdictFiles":
@@ -101,10 +101,10 @@ def workbench_resource(settings: Settings) -> dg.ResourceDefinition:
     """A workbench for assets, schedules and sensors; the process of a run that has it is known to live."""
 
     @dg.resource
-    def workbench(context: dg.InitResourceContext) -> Iterator[Workbench]:
+    def workbench(context: dg.InitResourceContext) -> Iterator[Resources]:
         run = context.run
         with process_locks.held(settings.dagster_home, run.run_id) if run else nullcontext():
-            yield Workbench(settings)
+            yield Resources(settings)
 
     return workbench
 

@@ -9,7 +9,7 @@ from smartgrid_pipeline.core.schema import (
     Finding,
     Meter,
     Verdict,
-    cards_for,
+    tasks_for,
 )
 from smartgrid_pipeline.quality import expectations
 from smartgrid_pipeline.quality.readings import LIMIT_KW
@@ -73,7 +73,7 @@ def _cards(forecasts: pd.DataFrame, meter: Meter) -> list[Finding]:
     """Every card of the meter is there, with its lead intervals and enough scored rows."""
     minute = pd.Timedelta(minutes=1)
     findings = []
-    for card in cards_for(meter.working_minutes):
+    for card in tasks_for(meter.working_minutes):
         rows = forecasts[forecasts["card"] == card.name]
         starts = ((rows["interval_start"] - rows["origin"]) / minute).round().astype(int)
         ends = ((rows["interval_end"] - rows["origin"]) / minute).round().astype(int)

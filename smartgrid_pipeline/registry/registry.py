@@ -11,7 +11,7 @@ from smartgrid_pipeline.core.forecasting.forecaster import Forecaster
 from smartgrid_pipeline.core.schema import Meter, RegistryError, Verdict
 from smartgrid_pipeline.registry import model_files, read_runs, types, upkeep, write_runs
 from smartgrid_pipeline.registry.champion import evidence
-from smartgrid_pipeline.registry.champion.history import NOBODY, Succession
+from smartgrid_pipeline.registry.champion.history import NOBODY, ChampionHistory
 from smartgrid_pipeline.registry.connection import Connection
 from smartgrid_pipeline.registry.types import (
     Champion,
@@ -47,7 +47,7 @@ class Registry:
     ) -> None:
         self.model_name = model_name
         self.connection = Connection(tracking_uri, artifact_root, experiment, patience_seconds)
-        self._succession = Succession(self.connection, model_name)
+        self._succession = ChampionHistory(self.connection, model_name)
         self._loaders = loaders
         self._model_code = model_code
 

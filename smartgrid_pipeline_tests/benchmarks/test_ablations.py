@@ -3,18 +3,18 @@ import pytest
 
 from benchmarks.accuracy import ablations, importance
 from smartgrid_pipeline.core.forecasting.catalogue import create
-from smartgrid_pipeline.core.forecasting.forecaster import TINY, Budget, Split
+from smartgrid_pipeline.core.forecasting.forecaster import TINY, Split, TrainingBudget
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
 from smartgrid_pipeline.core.meter_data.history import History
-from smartgrid_pipeline.core.schema import CARDS
+from smartgrid_pipeline.core.schema import FORECAST_TASKS
 from smartgrid_pipeline_tests.core.evaluation.helpers import forecasts, truth
 
-T2, T4 = CARDS[1], CARDS[3]
+T2, T4 = FORECAST_TASKS[1], FORECAST_TASKS[3]
 
 
 @pytest.fixture(scope="module")
 def mixture(home_history: History) -> MixtureOfExperts:
-    model = MixtureOfExperts(Budget(max_steps=1, max_trees=2, max_rows=200))
+    model = MixtureOfExperts(TrainingBudget(max_steps=1, max_trees=2, max_rows=200))
     model.fit(home_history, Split.before(home_history.end, home_history))
     return model
 

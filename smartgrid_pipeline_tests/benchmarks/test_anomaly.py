@@ -6,12 +6,12 @@ import pytest
 from benchmarks.anomaly.controls import CONTROLS, Controls
 from benchmarks.anomaly.targets import against_targets
 from benchmarks.result_head import ROOT
-from smartgrid_pipeline.core.anomaly.interval_array import Stream
+from smartgrid_pipeline.core.anomaly.interval_array import IntervalArray
 from smartgrid_pipeline_tests.conftest import HOUSE, make_readings
 
 
 def test_controls__say_the_same_of_a_copy_and_the_constant_says_nothing() -> None:
-    stream = Stream.from_readings(make_readings(4, meter=HOUSE, seed=2), HOUSE)
+    stream = IntervalArray.from_readings(make_readings(4, meter=HOUSE, seed=2), HOUSE)
     rows = np.random.default_rng(0).normal(size=(len(stream.intervals), 6)).astype(np.float32)
     controls = Controls.fit(rows, seed=0)
     whole, later = controls.scores(rows, stream, 0), controls.scores(rows[300:], stream, 300)

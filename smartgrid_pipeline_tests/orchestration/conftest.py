@@ -11,7 +11,7 @@ import pytest
 from smartgrid_pipeline.definitions import create_definitions
 from smartgrid_pipeline.orchestration.instance import open_instance
 from smartgrid_pipeline.orchestration.runtime import launch
-from smartgrid_pipeline.orchestration.workbench import Workbench
+from smartgrid_pipeline.orchestration.workbench import Resources
 from smartgrid_pipeline.settings import Settings
 from smartgrid_pipeline_tests.conftest import HOME, make_readings
 
@@ -40,8 +40,8 @@ class Place:
         )
 
     @property
-    def workbench(self) -> Workbench:
-        return Workbench(self.settings)
+    def workbench(self) -> Resources:
+        return Resources(self.settings)
 
     def definitions(self) -> dg.Definitions:
         return create_definitions(self.settings)

@@ -88,7 +88,7 @@ def test_forgotten_month__is_not_taken_for_a_bad_one(place: Place) -> None:
     table = load_months(place.settings.data_dir, "feature_table", MONTHS)
     assert table is not None
     with pytest.raises(DataError, match=r"1 months before 2010-04 were never taken in \(2010-02\)"):
-        train.Occasion.of(table, place.workbench, LAST)
+        train.TrainingContext.of(table, place.workbench, LAST)
 
 
 def test_month_that_failed_later__is_left_out_of_training(place: Place) -> None:
@@ -96,7 +96,7 @@ def test_month_that_failed_later__is_left_out_of_training(place: Place) -> None:
     place.workbench.verdicts.write(failed)
     table = load_months(place.settings.data_dir, "feature_table", MONTHS)
     assert table is not None
-    occasion = train.Occasion.of(table, place.workbench, LAST)
+    occasion = train.TrainingContext.of(table, place.workbench, LAST)
     assert occasion.left_out == ("2010-02",)
     inside = occasion.history.starts.astype("datetime64[M]") == np.datetime64("2010-02")
     assert np.isnan(occasion.history.power_kw[inside]).all()

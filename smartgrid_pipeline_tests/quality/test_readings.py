@@ -19,7 +19,7 @@ from smartgrid_pipeline.core.schema import (
     VOLTAGE,
     Meter,
     Verdict,
-    cards_for,
+    tasks_for,
 )
 from smartgrid_pipeline_tests.conftest import HOME, HOUSE, make_readings, make_table
 
@@ -217,7 +217,7 @@ def _forecasts(meter: Meter) -> pd.DataFrame:
     origins = pd.date_range("2010-02-01", periods=21, freq="1D")
     rows = [
         (card.name, origin, origin + pd.Timedelta(minutes=a), origin + pd.Timedelta(minutes=b), 0.5, 0.6)
-        for card in cards_for(meter.working_minutes)
+        for card in tasks_for(meter.working_minutes)
         for origin in origins
         for a, b in ((lead.start_minutes, lead.end_minutes) for lead in card.leads)
     ]

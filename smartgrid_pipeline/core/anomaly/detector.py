@@ -11,14 +11,14 @@ from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.anomaly.detection import Detection
 from smartgrid_pipeline.core.anomaly.ensemble import ensemble, features
 from smartgrid_pipeline.core.anomaly.ensemble.members import MEMBERS, Matrix
-from smartgrid_pipeline.core.anomaly.events.events import Prepared, describe
-from smartgrid_pipeline.core.anomaly.interval_array import Array, Flags, Stream, Times
+from smartgrid_pipeline.core.anomaly.events.events import DetectorInputs, describe
+from smartgrid_pipeline.core.anomaly.interval_array import Array, Flags, IntervalArray, Times
 from smartgrid_pipeline.core.anomaly.physics import hourly, hours, loads, monitors
-from smartgrid_pipeline.core.anomaly.physics.hours import Hours
+from smartgrid_pipeline.core.anomaly.physics.hours import HourlyAggregates
 from smartgrid_pipeline.core.anomaly.rules import limits, rules
 from smartgrid_pipeline.core.anomaly.scoring import alarms, false_alarm_rate
 from smartgrid_pipeline.core.anomaly.scoring import thresholds as calibration
-from smartgrid_pipeline.core.anomaly.scoring.alarms import Voice
+from smartgrid_pipeline.core.anomaly.scoring.alarms import DetectorScore
 from smartgrid_pipeline.core.anomaly.scoring.tails import CEILING
 from smartgrid_pipeline.core.anomaly.storage import Contents
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, INTERVAL_START, DataError, Meter, ModelError
@@ -46,7 +46,7 @@ class AnomalyDetector:
         self.price_per_kwh = price_per_kwh
         self._meter: Meter | None = None
         self._judges_itself = False
-        self._heard: dict[str, alarms.Heard] = {}
+        self._heard: dict[str, alarms.CalibrationScores] = {}
 
     def fit(
         self,
@@ -60,7 +60,7 @@ class AnomalyDetector:
         ``readings`` are as recorded, on the meter's grid; ``contaminated`` ones are themselves to be judged
         and may hold what they should teach to find. Raises DataError when either part is too short.
         """
-        stream = Stream.from_readings(readings, meter)
+        stream = IntervalArray.from_readings(readings, meter)
         clean = np.zeros(len(stream.times), bool)
         kinds = meter_data.defect_kinds(readings).to_numpy()
         clean[stream.first_row : stream.first_row + stream.rows] = kinds == ""
@@ -99,17 +99,19 @@ class AnomalyDetector:
         interval start, from quantiles that were calibrated before.
         Scores depend on the ``context_days`` before them only. Raises ModelError when not fitted.
         """
-        return self.judge(self.prepare(Stream.from_readings(readings, self.meter)), since, residual_p)
+        return self.judge(self.prepare(IntervalArray.from_readings(readings, self.meter)), since, residual_p)
 
-    def prepare(self, stream: Stream, earlier: Hours | None = None, with_rules: bool = True) -> Prepared:
-        """What the layers look at. With ``earlier`` hours (of a ``Prepared`` before it) the stream itself
+    def prepare(
+        self, stream: IntervalArray, earlier: HourlyAggregates | None = None, with_rules: bool = True
+    ) -> DetectorInputs:
+        """What the layers look at. With ``earlier`` hours (of ``DetectorInputs`` before it) the stream itself
         need only reach SHORT_CONTEXT_DAYS back: together they are the detector's whole state.
         """
         hits = rules.hits(stream, self._limits) if with_rules else []
         taken = self._taken(stream, hits)
         kept = stream.keeping(~taken)
         recent = hourly.build(kept, self._learned)
-        return Prepared(
+        return DetectorInputs(
             stream,
             hits,
             stream.any(taken),
@@ -118,7 +120,7 @@ class AnomalyDetector:
         )
 
     @staticmethod
-    def _taken(stream: Stream, hits: list[rules.Hit]) -> Flags:
+    def _taken(stream: IntervalArray, hits: list[rules.Hit]) -> Flags:
         """Readings that rules call faulty, from when they are known to be: voices are not to hear them."""
         taken = np.zeros(len(stream.times), bool)
         for hit in hits:
@@ -126,25 +128,28 @@ class AnomalyDetector:
                 taken[hit.raised : hit.end] = True
         return taken
 
-    def listen(self, prepared: Prepared, first: int = 0) -> dict[str, Array]:
+    def listen(self, prepared: DetectorInputs, first: int = 0) -> dict[str, Array]:
         """Rarity of every voice and every member in each interval from row ``first`` on."""
         members = self._ensemble.rarities({k: v[first:] for k, v in prepared.inputs.items()})
         rarities = self._physics(prepared.hours, prepared.stream.intervals[first:])
         rarities["ensemble"] = self._together(members, prepared, first)
         return rarities | members
 
-    def scaled_inputs(self, prepared: Prepared, first: int = 0) -> Matrix:
+    def scaled_inputs(self, prepared: DetectorInputs, first: int = 0) -> Matrix:
         """What the members look at from interval ``first`` on, (intervals, inputs)."""
         return self._ensemble.rows({name: values[first:] for name, values in prepared.inputs.items()})
 
-    def _together(self, members: dict[str, Array], prepared: Prepared, first: int = 0) -> Array:
+    def _together(self, members: dict[str, Array], prepared: DetectorInputs, first: int = 0) -> Array:
         """The members' average where somebody is at home; an empty home is rare, not wrong."""
         known, intervals = prepared.hours, prepared.stream.intervals[first:]
         away = known.to_intervals(loads.empty(known).astype(float), intervals) == 1.0
         return np.where(away, np.nan, np.mean(list(members.values()), axis=0))
 
     def judge(
-        self, prepared: Prepared, since: np.datetime64 | None = None, residual_p: pd.Series | None = None
+        self,
+        prepared: DetectorInputs,
+        since: np.datetime64 | None = None,
+        residual_p: pd.Series | None = None,
     ) -> Detection:
         """Scores and events of what was prepared, from ``since`` on; arguments as in ``detect``."""
         first = 0 if since is None else int(np.searchsorted(prepared.stream.intervals, since))
@@ -155,7 +160,7 @@ class AnomalyDetector:
             rarities[RESIDUAL] = -np.log10(np.clip(p, 10.0**-CEILING, 1.0))
         return self.report(prepared, first, rarities)
 
-    def report(self, prepared: Prepared, first: int, rarities: dict[str, Array]) -> Detection:
+    def report(self, prepared: DetectorInputs, first: int, rarities: dict[str, Array]) -> Detection:
         """What ``listen`` heard from row ``first`` on, as scores and events."""
         voices = [self._voice(name, values) for name, values in rarities.items() if name not in MEMBERS]
         votes = np.sum([rarities[name] >= self._thresholds[name] for name in MEMBERS], axis=0)
@@ -177,7 +182,7 @@ class AnomalyDetector:
         silent = () if RESIDUAL in rarities else (RESIDUAL,)
         return Detection(pd.DataFrame(columns, index=index), events, self.monitors_off + silent)
 
-    def _physics(self, known: Hours, intervals: Times) -> dict[str, Array]:
+    def _physics(self, known: HourlyAggregates, intervals: Times) -> dict[str, Array]:
         """Each physical monitor's rarity per interval: the rarest of its windows."""
         found = {}
         hour = (intervals[0] - known.first_hour.astype("datetime64[m]")) // np.timedelta64(60, "m") - 1
@@ -199,19 +204,19 @@ class AnomalyDetector:
         intervals = alarms.MONTH_DAYS * 1440 / self.meter.working_minutes
         return float(-np.log10(false_alarm_rate.RESIDUAL_SHARE * self.budget_per_month / intervals))
 
-    def _voice(self, name: str, rarity: Array) -> Voice:
+    def _voice(self, name: str, rarity: Array) -> DetectorScore:
         if name == RESIDUAL:
-            return Voice(name, "ensemble", "behaviour", "unusual", (ACTIVE_POWER,), rarity,
+            return DetectorScore(name, "ensemble", "behaviour", "unusual", (ACTIVE_POWER,), rarity,
                          self.residual_threshold, "far from what was forecast")  # fmt: skip
         threshold = self._thresholds[name]
         for monitor in monitors.MONITORS:
             if monitor.name == name:
-                return Voice(name, "physics", monitor.alarm_class, monitor.fault_class, monitor.channels,
-                             rarity, threshold, monitor.text)  # fmt: skip
-        return Voice(name, "ensemble", "behaviour", "unusual", (), rarity, threshold,
+                return DetectorScore(name, "physics", monitor.alarm_class, monitor.fault_class,
+                                     monitor.channels, rarity, threshold, monitor.text)  # fmt: skip
+        return DetectorScore(name, "ensemble", "behaviour", "unusual", (), rarity, threshold,
                      "unlike anything this meter usually records")  # fmt: skip
 
-    def _calibrate(self, prepared: Prepared, quiet: Flags, later: Flags, contaminated: bool) -> None:
+    def _calibrate(self, prepared: DetectorInputs, quiet: Flags, later: Flags, contaminated: bool) -> None:
         """Tails and thresholds on quiet rows, frozen from then on.
 
         Members are heard only on the later rows, which they were not trained on; physics learn no shape of

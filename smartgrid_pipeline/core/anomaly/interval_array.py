@@ -24,7 +24,7 @@ Times = npt.NDArray[np.datetime64]
 
 
 @dataclass(frozen=True)
-class Stream:
+class IntervalArray:
     """Readings on whole working intervals: ``values`` maps a channel to (intervals × per,) float64.
 
     ``times`` are the interval starts of the single readings (civil clock, minutes); rows added to complete
@@ -38,7 +38,7 @@ class Stream:
     rows: int
 
     @classmethod
-    def from_readings(cls, readings: pd.DataFrame, meter: Meter) -> "Stream":
+    def from_readings(cls, readings: pd.DataFrame, meter: Meter) -> "IntervalArray":
         """Cut a regular readings frame. Raises DataError when it is irregular, empty or not this meter's."""
         missing = [channel for channel in meter.channels if channel not in readings]
         if missing:
@@ -99,7 +99,7 @@ class Stream:
         """Working intervals in so many hours."""
         return round(hours * 60 / self.meter.working_minutes)
 
-    def keeping(self, flags: Flags) -> "Stream":
+    def keeping(self, flags: Flags) -> "IntervalArray":
         """This stream with every reading that is not flagged made NaN."""
         return replace(self, values={c: np.where(flags, v, np.nan) for c, v in self.values.items()})
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
-from smartgrid_pipeline.core.anomaly.interval_array import Stream
+from smartgrid_pipeline.core.anomaly.interval_array import IntervalArray
 from smartgrid_pipeline.core.anomaly.physics import hourly, loads
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, REACTIVE_POWER, VOLTAGE, Meter
 
@@ -50,7 +50,7 @@ def _agree(one: pd.DataFrame, other: pd.DataFrame, channels: tuple[str, ...]) ->
 
 def _alike(detector: AnomalyDetector, readings: pd.DataFrame) -> bool:
     learned = detector.learned
-    stream = Stream.from_readings(readings, detector.meter)
+    stream = IntervalArray.from_readings(readings, detector.meter)
     if VOLTAGE in detector.meter.channels:
         volt = float(np.nanmedian(stream.values[VOLTAGE]))
         if abs(volt / float(learned["volt"]) - 1) > VOLTAGE_SHARE:

@@ -44,7 +44,7 @@ RUN_COLUMNS = ("elapsed", "mean_kw", "length_1", "length_2", "length_3", "length
 
 @lru_cache(maxsize=16)
 def names(meter: Meter, step_minutes: int) -> tuple[str, ...]:
-    """Names of the columns of ``Cycles.at`` for readings ``step_minutes`` apart; none for a coarse meter."""
+    """Names of the columns of ``DutyCycles.at``, readings ``step_minutes`` apart; none for a coarse meter."""
     if step_minutes > COARSEST_MINUTES:
         return ()
     signals = [sub for sub in SUB_METERS if sub in meter.channels] + [REST]
@@ -61,7 +61,7 @@ def _log_minutes(minutes: npt.NDArray[np.generic]) -> Floats:
 
 
 @dataclass(frozen=True)
-class Runs:
+class RunLengths:
     """One signal cut into runs: the number of each row's run (n,), and where runs start (runs + 1,)."""
 
     number: npt.NDArray[np.int32]
@@ -70,7 +70,7 @@ class Runs:
     first_is_on: bool
 
     @classmethod
-    def of(cls, on: npt.NDArray[np.bool_], sums: Doubles) -> "Runs":
+    def of(cls, on: npt.NDArray[np.bool_], sums: Doubles) -> "RunLengths":
         """Runs of a state; ``sums`` (n + 1,) are running sums of the signal in kW."""
         changed = np.flatnonzero(on[1:] != on[:-1]) + 1
         number = np.zeros(len(on), np.int32)
@@ -104,17 +104,17 @@ class Runs:
 
 
 @dataclass(frozen=True)
-class Cycles:
+class DutyCycles:
     """All signals of a meter, ready to be asked about any row; nothing wide is kept per row."""
 
     step_minutes: int
-    runs: tuple[Runs, ...]
+    runs: tuple[RunLengths, ...]
     steps: tuple[tuple[Rows, Floats], ...]
     rest_kw: Floats
     spans: tuple[Floats, ...]
 
     @classmethod
-    def of(cls, power_kw: Floats, sub_meters_kw: dict[str, Floats], step_minutes: int) -> "Cycles":
+    def of(cls, power_kw: Floats, sub_meters_kw: dict[str, Floats], step_minutes: int) -> "DutyCycles":
         """From gap-free readings (n,) on a regular grid."""
         power = power_kw.astype(np.float64)
         subs = {name: values.astype(np.float64) for name, values in sub_meters_kw.items()}
@@ -122,7 +122,7 @@ class Cycles:
         runs = []
         for name, values in (*subs.items(), (REST, rest)):
             sums = np.concatenate([[0.0], np.cumsum(values)])
-            runs += [Runs.of(values > kw, sums) for kw in THRESHOLDS_KW[name]]
+            runs += [RunLengths.of(values > kw, sums) for kw in THRESHOLDS_KW[name]]
         change = np.diff(rest, prepend=rest[:1]).astype(np.float32)
         steps = []
         for kw in STEPS_KW:
@@ -152,7 +152,7 @@ class Cycles:
         return np.stack(columns, -1)
 
 
-def of_history(history: History) -> tuple[Cycles | None, int]:
+def of_history(history: History) -> tuple[DutyCycles | None, int]:
     """The cycles of a history and its readings per working interval; gaps repeat the last reading."""
     if "cycles" not in history.derived:
         per = history.readings_per_row
@@ -161,13 +161,13 @@ def of_history(history: History) -> tuple[Cycles | None, int]:
         if step <= COARSEST_MINUTES and len(history.starts):
             subs = [sub for sub in SUB_METERS if sub in history.meter.channels]
             power, *others = (held(history.readings(channel)) for channel in (ACTIVE_POWER, *subs))
-            found = Cycles.of(power, dict(zip(subs, others, strict=True)), step)
+            found = DutyCycles.of(power, dict(zip(subs, others, strict=True)), step)
         history.derived["cycles"] = found, per
     return history.derived["cycles"]
 
 
 def at_rows(history: History, rows: Rows) -> Floats:
-    """``Cycles.at`` at the end of working intervals; NaN outside the history."""
+    """``DutyCycles.at`` at the end of working intervals; NaN outside the history."""
     found, per = of_history(history)
     width = len(names(history.meter, history.meter.working_minutes // per))
     out = np.full((len(rows), width), np.nan, np.float32)

@@ -47,7 +47,7 @@ ON_KW = 0.1
 
 
 @dataclass(frozen=True)
-class Past:
+class MinuteSeries:
     """Arrays over ``padding`` virtual rows and then the n readings of the history, all of length N.
 
     ``power_kw`` has gaps filled from a week (else a day) before; ``observed`` is 1 where it was read;
@@ -70,16 +70,16 @@ class Past:
     running: dict[str, npt.NDArray[np.float64]]
     complete: Rows
     days: Floats
-    cycles: cycles.Cycles | None
-    circuits: circuits.Circuits
+    cycles: cycles.DutyCycles | None
+    circuits: circuits.SubmeterLoads
 
     @classmethod
-    def of(cls, history: History, level_kw: float) -> "Past":
+    def of(cls, history: History, level_kw: float) -> "MinuteSeries":
         """The past of a whole history, made once for all models that share a level."""
         return _kept(history, level_kw, 0, 0)
 
     @classmethod
-    def reaching(cls, history: History, origins: Times, level_kw: float) -> "Past":
+    def reaching(cls, history: History, origins: Times, level_kw: float) -> "MinuteSeries":
         """As much of the past as origins look back on; readings up to LATE_DAYS late count as not observed.
 
         It begins with a month, so that neighbouring origins share it. Raises ModelError for origins before
@@ -162,7 +162,7 @@ def mean_level_kw(history: History, start: np.datetime64, end: np.datetime64) ->
     return round(float(np.nanmean(power, dtype=np.float64)), 4)
 
 
-def _build(history: History, level_kw: float) -> Past:
+def _build(history: History, level_kw: float) -> MinuteSeries:
     meter = history.meter
     fine = ACTIVE_POWER in history.within
     step = meter.step_minutes if fine else meter.working_minutes
@@ -180,7 +180,7 @@ def _build(history: History, level_kw: float) -> Past:
     running = {"power": _running(power), "square": _running(power.astype(np.float64) ** 2)}
     for name, every, count in (("days_7", 1, 7), ("days_28", 1, 28), ("weeks_4", 7, 4), ("days_15", 1, 15)):
         running[name] = _running(_same_clock_mean(power, per_day * every, count))
-    return Past(
+    return MinuteSeries(
         meter,
         history.starts[0],
         step,
@@ -295,7 +295,7 @@ def _days(history: History) -> Floats:
     return np.ascontiguousarray(np.column_stack([weekday, *columns]).astype(np.float32))
 
 
-def _kept(history: History, level_kw: float, first: int, late: int) -> Past:
+def _kept(history: History, level_kw: float, first: int, late: int) -> MinuteSeries:
     """The past of the rows from ``first`` and ``late`` unobserved ones more; the last few are remembered."""
     key = f"past from row {first} and {late} more at {level_kw!r} kW"
     kept = history.derived

@@ -38,7 +38,7 @@ def names_of(meter: Meter) -> tuple[str, ...]:
 
 @lru_cache(maxsize=16)
 def names(meter: Meter, step_minutes: int) -> tuple[str, ...]:
-    """Names of the columns of ``Circuits.at`` for readings ``step_minutes`` apart."""
+    """Names of the columns of ``SubmeterLoads.at`` for readings ``step_minutes`` apart."""
     if step_minutes > COARSEST_MINUTES or len(names_of(meter)) == 1:
         return ()
     ahead = [f"{day}_{minutes}min" for minutes in AHEAD_MINUTES
@@ -49,7 +49,7 @@ def names(meter: Meter, step_minutes: int) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Circuits:
+class SubmeterLoads:
     """All circuits of a meter, ready to be asked about any reading.
 
     ``sums`` (circuits, n + 1) are running sums of power in kW, ``count`` (n + 1,) of what was observed,
@@ -114,17 +114,17 @@ class Circuits:
             return np.where(seen > 0, (sums[last] - sums[begin]) / seen, np.nan).astype(np.float32)
 
 
-def of_history(history: History) -> Circuits:
+def of_history(history: History) -> SubmeterLoads:
     """The circuits of a history, made once."""
     if "circuits" not in history.derived:
         subs = tuple(history.readings(sub) for sub in names_of(history.meter)[:-1])
         step = history.meter.working_minutes // history.readings_per_row
-        history.derived["circuits"] = Circuits.of(history.readings(ACTIVE_POWER), subs, step)
+        history.derived["circuits"] = SubmeterLoads.of(history.readings(ACTIVE_POWER), subs, step)
     return history.derived["circuits"]
 
 
 def at_rows(history: History, rows: Rows) -> Floats:
-    """``Circuits.at`` at the end of working intervals; NaN outside the history."""
+    """``SubmeterLoads.at`` at the end of working intervals; NaN outside the history."""
     found = of_history(history)
     per = history.meter.working_minutes // found.step_minutes
     out = np.full((len(rows), len(names(history.meter, found.step_minutes))), np.nan, np.float32)

@@ -1,14 +1,14 @@
 """What the neural forecasters look at: the present in minutes, tokens of the past, and each lead's analogues.
 
-All functions take rows of a ``Past`` (the first row not yet available) and return finite float32 arrays;
-power enters as its square root, which tames the spikes. Spans are minutes, never steps.
+All functions take rows of a ``MinuteSeries`` (the first row not yet available) and return finite float32
+arrays; power enters as its square root, which tames the spikes. Spans are minutes, never steps.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from smartgrid_pipeline.core.features.minute_series import DAY, YEAR_DAYS, Past, Rows
+from smartgrid_pipeline.core.features.minute_series import DAY, YEAR_DAYS, MinuteSeries, Rows
 from smartgrid_pipeline.core.meter_data.history import Floats
 from smartgrid_pipeline.core.schema import LeadInterval
 
@@ -32,7 +32,7 @@ def _window(values: Floats, rows: Rows, count: int) -> Floats:
 # --- the present ----------------------------------------------------------------------------------
 
 
-def present(past: Past, rows: Rows) -> Floats:
+def present(past: MinuteSeries, rows: Rows) -> Floats:
     """Everything an origin's next hour may hang on, (rows, features); the first ``key_count`` columns are the
     strongest: last readings, state, clock, and the last readings of the further channels.
     """
@@ -56,12 +56,12 @@ def present(past: Past, rows: Rows) -> Floats:
     return np.concatenate(parts, 1, dtype=np.float32)
 
 
-def key_count(past: Past) -> int:
+def key_count(past: MinuteSeries) -> int:
     """How many leading columns of ``present`` deserve a finer, piecewise-linear coding."""
     return min(past.steps(TAIL_MINUTES), 3) + past.state.shape[1] + 1 + past.channels.shape[1]
 
 
-def present_plain(past: Past, rows: Rows) -> Floats:
+def present_plain(past: MinuteSeries, rows: Rows) -> Floats:
     """The readings that a mean in kW is nearly linear in, (rows, features) kW."""
     tail = _window(past.power_kw, rows, past.steps(5))
     spans = sorted({past.steps(minutes) for minutes in (3, 5, 10, 15, 30, 60, 180, DAY)})
@@ -70,11 +70,11 @@ def present_plain(past: Past, rows: Rows) -> Floats:
     return np.concatenate([tail, *means, ahead], 1)
 
 
-def _minutes(past: Past, rows: Rows) -> Rows:
+def _minutes(past: MinuteSeries, rows: Rows) -> Rows:
     return (rows - past.padding) * past.step_minutes
 
 
-def _minute(past: Past, rows: Rows) -> Rows:
+def _minute(past: MinuteSeries, rows: Rows) -> Rows:
     return past.minute_of_day(_minutes(past, rows))
 
 
@@ -84,7 +84,7 @@ def clock(minute: Rows) -> Floats:
     return np.concatenate([np.sin(phase), np.cos(phase)], -1, dtype=np.float32)
 
 
-def _recent(past: Past, rows: Rows) -> Floats:
+def _recent(past: MinuteSeries, rows: Rows) -> Floats:
     """Mean, highest and lowest reading of each five minutes of the last two hours, as square roots."""
     width = past.steps(5)
     count = max(1, RECENT_MINUTES // (width * past.step_minutes))
@@ -94,7 +94,7 @@ def _recent(past: Past, rows: Rows) -> Floats:
     return _root(np.concatenate([blocks.mean(-1), blocks.max(-1), blocks.min(-1)], 1))
 
 
-def levels(past: Past, rows: Rows) -> Floats:
+def levels(past: MinuteSeries, rows: Rows) -> Floats:
     """Mean power up to 28 days back, spread of the last hours, what is unusual in them, and how much was
     really observed.
     """
@@ -115,7 +115,7 @@ def levels(past: Past, rows: Rows) -> Floats:
     return np.stack([*means, *unusual, *spread, seen.astype(np.float32)], 1)
 
 
-def _next_hour_analogues(past: Past, rows: Rows) -> Floats:
+def _next_hour_analogues(past: MinuteSeries, rows: Rows) -> Floats:
     """The next 15 and 60 minutes on each of the last seven days, and usually."""
     columns = []
     for minutes in (15, 60):
@@ -143,7 +143,7 @@ class TokenView:
     daily: bool = False
 
 
-def tokens(past: Past, rows: Rows, view: TokenView) -> Floats:
+def tokens(past: MinuteSeries, rows: Rows, view: TokenView) -> Floats:
     """(rows, tokens, values) of a view, the latest token last."""
     part = past.steps(view.part_minutes)
     per_token = max(1, past.steps(view.token_minutes) // part)
@@ -179,7 +179,7 @@ class MatchView:
     shift_minutes: tuple[int, ...] = (0,)
 
 
-def matches(past: Past, rows: Rows, view: MatchView) -> Floats:
+def matches(past: MinuteSeries, rows: Rows, view: MatchView) -> Floats:
     """(rows, moments + 1, values) of a view; the last token is the present, followed by what is usual."""
     part, day = past.steps(view.part_minutes), past.steps(DAY)
     count = max(1, view.span_minutes // (part * past.step_minutes))
@@ -218,7 +218,7 @@ class LeadTable:
         return cls(leads, start // step_minutes, width // step_minutes, facts)
 
 
-def lead_inputs(past: Past, rows: Rows, table: LeadTable, chosen: Rows) -> tuple[Floats, Floats]:
+def lead_inputs(past: MinuteSeries, rows: Rows, table: LeadTable, chosen: Rows) -> tuple[Floats, Floats]:
     """What is known of chosen leads (rows, k) of each row: inputs (rows, k, f) and plain kW (rows, k, p)."""
     start, width = table.start[chosen], table.width[chosen]
     first, day = rows[:, None] + start, past.steps(DAY)
@@ -251,7 +251,7 @@ def lead_inputs(past: Past, rows: Rows, table: LeadTable, chosen: Rows) -> tuple
     return inputs, plain
 
 
-def day_analogues(past: Past, rows: Rows, table: LeadTable, chosen: Rows, days: int) -> Floats:
+def day_analogues(past: MinuteSeries, rows: Rows, table: LeadTable, chosen: Rows, days: int) -> Floats:
     """The chosen leads (widened by half an hour) on each past day, (rows, k, days), the latest day last."""
     start, width = table.start[chosen], table.width[chosen]
     pad, day = 30 // past.step_minutes, past.steps(DAY)
@@ -261,7 +261,7 @@ def day_analogues(past: Past, rows: Rows, table: LeadTable, chosen: Rows, days: 
     return _root(past.mean("power", first, (width + 2 * pad)[..., None]))
 
 
-def _year_ago(past: Past, first: Rows, width: Rows) -> tuple[list[Floats], Floats]:
+def _year_ago(past: MinuteSeries, first: Rows, width: Rows) -> tuple[list[Floats], Floats]:
     """The interval 52 weeks earlier (widened by an hour) and its mean over the 15 days around; 1 where the
     history reaches that far.
     """

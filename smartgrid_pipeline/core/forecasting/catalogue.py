@@ -6,11 +6,11 @@ from pathlib import Path
 from smartgrid_pipeline.core.forecasting.baselines.forests import BASELINES
 from smartgrid_pipeline.core.forecasting.baselines.naive import REFERENCES
 from smartgrid_pipeline.core.forecasting.experts.expert import EXPERTS, NeuralExpert
-from smartgrid_pipeline.core.forecasting.forecaster import Budget, Forecaster
+from smartgrid_pipeline.core.forecasting.forecaster import Forecaster, TrainingBudget
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
 from smartgrid_pipeline.core.schema import ModelError
 
-MAKERS: dict[str, Callable[[Budget], Forecaster]] = {
+MAKERS: dict[str, Callable[[TrainingBudget], Forecaster]] = {
     **REFERENCES,
     **BASELINES,
     **EXPERTS,
@@ -32,7 +32,7 @@ def loaders() -> dict[str, Callable[[Path], Forecaster]]:
     return LOADERS
 
 
-def create(name: str, budget: Budget) -> Forecaster:
+def create(name: str, budget: TrainingBudget) -> Forecaster:
     """A new model, not fitted. Raises ModelError for a name nobody knows."""
     if name not in MAKERS:
         raise ModelError(f"There is no model {name!r}; known are {', '.join(sorted(MAKERS))}.")

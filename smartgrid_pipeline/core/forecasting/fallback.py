@@ -9,9 +9,9 @@ import numpy as np
 
 from smartgrid_pipeline.core.features import feature_table
 from smartgrid_pipeline.core.features.tabular import Rows
-from smartgrid_pipeline.core.forecasting.analog_ensemble.model import LearnedAnalogue
+from smartgrid_pipeline.core.forecasting.analog_ensemble.model import AnalogEnsemble
 from smartgrid_pipeline.core.forecasting.default_profile import known_level, typical
-from smartgrid_pipeline.core.forecasting.forecaster import Budget, Forecast, Forecaster, Split, finish
+from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster, Split, TrainingBudget, finish
 from smartgrid_pipeline.core.meter_data import WITHIN_CHANNELS
 from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
 from smartgrid_pipeline.core.schema import DataError, LeadInterval, Meter, ModelError
@@ -83,7 +83,7 @@ def _past_days(history: History, origins: Times, leads: tuple[LeadInterval, ...]
     parts = []
     for origin in origins:
         past = history.until(origin)
-        model = LearnedAnalogue(Budget(max_steps=0))
+        model = AnalogEnsemble(TrainingBudget(max_steps=0))
         try:
             model.fit(past, Split(past.starts[0], past.end, past.end))
             parts.append(model.predict(past, np.array([origin]), leads))

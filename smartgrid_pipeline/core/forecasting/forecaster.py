@@ -21,7 +21,7 @@ from smartgrid_pipeline.core.schema import (
 
 
 @dataclass(frozen=True)
-class Budget:
+class TrainingBudget:
     """How much work a fit may do; None leaves a cap to the model. Never wall clocks: results must repeat."""
 
     max_steps: int | None = None
@@ -31,10 +31,10 @@ class Budget:
     threads: int = 1
 
 
-FULL = Budget()
+FULL = TrainingBudget()
 """As much work as a model finds worth doing."""
 
-TINY = Budget(max_steps=2, max_trees=4, max_rows=1_000)
+TINY = TrainingBudget(max_steps=2, max_trees=4, max_rows=1_000)
 """Enough to run every line of a model in a test, not enough to learn."""
 
 
@@ -46,25 +46,25 @@ class Split:
     """
 
     start: np.datetime64
-    fit_end: np.datetime64
+    train_end: np.datetime64
     end: np.datetime64
 
     @classmethod
-    def before(cls, end: np.datetime64, history: "History", later_days: int = 61) -> "Split":
-        """Everything in the history before ``end``; its last ``later_days`` are the later block.
+    def before(cls, end: np.datetime64, history: "History", holdout_days: int = 61) -> "Split":
+        """Everything in the history before ``end``; its last ``holdout_days`` are the later block.
 
         A short history gives at most a quarter of itself to the later block. Raises DataError when less than
         14 days are left to fit on.
         """
         end = min(end.astype("datetime64[m]"), history.end)
-        later = min(np.timedelta64(later_days * 1440, "m"), (end - history.starts[0]) // 4)
-        fit_end = (end - later).astype("datetime64[D]").astype("datetime64[m]")
-        if fit_end - history.starts[0] < np.timedelta64(14 * 1440, "m"):
+        later = min(np.timedelta64(holdout_days * 1440, "m"), (end - history.starts[0]) // 4)
+        train_end = (end - later).astype("datetime64[D]").astype("datetime64[m]")
+        if train_end - history.starts[0] < np.timedelta64(14 * 1440, "m"):
             days = (end - history.starts[0]) / np.timedelta64(1440, "m")
             raise DataError(
                 f"Too little history to train on: found {days:.1f} days before {end}; at least 19 are needed."
             )
-        return cls(history.starts[0], fit_end, end)
+        return cls(history.starts[0], train_end, end)
 
 
 @dataclass(frozen=True)

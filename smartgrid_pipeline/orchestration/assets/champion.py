@@ -7,7 +7,7 @@ from smartgrid_pipeline.orchestration import checks
 from smartgrid_pipeline.orchestration import metadata as present
 from smartgrid_pipeline.orchestration.assets.candidates import ALONE, tags
 from smartgrid_pipeline.orchestration.partitions import EVERYTHING_UNTIL, month_of
-from smartgrid_pipeline.orchestration.workbench import Workbench
+from smartgrid_pipeline.orchestration.workbench import Resources
 
 CANDIDATES = ("references", *ALONE, "mixture_of_experts")
 """Assets whose forecasts are compared."""
@@ -30,14 +30,14 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
     def comparison_report(
         context: dg.AssetExecutionContext,
         feature_table: pd.DataFrame,
-        workbench: dg.ResourceParam[Workbench],
+        workbench: dg.ResourceParam[Resources],
         **forecasts: pd.DataFrame,
     ) -> checks.Published:
         """Every model on the same rows, with references, intervals, costs, and the decision of the gate."""
         from smartgrid_pipeline.orchestration.flows import compare, publish_report, train
 
         checks.require_passed(context, *checks.DATA_CHECKS)
-        occasion = train.Occasion.of(feature_table, workbench, month_of(context.partition_key))
+        occasion = train.TrainingContext.of(feature_table, workbench, month_of(context.partition_key))
         compared = compare.compare(workbench, occasion, compare.split_models(forecasts))
         audits = {"evidence_is_complete": [compared.completeness]}
 
@@ -56,7 +56,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         pool="promotion",
     )
     def champion(
-        context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Workbench]
+        context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Resources]
     ) -> dg.MaterializeResult[pd.DataFrame]:
         """Who answers from now on: the month's challenger if the gate let it through, else the incumbent."""
         from smartgrid_pipeline.orchestration.flows import compare

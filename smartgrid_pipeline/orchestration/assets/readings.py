@@ -6,7 +6,7 @@ import pandas as pd
 from smartgrid_pipeline.orchestration import checks, metadata
 from smartgrid_pipeline.orchestration.flows import ingest
 from smartgrid_pipeline.orchestration.partitions import WITH_MONTH_BEFORE, month_of
-from smartgrid_pipeline.orchestration.workbench import Workbench
+from smartgrid_pipeline.orchestration.workbench import Resources
 
 
 def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -23,7 +23,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         owners=["team:data"],
     )
     def raw_readings(
-        context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Workbench]
+        context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Resources]
     ) -> dg.MaterializeResult[pd.DataFrame]:
         """The meter's readings of the month exactly as recorded, in canonical columns and units."""
         source = workbench.readings
@@ -44,7 +44,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
     def validated_readings(
         context: dg.AssetExecutionContext,
         raw_readings: pd.DataFrame,
-        workbench: dg.ResourceParam[Workbench],
+        workbench: dg.ResourceParam[Resources],
     ) -> checks.Published:
         """Readings whose audit passed, on a regular civil grid; hidden gaps, copies and freezes masked."""
         months_asked = run_months(context)
@@ -63,7 +63,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         owners=["team:data"],
     )
     def defects(
-        validated_readings: pd.DataFrame, workbench: dg.ResourceParam[Workbench]
+        validated_readings: pd.DataFrame, workbench: dg.ResourceParam[Resources]
     ) -> dg.MaterializeResult[pd.DataFrame]:
         """What was found wrong with the month's readings: start, end, kind, minutes, channels."""
         found = ingest.defects_of(validated_readings, workbench.meter)
@@ -81,7 +81,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
     def feature_table(
         context: dg.AssetExecutionContext,
         validated_readings: pd.DataFrame,
-        workbench: dg.ResourceParam[Workbench],
+        workbench: dg.ResourceParam[Resources],
     ) -> checks.Published:
         """The 31 causal features of each working interval of the month, beside the readings inside it."""
         checks.require_passed(context, "readings_pass_audit")

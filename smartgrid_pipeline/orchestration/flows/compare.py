@@ -13,9 +13,9 @@ from smartgrid_pipeline.core.evaluation.promotion import candidacy, rule
 from smartgrid_pipeline.core.evaluation.scoring import backtest, comparison
 from smartgrid_pipeline.core.evaluation.scoring.metrics import ANALOGUE, mase_scales_kw, score
 from smartgrid_pipeline.core.features.feature_table import names as feature_names
-from smartgrid_pipeline.core.schema import MODEL_NAMES, Card, Finding, Verdict, cards_for
-from smartgrid_pipeline.orchestration.flows.train import Occasion, find_trained, month_times
-from smartgrid_pipeline.orchestration.workbench import Workbench, in_months, write_atomically
+from smartgrid_pipeline.core.schema import MODEL_NAMES, Finding, ForecastTask, Verdict, tasks_for
+from smartgrid_pipeline.orchestration.flows.train import TrainingContext, find_trained, month_times
+from smartgrid_pipeline.orchestration.workbench import Resources, in_months, write_atomically
 from smartgrid_pipeline.registry import about_run
 
 if TYPE_CHECKING:
@@ -111,12 +111,12 @@ def split_models(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return found
 
 
-def compare(workbench: Workbench, occasion: Occasion, forecasts: Forecasts) -> Comparison:
+def compare(workbench: Resources, occasion: TrainingContext, forecasts: Forecasts) -> Comparison:
     """Score every model on the month and on all months, choose the challenger and put it to the rule."""
     registry, month, meter = workbench.registry, occasion.month, occasion.history.meter
     candidates = [name for name in forecasts if name not in VARIANTS]
     runs = {name: find_trained(workbench, occasion, name) for name in candidates}
-    scales = mase_scales_kw(occasion.history, occasion.split.end, cards_for(meter.working_minutes))
+    scales = mase_scales_kw(occasion.history, occasion.split.end, tasks_for(meter.working_minutes))
     now = {name: table[in_months(table, [month])] for name, table in forecasts.items()}
     several = len({each for table in forecasts.values() for each in _months(table)}) > 1
     scores = comparison.evaluate(now, scales)
@@ -144,7 +144,9 @@ def validation_losses(contenders: Mapping[str, "TrackedRun"], analogue: "Tracked
     }
 
 
-def gather(workbench: Workbench, occasion: Occasion, runs: Mapping[str, "TrackedRun"]) -> tuple[Verdict, ...]:
+def gather(
+    workbench: Resources, occasion: TrainingContext, runs: Mapping[str, "TrackedRun"]
+) -> tuple[Verdict, ...]:
     """Every verdict on file about the training window, the month and the candidates."""
     months = [*occasion.identity.months, occasion.month]
     data = [v for suite in rule.DATA_SUITES for v in workbench.verdicts.read(suite, months)]
@@ -158,15 +160,15 @@ def gather(workbench: Workbench, occasion: Occasion, runs: Mapping[str, "Tracked
 
 
 def _evidence(
-    workbench: Workbench,
-    occasion: Occasion,
+    workbench: Resources,
+    occasion: TrainingContext,
     now: Forecasts,
     runs: Mapping[str, "TrackedRun"],
     challenger: str,
     champion: "Champion | None",
     verdicts: tuple[Verdict, ...],
 ) -> rule.PromotionEvidence:
-    cards = cards_for(occasion.history.meter.working_minutes)
+    cards = tasks_for(occasion.history.meter.working_minutes)
     metrics, origins = _scores_by_card(now[challenger], cards)
     rival = _forecasts_of(workbench, occasion, champion, runs, now) if champion else None
     test = comparison.paired_composite(now[challenger], rival, now[ANALOGUE]) if rival is not None else None
@@ -193,8 +195,8 @@ def _against_analogue(now: Forecasts, challenger: str) -> comparison.PairedTest 
 
 
 def _forecasts_of(
-    workbench: Workbench,
-    occasion: Occasion,
+    workbench: Resources,
+    occasion: TrainingContext,
     champion: "Champion",
     runs: Mapping[str, "TrackedRun"],
     now: Forecasts,
@@ -208,7 +210,7 @@ def _forecasts_of(
 
 
 def _scores_by_card(
-    forecasts: pd.DataFrame, cards: tuple[Card, ...]
+    forecasts: pd.DataFrame, cards: tuple[ForecastTask, ...]
 ) -> tuple[dict[str, dict[str, float]], dict[str, int]]:
     scored = forecasts[forecasts["observed_kw"].notna()]
     metrics = {card.name: score(scored[scored["card"] == card.name]) for card in rule.deciding_cards(cards)}
@@ -231,7 +233,7 @@ def _months(table: pd.DataFrame) -> list[str]:
     return [str(month) for month in table["origin"].dt.strftime("%Y-%m").unique()]
 
 
-def settle(workbench: Workbench, month: str, reason: str) -> "tuple[Promotion | None, str]":
+def settle(workbench: Resources, month: str, reason: str) -> "tuple[Promotion | None, str]":
     """Promote the month's challenger when its evidence allows it; otherwise the champion stays, with the why.
 
     A refusal is an outcome, not a failure: it is returned as text. Raises RegistryError.
@@ -250,7 +252,7 @@ def settle(workbench: Workbench, month: str, reason: str) -> "tuple[Promotion | 
     return promotion_done, f"{row.model} of {row.month} {what} (version {row.to_version})"
 
 
-def promote_with_logged_evidence(workbench: Workbench, run_id: str, reason: str) -> "Promotion":
+def promote_with_logged_evidence(workbench: Resources, run_id: str, reason: str) -> "Promotion":
     """Promote any tracked candidate on the verdicts logged with it.
 
     Raises PromotionRefused; the registry is then as it was, the month's challenger included.
@@ -259,12 +261,12 @@ def promote_with_logged_evidence(workbench: Workbench, run_id: str, reason: str)
     return registry.promote(run_id, registry.evidence(run_id), reason=reason, despite_rollback=True)
 
 
-def summary_path(workbench: Workbench, month: str) -> Path:
+def summary_path(workbench: Resources, month: str) -> Path:
     """Where a month's numbers are kept for the command line."""
     return workbench.settings.data_dir / "reports" / month / "summary.json"
 
 
-def is_published(workbench: Workbench, month: str) -> bool:
+def is_published(workbench: Resources, month: str) -> bool:
     """Whether the month's comparison is on disk and its tracking run still there."""
     path = summary_path(workbench, month)
     if not path.exists():
@@ -273,7 +275,7 @@ def is_published(workbench: Workbench, month: str) -> bool:
     return json.loads(path.read_text())["report_run_id"] in {run.run_id for run in reports}
 
 
-def read_summary(workbench: Workbench, month: str) -> dict[str, Any]:
+def read_summary(workbench: Resources, month: str) -> dict[str, Any]:
     """The month's numbers as written by its comparison. Raises DataError when there are none."""
     from smartgrid_pipeline.core.schema import DataError
 
@@ -283,7 +285,7 @@ def read_summary(workbench: Workbench, month: str) -> dict[str, Any]:
     return dict(json.loads(path.read_text()))
 
 
-def write_summary(workbench: Workbench, month: str, summary: Mapping[str, Any]) -> Path:
+def write_summary(workbench: Resources, month: str, summary: Mapping[str, Any]) -> Path:
     """Keep a month's numbers."""
     path = summary_path(workbench, month)
     write_atomically(path, json.dumps(summary, indent=1, default=str).encode())
@@ -291,7 +293,7 @@ def write_summary(workbench: Workbench, month: str, summary: Mapping[str, Any]) 
 
 
 def forecast_newest(
-    workbench: Workbench, champion: "Champion", recorded: pd.DataFrame
+    workbench: Resources, champion: "Champion", recorded: pd.DataFrame
 ) -> tuple[pd.Timestamp, pd.DataFrame]:
     """The champion's forecast from the newest recorded reading: origin, and a row per lead interval."""
     from smartgrid_pipeline.core import meter_data

@@ -12,7 +12,7 @@ from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector, Detection
 from smartgrid_pipeline.core.anomaly.meter_match import same_meter
 from smartgrid_pipeline.core.schema import Meter, RegistryError, SourceError
 from smartgrid_pipeline.orchestration.flows import residuals
-from smartgrid_pipeline.orchestration.workbench import Workbench
+from smartgrid_pipeline.orchestration.workbench import Resources
 
 if TYPE_CHECKING:
     from smartgrid_pipeline.registry import TrackedRun
@@ -31,7 +31,7 @@ class Judgement:
 
 
 def judge(
-    workbench: Workbench, readings: "Readings", since: pd.Timestamp | None, from_file: bool
+    workbench: Resources, readings: "Readings", since: pd.Timestamp | None, from_file: bool
 ) -> Judgement:
     """Events in readings, by the newest detector when they are of its meter, else by one they teach.
 
@@ -61,7 +61,7 @@ def judge(
     return Judgement(detector.detect(grid, begin), detector.budget_per_month, basis, nobody)
 
 
-def _newest(workbench: Workbench) -> "TrackedRun | None":
+def _newest(workbench: Resources) -> "TrackedRun | None":
     """The newest detector that has not failed its gate."""
     runs = [each for each in workbench.registry.runs(kind="detector") if each.status == "FINISHED"]
     failed = {
@@ -70,7 +70,7 @@ def _newest(workbench: Workbench) -> "TrackedRun | None":
     return next((each for each in runs if each.month not in failed), None)
 
 
-def _recorded(workbench: Workbench) -> pd.DataFrame | None:
+def _recorded(workbench: Resources) -> pd.DataFrame | None:
     """The meter's own readings as its source has them; None when the source cannot be read now."""
     try:
         return meter_data.to_grid(workbench.readings.frame, workbench.readings.meter)

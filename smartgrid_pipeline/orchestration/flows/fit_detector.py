@@ -12,14 +12,14 @@ from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.anomaly import drift, release_check
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector, Detection
 from smartgrid_pipeline.core.anomaly.ensemble import features as inputs
-from smartgrid_pipeline.core.anomaly.interval_array import Stream
+from smartgrid_pipeline.core.anomaly.interval_array import IntervalArray
 from smartgrid_pipeline.core.anomaly.scoring import thresholds
 from smartgrid_pipeline.core.schema import DataError, RegistryError, Verdict
 from smartgrid_pipeline.orchestration.flows import residuals
 from smartgrid_pipeline.orchestration.flows.train import code_sha256
 from smartgrid_pipeline.orchestration.partitions import bounds
 from smartgrid_pipeline.orchestration.runtime.launch import failed_verdicts
-from smartgrid_pipeline.orchestration.workbench import Workbench, in_months, months_of
+from smartgrid_pipeline.orchestration.workbench import Resources, in_months, months_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ MODEL = "anomaly_detector"
 
 
 @dataclass(frozen=True)
-class Watch:
+class DetectionContext:
     """What a month's detector works with: recorded readings on their grid, and where the month lies."""
 
     month: str
@@ -38,7 +38,7 @@ class Watch:
     sha256: str
 
     @classmethod
-    def of(cls, raw: pd.DataFrame, workbench: Workbench, month: str) -> "Watch":
+    def of(cls, raw: pd.DataFrame, workbench: Resources, month: str) -> "DetectionContext":
         """From raw readings of the month and everything before; months whose audit failed are missing."""
         stored = [str(each) for each in np.unique(months_of(raw))]
         bad = [verdict.subject for verdict in failed_verdicts(workbench.verdicts, stored)]
@@ -57,14 +57,14 @@ class Watch:
         """Where fitting ends and freezing of thresholds begins: the last year, or half of a short past."""
         return thresholds.begins(self.past.index[0], bounds(self.month)[0])
 
-    def fingerprint(self, workbench: Workbench) -> str:
+    def fingerprint(self, workbench: Resources) -> str:
         """Identity of a fit: same readings, code and settings give the same bits."""
         settings = workbench.settings
         parts = (MODEL, self.month, self.sha256, code_sha256(), settings.alarms_per_month, settings.seed)
         return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:32]
 
 
-def find_or_fit(workbench: Workbench, watch: Watch, tags: dict[str, str]) -> "TrackedRun":
+def find_or_fit(workbench: Resources, watch: DetectionContext, tags: dict[str, str]) -> "TrackedRun":
     """The month's detector, tracked: found by its fingerprint, or fitted and logged."""
     from smartgrid_pipeline.registry import DataIdentity
 
@@ -87,7 +87,7 @@ def find_or_fit(workbench: Workbench, watch: Watch, tags: dict[str, str]) -> "Tr
     )
 
 
-def detect_month(workbench: Workbench, watch: Watch) -> tuple[Detection, str]:
+def detect_month(workbench: Resources, watch: DetectionContext) -> tuple[Detection, str]:
     """Judge the month with its detector; also who forecast it, or why nobody did.
 
     Raises RegistryError when no detector was fitted on these readings.
@@ -114,7 +114,7 @@ class Assessment:
     inputs: pd.DataFrame
 
 
-def assess(workbench: Workbench, watch: Watch, detection: Detection) -> Assessment:
+def assess(workbench: Resources, watch: DetectionContext, detection: Detection) -> Assessment:
     """Count alarms against the promise and real defects found; keep the verdict, which `judging` asks for."""
     start, end = bounds(watch.month)
     near = watch.readings[
@@ -128,11 +128,11 @@ def assess(workbench: Workbench, watch: Watch, detection: Detection) -> Assessme
     return Assessment(found, verdict, _moved_inputs(workbench, watch))
 
 
-def _moved_inputs(workbench: Workbench, watch: Watch) -> pd.DataFrame:
+def _moved_inputs(workbench: Resources, watch: DetectionContext) -> pd.DataFrame:
     start, end = bounds(watch.month)
     first = start - pd.Timedelta(days=thresholds.CALIBRATION_DAYS)
     near = watch.readings[(watch.readings.index >= first) & (watch.readings.index < end)]
-    stream = Stream.from_readings(near, workbench.meter)
+    stream = IntervalArray.from_readings(near, workbench.meter)
     later = stream.intervals >= np.datetime64(start, "m")
     built = inputs.build(stream)
     return drift.moved_inputs(
@@ -142,7 +142,7 @@ def _moved_inputs(workbench: Workbench, watch: Watch) -> pd.DataFrame:
 
 
 def figures(
-    workbench: Workbench, watch: Watch, detection: Detection, most_events: int = 6
+    workbench: Resources, watch: DetectionContext, detection: Detection, most_events: int = 6
 ) -> "dict[str, Figure]":
     """The month's alarms against the budget, and its gravest events beside what is normal."""
     from smartgrid_pipeline.core.anomaly.report import plots
@@ -156,7 +156,7 @@ def figures(
 
 
 def write_report(
-    workbench: Workbench, watch: Watch, detection: Detection, drawn: "dict[str, Figure]"
+    workbench: Resources, watch: DetectionContext, detection: Detection, drawn: "dict[str, Figure]"
 ) -> Path:
     """The month's anomalies as a self-contained HTML page; returns its path."""
     from smartgrid_pipeline.core.anomaly.report import page

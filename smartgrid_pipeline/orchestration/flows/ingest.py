@@ -9,7 +9,7 @@ from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.features import feature_table
 from smartgrid_pipeline.core.schema import DataError, Meter, Verdict
 from smartgrid_pipeline.orchestration.partitions import bounds
-from smartgrid_pipeline.orchestration.workbench import Workbench, in_months, months_of
+from smartgrid_pipeline.orchestration.workbench import Resources, in_months, months_of
 
 DEFECT = "defect"
 """Column of validated readings: the kind of defect of a masked row, "" elsewhere."""
@@ -60,7 +60,7 @@ def validate(
     return clean[in_months(clean, months)], verdicts
 
 
-def distrusted_before(workbench: Workbench, month: str) -> list[str]:
+def distrusted_before(workbench: Resources, month: str) -> list[str]:
     """The month before, if its readings failed their audit: no standard to judge the next one by."""
     before = str(np.datetime64(month, "M") - 1)
     return [verdict.subject for verdict in workbench.verdicts.failed(["readings"], [before])]

@@ -15,8 +15,8 @@ from smartgrid_pipeline.core.evaluation.report import report
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, MODEL_NAMES
 from smartgrid_pipeline.orchestration.flows import compare
 from smartgrid_pipeline.orchestration.flows.compare import Comparison
-from smartgrid_pipeline.orchestration.flows.train import Occasion, month_times
-from smartgrid_pipeline.orchestration.workbench import Workbench, load_months, write_atomically
+from smartgrid_pipeline.orchestration.flows.train import TrainingContext, month_times
+from smartgrid_pipeline.orchestration.workbench import Resources, load_months, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +28,11 @@ MEASURED = (*MODEL_NAMES, "lightgbm", "analogue_28d")
 
 
 def publish(
-    workbench: Workbench, occasion: Occasion, compared: Comparison, table: pd.DataFrame, tags: dict[str, str]
+    workbench: Resources,
+    occasion: TrainingContext,
+    compared: Comparison,
+    table: pd.DataFrame,
+    tags: dict[str, str],
 ) -> "tuple[Path, str, dict[str, Figure]]":
     """Write the report and the month's numbers, log both; returns the page, its tracking run, its figures."""
     inputs = collect(workbench, occasion, compared, table)
@@ -56,7 +60,7 @@ def publish(
 
 
 def collect(
-    workbench: Workbench, occasion: Occasion, compared: Comparison, table: pd.DataFrame
+    workbench: Resources, occasion: TrainingContext, compared: Comparison, table: pd.DataFrame
 ) -> report.ReportInputs:
     """All that the report of a month is made of."""
     meter, month = occasion.history.meter, compared.month
@@ -89,12 +93,12 @@ def collect(
     )
 
 
-def _data_shown(occasion: Occasion) -> dict[str, str]:
+def _data_shown(occasion: TrainingContext) -> dict[str, str]:
     meter, split = occasion.history.meter, occasion.split
     shown = {
         "sha256": occasion.data_sha256,
         "rows": f"{len(occasion.history.starts):,} of {meter.working_minutes} minutes",
-        "training window": f"{split.start} to {split.end}, later block from {split.fit_end}",
+        "training window": f"{split.start} to {split.end}, later block from {split.train_end}",
         "channels": ", ".join(meter.channels),
     }
     if occasion.left_out:
@@ -110,7 +114,7 @@ def _champion_after(compared: Comparison) -> str | None:
 
 
 def expert_shares(
-    workbench: Workbench, occasion: Occasion, runs: "Mapping[str, TrackedRun]"
+    workbench: Resources, occasion: TrainingContext, runs: "Mapping[str, TrackedRun]"
 ) -> pd.DataFrame | None:
     """Mean gate weights over the month by hour of the target, lead and expert (gate.SHARE_COLUMNS)."""
     if gate.MIXTURE not in runs:
@@ -132,7 +136,7 @@ def expert_shares(
     return long.groupby(["hour", "lead_minutes", "expert"], as_index=False)["share"].mean()
 
 
-def costs(workbench: Workbench, occasion: Occasion, runs: "Mapping[str, TrackedRun]") -> pd.DataFrame:
+def costs(workbench: Resources, occasion: TrainingContext, runs: "Mapping[str, TrackedRun]") -> pd.DataFrame:
     """What running each model costs on this machine (deployment.COST_COLUMNS)."""
     from smartgrid_pipeline.core.forecasting.catalogue import loaders
 
@@ -155,13 +159,13 @@ def costs(workbench: Workbench, occasion: Occasion, runs: "Mapping[str, TrackedR
     return pd.DataFrame(rows, columns=list(deployment.COST_COLUMNS))
 
 
-def _curves(workbench: Workbench, runs: "Mapping[str, TrackedRun]") -> dict[str, pd.DataFrame]:
+def _curves(workbench: Resources, runs: "Mapping[str, TrackedRun]") -> dict[str, pd.DataFrame]:
     """Loss curves of the neural models, as logged with their training."""
     neural = [name for name in (*EXPERT_NAMES, gate.MIXTURE) if name in runs]
     return {name: workbench.registry.table(runs[name].run_id, "curves") for name in neural}
 
 
-def _anomalies(workbench: Workbench, month: str) -> dict[str, str]:
+def _anomalies(workbench: Resources, month: str) -> dict[str, str]:
     """The month's alarms in short, when the anomaly report was made."""
     events = load_months(workbench.settings.data_dir, "anomaly_report", [month])
     if events is None:

@@ -10,7 +10,7 @@ from smartgrid_pipeline.core.features.minute_series import REACH_DAYS
 from smartgrid_pipeline.core.forecasting.history import history_from_readings
 from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import DataError, ModelError, RegistryError
-from smartgrid_pipeline.orchestration.workbench import Workbench
+from smartgrid_pipeline.orchestration.workbench import Resources
 
 CONTEXT_DAYS = REACH_DAYS + CALIBRATION_DAYS + 31
 """Days before the first judged one that a champion looks back on from there and from its calibration."""
@@ -25,7 +25,7 @@ class Surprise:
 
 
 def of_champion(
-    workbench: Workbench, grid: pd.DataFrame, begin: np.datetime64, end: np.datetime64
+    workbench: Resources, grid: pd.DataFrame, begin: np.datetime64, end: np.datetime64
 ) -> Surprise:
     """How surprising readings of the workbench's meter, as recorded, are to the champion in [begin, end)."""
     now = workbench.registry.champion()
@@ -45,7 +45,7 @@ def of_champion(
         return Surprise(None, f"nobody: {name} gave no forecast ({error})")
 
 
-def _history(workbench: Workbench, grid: pd.DataFrame, begin: np.datetime64, end: np.datetime64) -> History:
+def _history(workbench: Resources, grid: pd.DataFrame, begin: np.datetime64, end: np.datetime64) -> History:
     """What the champion looks back on, and the days themselves."""
     first = pd.Timestamp(begin) - pd.Timedelta(days=CONTEXT_DAYS)
     near = grid[(grid.index >= first.floor("D")) & (grid.index < pd.Timestamp(end))]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.features.feature_table import names as feature_names
-from smartgrid_pipeline.core.forecasting.forecaster import Budget, Forecaster, Split
+from smartgrid_pipeline.core.forecasting.forecaster import Forecaster, Split, TrainingBudget
 from smartgrid_pipeline.core.forecasting.history import history_from_table
 from smartgrid_pipeline.core.meter_data.history import History, Times
 from smartgrid_pipeline.core.schema import (
@@ -25,7 +25,7 @@ from smartgrid_pipeline.core.schema import (
 from smartgrid_pipeline.orchestration.code_version import code_sha256
 from smartgrid_pipeline.orchestration.partitions import bounds
 from smartgrid_pipeline.orchestration.runtime.launch import failed_verdicts
-from smartgrid_pipeline.orchestration.workbench import Workbench, in_months, load_months, months_of
+from smartgrid_pipeline.orchestration.workbench import Resources, in_months, load_months, months_of
 from smartgrid_pipeline.registry import Example
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ Fit = Callable[[History, Split], Forecaster]
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedCandidate:
     """A candidate of a month: its tracking run, its forecasts of the month, its metrics and verdicts."""
 
     name: str
@@ -49,7 +49,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Occasion:
+class TrainingContext:
     """What a month's candidates share: the history to the month's end, its cut, and where the month lies.
 
     ``left_out`` are months inside the training window that were never published; their rows are missing.
@@ -62,7 +62,7 @@ class Occasion:
     left_out: tuple[str, ...]
 
     @classmethod
-    def of(cls, table: pd.DataFrame, workbench: Workbench, month: str) -> "Occasion":
+    def of(cls, table: pd.DataFrame, workbench: Resources, month: str) -> "TrainingContext":
         """From the feature table of the month and everything before.
 
         Months whose latest audit failed are left out, also where an earlier publication of them is on disk.
@@ -84,7 +84,7 @@ class Occasion:
         """Everything before the month: all that training may see."""
         return self.history.until(self.split.end)
 
-    def fingerprint(self, name: str, budget: Budget) -> str:
+    def fingerprint(self, name: str, budget: TrainingBudget) -> str:
         """Identity of a training: same data, code, budget and model give the same bits, hence this."""
         parts = (name, self.month, self.data_sha256, code_sha256(), repr(budget), repr(self.split))
         return hashlib.sha256("|".join(parts).encode()).hexdigest()[:32]
@@ -105,8 +105,8 @@ def month_times(month: str) -> tuple[np.datetime64, np.datetime64]:
 
 
 def train_and_judge(
-    workbench: Workbench, occasion: Occasion, name: str, fit: Fit, tags: dict[str, str]
-) -> Judged:
+    workbench: Resources, occasion: TrainingContext, name: str, fit: Fit, tags: dict[str, str]
+) -> EvaluatedCandidate:
     """Find or make the candidate ``name`` of the month, then judge, audit and log it.
 
     A training with the same fingerprint is loaded, not repeated, so a rerun changes nothing.
@@ -122,8 +122,8 @@ def train_and_judge(
     forecasts = backtest.forecast_cards(forecaster, occasion.history, *month_times(occasion.month))
     verdicts = audit(forecaster, occasion, forecasts)
     if found:
-        return Judged(name, found, forecasts, verdicts, True)
-    before = backtest.forecast_cards(forecaster, occasion.past, occasion.split.fit_end, occasion.split.end)
+        return EvaluatedCandidate(name, found, forecasts, verdicts, True)
+    before = backtest.forecast_cards(forecaster, occasion.past, occasion.split.train_end, occasion.split.end)
     run = registry.log_training(
         forecaster,
         model=name,
@@ -141,10 +141,10 @@ def train_and_judge(
             "fit_cpu_seconds": f"{fit_seconds:.1f}",
         },
     )
-    return Judged(name, run, forecasts, verdicts, False)
+    return EvaluatedCandidate(name, run, forecasts, verdicts, False)
 
 
-def audit(forecaster: Forecaster, occasion: Occasion, forecasts: pd.DataFrame) -> tuple[Verdict, ...]:
+def audit(forecaster: Forecaster, occasion: TrainingContext, forecasts: pd.DataFrame) -> tuple[Verdict, ...]:
     """The verdicts a candidate needs: its forecasts are possible, and it never sees the future."""
     from smartgrid_pipeline import quality
     from smartgrid_pipeline.core.evaluation.audits import leakage
@@ -165,7 +165,9 @@ def audit_origins(month: str) -> Times:
     return start + days.astype("timedelta64[D]") + np.timedelta64(7 * 60, "m")
 
 
-def judge_references(workbench: Workbench, occasion: Occasion, tags: dict[str, str]) -> list[Judged]:
+def judge_references(
+    workbench: Resources, occasion: TrainingContext, tags: dict[str, str]
+) -> list[EvaluatedCandidate]:
     """Every simple reference, tracked and judged like any other candidate."""
     from smartgrid_pipeline.core.forecasting.baselines.naive import REFERENCES
 
@@ -175,12 +177,14 @@ def judge_references(workbench: Workbench, occasion: Occasion, tags: dict[str, s
     ]
 
 
-def joined(judged: list[Judged]) -> pd.DataFrame:
+def joined(judged: list[EvaluatedCandidate]) -> pd.DataFrame:
     """Forecasts of several candidates in one table, with the column ``model``."""
     return pd.concat([each.forecasts.assign(model=each.name) for each in judged], ignore_index=True)
 
 
-def with_fixed_weights(workbench: Workbench, occasion: Occasion, judged: Judged) -> pd.DataFrame:
+def with_fixed_weights(
+    workbench: Resources, occasion: TrainingContext, judged: EvaluatedCandidate
+) -> pd.DataFrame:
     """The mixture's forecasts beside those of its experts under equal weights, and of the best one alone."""
     from smartgrid_pipeline.core.evaluation.scoring import backtest
     from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
@@ -190,12 +194,12 @@ def with_fixed_weights(workbench: Workbench, occasion: Occasion, judged: Judged)
     when = month_times(occasion.month)
     tables = {judged.name: judged.forecasts} | {
         name: backtest.forecast_cards(cast(Forecaster, variant), occasion.history, *when)
-        for name, variant in mixture.alternatives().items()
+        for name, variant in mixture.ablations().items()
     }
     return pd.concat([table.assign(model=name) for name, table in tables.items()], ignore_index=True)
 
 
-def fit_named(name: str, budget: Budget) -> Fit:
+def fit_named(name: str, budget: TrainingBudget) -> Fit:
     """Fitting of a model that needs nothing but a history."""
 
     def fit(history: History, split: Split) -> Forecaster:
@@ -208,7 +212,7 @@ def fit_named(name: str, budget: Budget) -> Fit:
     return fit
 
 
-def fit_mixture(workbench: Workbench, occasion: Occasion) -> Fit:
+def fit_mixture(workbench: Resources, occasion: TrainingContext) -> Fit:
     """Fitting of the mixture on the experts of the same month, found by their tags.
 
     Raises RegistryError when one of them has no finished training.
@@ -225,7 +229,7 @@ def fit_mixture(workbench: Workbench, occasion: Occasion) -> Fit:
     return fit
 
 
-def find_trained(workbench: Workbench, occasion: Occasion, name: str) -> "TrackedRun":
+def find_trained(workbench: Resources, occasion: TrainingContext, name: str) -> "TrackedRun":
     """The finished training of a model on this occasion. Raises RegistryError when there is none."""
     run = workbench.registry.find_training(
         model=name, month=occasion.month, fingerprint=occasion.fingerprint(name, workbench.budget)
@@ -259,7 +263,7 @@ def _hash(history: History) -> str:
     return digest.hexdigest()
 
 
-def _require_audited(workbench: Workbench, left_out: Sequence[str], month: str) -> None:
+def _require_audited(workbench: Resources, left_out: Sequence[str], month: str) -> None:
     """A month may be missing because its audit failed, not because nobody took it in."""
     audited = {verdict.subject for verdict in failed_verdicts(workbench.verdicts, left_out)}
     forgotten = [each for each in left_out if each not in audited]
@@ -278,7 +282,7 @@ def _regular(table: pd.DataFrame, meter: Meter) -> pd.DataFrame:
     return whole
 
 
-def _recent_readings(workbench: Workbench, occasion: Occasion) -> pd.DataFrame:
+def _recent_readings(workbench: Resources, occasion: TrainingContext) -> pd.DataFrame:
     """The last published readings before the month: an input example for the logged model."""
     before = str(pd.Period(occasion.month, "M") - 1)
     frame = load_months(workbench.settings.data_dir, "validated_readings", [before, occasion.month])

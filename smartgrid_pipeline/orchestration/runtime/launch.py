@@ -16,7 +16,7 @@ from smartgrid_pipeline.orchestration.code_version import package_sha256
 from smartgrid_pipeline.orchestration.instance import reason_of_failure
 from smartgrid_pipeline.orchestration.partitions import key_of, month_of
 from smartgrid_pipeline.orchestration.runtime import run_lock
-from smartgrid_pipeline.orchestration.workbench import VerdictFiles, Workbench, write_atomically
+from smartgrid_pipeline.orchestration.workbench import Resources, VerdictFiles, write_atomically
 
 OnStep = Callable[[str, str], None]
 """Called with a step's name and what happened: "start", "success", "skipped" or "failure"."""
@@ -78,7 +78,7 @@ def resolve_job(definitions: dg.Definitions, job: str) -> dg.JobDefinition:
 def take_in_history(
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
-    workbench: Workbench,
+    workbench: Resources,
     month: str,
     on_step: OnStep,
 ) -> Intake:
@@ -103,7 +103,7 @@ def take_in_history(
     return Intake(tuple(sorted(taken)), tuple(refused[m] for m in sorted(refused)))
 
 
-def missing_months(instance: dg.DagsterInstance, workbench: Workbench, month: str) -> list[str]:
+def missing_months(instance: dg.DagsterInstance, workbench: Resources, month: str) -> list[str]:
     """Months of the source before ``month`` whose features are not published, or came from other readings or
     another version of this package.
     """
@@ -113,14 +113,14 @@ def missing_months(instance: dg.DagsterInstance, workbench: Workbench, month: st
     return [m for m in source_months(workbench) if m < month and m not in done]
 
 
-def source_months(workbench: Workbench) -> list[str]:
+def source_months(workbench: Resources) -> list[str]:
     """Every civil month between the first and the last reading."""
     identity = workbench.readings.identity
     months = pd.period_range(identity.first, identity.last, freq="M")
     return [str(period) for period in months]
 
 
-def choose_month(workbench: Workbench, asked: str | None) -> str:
+def choose_month(workbench: Resources, asked: str | None) -> str:
     """The month asked for, or the newest complete one. Raises DataError when the source does not have it."""
     identity, step = workbench.readings.identity, workbench.readings.meter.step_minutes
     newest = automation.newest_complete_month(
@@ -135,21 +135,21 @@ def choose_month(workbench: Workbench, asked: str | None) -> str:
     return month
 
 
-def _intake(workbench: Workbench) -> dict[str, str]:
+def _intake(workbench: Resources) -> dict[str, str]:
     """What stored months depend on beside their own rows."""
     return {"readings": workbench.readings.identity.sha256, "package": package_sha256()}
 
 
-def _last_intake(workbench: Workbench) -> dict[str, str] | None:
+def _last_intake(workbench: Resources) -> dict[str, str] | None:
     path = _intake_path(workbench)
     return dict(json.loads(path.read_text())) if path.exists() else None
 
 
-def _remember_intake(workbench: Workbench) -> None:
+def _remember_intake(workbench: Resources) -> None:
     write_atomically(_intake_path(workbench), json.dumps(_intake(workbench)).encode())
 
 
-def _intake_path(workbench: Workbench) -> Path:
+def _intake_path(workbench: Resources) -> Path:
     return workbench.settings.data_dir / "runs" / "intake.json"
 
 

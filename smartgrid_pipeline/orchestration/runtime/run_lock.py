@@ -13,7 +13,7 @@ import dagster as dg
 from smartgrid_pipeline.core.schema import SmartgridError
 from smartgrid_pipeline.orchestration import process_locks
 from smartgrid_pipeline.orchestration.automation import run_has_ended
-from smartgrid_pipeline.orchestration.workbench import Workbench
+from smartgrid_pipeline.orchestration.workbench import Resources
 
 TAG = {"smartgrid/started_by": "command line"}
 """Of runs that live in the process that asked for them."""
@@ -24,7 +24,7 @@ class RunUnderWay(SmartgridError):
 
 
 @contextmanager
-def alone(instance: dg.DagsterInstance, workbench: Workbench) -> Iterator[list[str]]:
+def alone(instance: dg.DagsterInstance, workbench: Resources) -> Iterator[list[str]]:
     """Be the only run of the meter; yields the ids of killed runs closed on the way in.
 
     Raises RegistryError when another command holds the meter, RunUnderWay when the UI or the schedule

@@ -25,7 +25,7 @@ NOBODY = "nobody"
 log = logging.getLogger(__name__)
 
 
-class Succession:
+class ChampionHistory:
     """The champion and challenger of one registered model, and how they change."""
 
     def __init__(self, connection: Connection, model_name: str) -> None:

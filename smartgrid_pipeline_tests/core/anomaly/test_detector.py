@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from smartgrid_pipeline.core.anomaly.detector import SHORT_CONTEXT_DAYS, AnomalyDetector
-from smartgrid_pipeline.core.anomaly.interval_array import Stream
+from smartgrid_pipeline.core.anomaly.interval_array import IntervalArray
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, SUB_METERS, VOLTAGE, DataError, Meter, ModelError
 from smartgrid_pipeline_tests.conftest import HOUSE, make_readings
 from smartgrid_pipeline_tests.core.anomaly.conftest import CALIBRATE_FROM, FITTED_UNTIL
@@ -32,9 +32,9 @@ def test_scores__in_chunks_equal_those_of_the_whole(house: Fitted) -> None:
     detector, readings = house
     since = CUTOFF.to_datetime64()
     whole = detector.detect(readings, since).scores
-    earlier = detector.prepare(Stream.from_readings(readings[: CUTOFF - pd.Timedelta("1min")], HOUSE))
+    earlier = detector.prepare(IntervalArray.from_readings(readings[: CUTOFF - pd.Timedelta("1min")], HOUSE))
     context = CUTOFF.normalize() - pd.Timedelta(days=SHORT_CONTEXT_DAYS)
-    chunk = detector.prepare(Stream.from_readings(readings[context:], HOUSE), earlier.hours)
+    chunk = detector.prepare(IntervalArray.from_readings(readings[context:], HOUSE), earlier.hours)
     chunked = detector.judge(chunk, since).scores
     pd.testing.assert_frame_equal(whole, chunked, rtol=1e-3, atol=1e-3)  # single precision inside
     assert (whole["alarm"] == chunked["alarm"]).all()
@@ -136,7 +136,7 @@ def test_detect__refuses_readings_without_the_meter_s_channels(house: Fitted) ->
 
 def test_stream__keeps_only_what_the_meter_has() -> None:
     meter = Meter("plain", "UTC", 1, (ACTIVE_POWER, VOLTAGE))
-    stream = Stream.from_readings(make_readings(1)[3:], meter)
+    stream = IntervalArray.from_readings(make_readings(1)[3:], meter)
     assert tuple(stream.values) == (ACTIVE_POWER, VOLTAGE)
     assert len(stream.times) % stream.per == 0 and stream.first_row == 3
     assert not stream.has(*SUB_METERS)

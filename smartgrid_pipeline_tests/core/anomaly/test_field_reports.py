@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
-from smartgrid_pipeline.core.anomaly.interval_array import Stream
+from smartgrid_pipeline.core.anomaly.interval_array import IntervalArray
 from smartgrid_pipeline.core.anomaly.meter_match import same_meter
 from smartgrid_pipeline.core.anomaly.rules import limits
 from smartgrid_pipeline.core.anomaly.rules.rules import moves_missed
@@ -37,7 +37,7 @@ def test_row_4__the_flatline_limit_is_that_of_the_meter() -> None:
         calm.loc[start : start + pd.Timedelta("20h"), ACTIVE_POWER] = 0.3
     learned = []
     for readings in (restless, calm):
-        stream = Stream.from_readings(readings, HOME)
+        stream = IntervalArray.from_readings(readings, HOME)
         learned.append(limits.learn_limits(stream, np.ones(len(stream.times), bool))["frozen_readings"])
     assert learned[0] == 48
     assert learned[1] > 100
@@ -49,7 +49,7 @@ def test_limits__a_few_faulty_days_do_not_spoil_what_is_learned() -> None:
     spoiled.loc["2010-01-20 10:00":"2010-01-20 14:00", ACTIVE_POWER] *= 60
     found = []
     for readings in (clean, spoiled):
-        stream = Stream.from_readings(readings, HOUSE)
+        stream = IntervalArray.from_readings(readings, HOUSE)
         found.append(limits.learn_limits(stream, np.ones(len(stream.times), bool)))
     assert found[1]["highest_power_kw"] < 3 * found[0]["highest_power_kw"]
 
@@ -60,7 +60,7 @@ def test_limits__a_fault_of_nine_days_in_forty_is_not_taken_for_a_habit() -> Non
     spoiled.loc["2010-01-20":"2010-01-28", SUB_METERS[2]] += 2.0
     found = {}
     for name, readings in (("clean", clean), ("spoiled", spoiled)):
-        stream = Stream.from_readings(readings, HOUSE)
+        stream = IntervalArray.from_readings(readings, HOUSE)
         found[name] = limits.learn_limits(stream, np.ones(len(stream.times), bool), contaminated=True)
     assert found["spoiled"]["sub_excess_kw"] < found["clean"]["sub_excess_kw"] + 0.1
 
@@ -70,7 +70,8 @@ def test_blind__a_frozen_channel_is_betrayed_by_those_that_move() -> None:
     frozen = readings.copy()
     frozen.iloc[2_000:2_400, 1] = frozen.iloc[2_000, 1]
     missed = [
-        moves_missed(Stream.from_readings(each, HOUSE), ACTIVE_POWER, CURRENT) for each in (readings, frozen)
+        moves_missed(IntervalArray.from_readings(each, HOUSE), ACTIVE_POWER, CURRENT)
+        for each in (readings, frozen)
     ]
     assert missed[0].max() == 0
     assert missed[1][2_399] >= 2

@@ -10,7 +10,7 @@ import pandas as pd
 
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Split, finish
 from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
-from smartgrid_pipeline.core.schema import CARDS, QUANTILES, LeadInterval
+from smartgrid_pipeline.core.schema import FORECAST_TASKS, QUANTILES, LeadInterval
 
 Rule = Callable[[History, Times, tuple[LeadInterval, ...]], Floats]
 
@@ -80,7 +80,7 @@ def forecasts(
     start: str = "2010-03-01",
 ) -> pd.DataFrame:
     """A forecast table of a card from flat arrays in its order of rows; quantiles spread around the mean."""
-    known = next(each for each in CARDS if each.name == card)
+    known = next(each for each in FORECAST_TASKS if each.name == card)
     n_leads = len(known.leads)
     step = np.timedelta64(known.origin_minutes, "m")
     origins = np.datetime64(start, "m") + step * np.arange(len(observed) // n_leads)

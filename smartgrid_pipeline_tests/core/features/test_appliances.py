@@ -3,7 +3,7 @@
 import numpy as np
 
 from smartgrid_pipeline.core.features import appliances
-from smartgrid_pipeline.core.features.appliances import Cycles
+from smartgrid_pipeline.core.features.appliances import DutyCycles
 from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CHANNELS, SUB_METERS, Meter
 
@@ -17,7 +17,9 @@ def _column(meter: Meter, name: str) -> int:
 
 def test_cycles__tell_how_long_runs_last_and_how_strong_they_are() -> None:
     power = np.tile(np.repeat([0.2, 1.4], [40, 20]), 12).astype(np.float32)
-    found = Cycles.of(power, {}, 1).at(np.array([11 * 60 + 44]))[0]  # five minutes into the twelfth on-run
+    found = DutyCycles.of(power, {}, 1).at(np.array([11 * 60 + 44]))[
+        0
+    ]  # five minutes into the twelfth on-run
     told = dict(zip(appliances.names(PLAIN, 1), found, strict=True))
     minutes = {
         name: np.expm1(told[f"cycle_rest_1000w_{name}"]) for name in ("elapsed", "length_1", "length_2")
@@ -40,12 +42,12 @@ def test_cycles__know_nothing_of_runs_that_are_not_over() -> None:
     power = rng.gamma(1, 1, 3_000).astype(np.float32)
     subs = {sub: (np.repeat(rng.random(60), 50) > 0.5).astype(np.float32) for sub in SUB_METERS}
     rows = np.arange(2_000)
-    expected = Cycles.of(power, subs, 1).at(rows)
+    expected = DutyCycles.of(power, subs, 1).at(rows)
     for level in (0.0, 9.0):
         power[2_000:] = level
         for values in subs.values():
             values[2_000:] = level
-        np.testing.assert_array_equal(Cycles.of(power, subs, 1).at(rows), expected)
+        np.testing.assert_array_equal(DutyCycles.of(power, subs, 1).at(rows), expected)
     assert expected.shape[1] == len(appliances.names(HOUSE, 1))
 
 

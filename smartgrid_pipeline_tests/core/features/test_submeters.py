@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from smartgrid_pipeline.core.features import submeters
-from smartgrid_pipeline.core.features.minute_series import Past
-from smartgrid_pipeline.core.features.submeters import Circuits
+from smartgrid_pipeline.core.features.minute_series import MinuteSeries
+from smartgrid_pipeline.core.features.submeters import SubmeterLoads
 from smartgrid_pipeline.core.forecasting.baselines.forests import Ridge
-from smartgrid_pipeline.core.forecasting.forecaster import TINY, Budget, Split
+from smartgrid_pipeline.core.forecasting.forecaster import TINY, Split, TrainingBudget
 from smartgrid_pipeline.core.forecasting.mixture import boosting_params, submeter_boosting
 from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CHANNELS, SUB_METERS, LeadInterval, Meter, ModelError
@@ -32,7 +32,7 @@ def test_circuits__tell_what_each_drew_lately_and_at_this_clock_time() -> None:
     for day in range(40):
         boiler[day * 1440 + 600 : day * 1440 + 660] = 0.01 * (day + 1)  # an hour from ten on
     power = power - subs[2] + boiler
-    found = Circuits.of(power, (*subs[:2], boiler), 1).at(np.array([30 * 1440 + 599]))[0]
+    found = SubmeterLoads.of(power, (*subs[:2], boiler), 1).at(np.array([30 * 1440 + 599]))[0]
     told = dict(zip(submeters.names(HOUSE, 1), found**2, strict=True))
     name = f"circuit_{SUB_METERS[2]}"
     assert np.isclose(told[f"{name}_day_1_60min"], 0.30)
@@ -46,7 +46,7 @@ def test_circuits__tell_what_each_drew_lately_and_at_this_clock_time() -> None:
 
 def test_circuits__sum_to_the_total() -> None:
     power, subs = _readings()
-    found = Circuits.of(power, subs, 1)
+    found = SubmeterLoads.of(power, subs, 1)
     rows = np.array([100, 5_000])
     expected = [power[row : row + 60].mean() for row in rows]
     np.testing.assert_allclose(found.targets(rows, 60).sum(1), expected, rtol=1e-5)
@@ -56,11 +56,11 @@ def test_circuits__sum_to_the_total() -> None:
 def test_circuits__know_nothing_of_what_comes_later() -> None:
     power, subs = _readings()
     rows = np.arange(0, 30_000, 37)
-    expected = Circuits.of(power, subs, 1).at(rows)
+    expected = SubmeterLoads.of(power, subs, 1).at(rows)
     for level in (np.nan, 1e9):
         for values in (power, *subs):
             values[30_000:] = level
-        np.testing.assert_array_equal(Circuits.of(power, subs, 1).at(rows), expected)
+        np.testing.assert_array_equal(SubmeterLoads.of(power, subs, 1).at(rows), expected)
     assert expected.shape[1] == len(submeters.names(HOUSE, 1))
 
 
@@ -68,7 +68,7 @@ def test_circuits__leave_gaps_out() -> None:
     power, subs = _readings()
     rows = np.array([20_000])
     power[19_950:19_990] = np.nan
-    found = Circuits.of(power, subs, 1)
+    found = SubmeterLoads.of(power, subs, 1)
     told = dict(zip(submeters.names(HOUSE, 1), found.at(rows)[0], strict=True))
     seen = np.r_[19_941:19_950, 19_990:20_001]
     assert np.isclose(told[f"circuit_{SUB_METERS[0]}_mean_60min"] ** 2, subs[0][seen].mean(), rtol=1e-4)
@@ -82,17 +82,21 @@ def test_circuits__are_one_where_there_are_no_sub_meters(home_history: History) 
 
 
 @pytest.fixture(scope="module")
-def learned(house_history: History) -> tuple[Past, Split, submeter_boosting.Boost]:
-    past, split = Past.of(house_history, 1.0), Split.before(house_history.end, house_history)
-    budget = Budget(max_rows=3_000, max_trees=4)
-    return past, split, submeter_boosting.Boost.fit(past, split, tuple(boosting_params.PLANS), budget)
+def learned(house_history: History) -> tuple[MinuteSeries, Split, submeter_boosting.SubmeterBoosting]:
+    past, split = MinuteSeries.of(house_history, 1.0), Split.before(house_history.end, house_history)
+    budget = TrainingBudget(max_rows=3_000, max_trees=4)
+    return (
+        past,
+        split,
+        submeter_boosting.SubmeterBoosting.fit(past, split, tuple(boosting_params.LEAD_PARAMS), budget),
+    )
 
 
 def test_boost__a_mean_is_half_the_sum_of_its_circuits(
-    learned: tuple[Past, Split, submeter_boosting.Boost],
+    learned: tuple[MinuteSeries, Split, submeter_boosting.SubmeterBoosting],
 ) -> None:
     past, split, found = learned
-    rows = past.rows(np.array([split.fit_end]))
+    rows = past.rows(np.array([split.train_end]))
     booster = found.boosters[NEXT]
     assert [len(models) for models in booster.circuits] == [boosting_params.FOLDS] * 4
     mine = submeter_boosting.see(past, rows)[:, booster.columns]
@@ -104,21 +108,21 @@ def test_boost__a_mean_is_half_the_sum_of_its_circuits(
 
 
 def test_boost__is_read_back_to_the_same_bits_and_a_broken_file_is_told(
-    learned: tuple[Past, Split, submeter_boosting.Boost], tmp_path: Path
+    learned: tuple[MinuteSeries, Split, submeter_boosting.SubmeterBoosting], tmp_path: Path
 ) -> None:
     past, split, found = learned
     found.save(tmp_path)
-    rows, leads = past.rows(np.array([split.fit_end])), tuple(boosting_params.PLANS)
-    again = submeter_boosting.Boost.load(tmp_path, found.facts())
+    rows, leads = past.rows(np.array([split.train_end])), tuple(boosting_params.LEAD_PARAMS)
+    again = submeter_boosting.SubmeterBoosting.load(tmp_path, found.facts())
     for one, other in zip(found.predict(past, rows, leads), again.predict(past, rows, leads), strict=True):
         np.testing.assert_array_equal(one, other)
     file = tmp_path / "boost_60min.txt.xz"
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(ValueError, match=r"boost_60min\.txt\.xz is broken"):
-        submeter_boosting.Boost.load(tmp_path, found.facts())
+        submeter_boosting.SubmeterBoosting.load(tmp_path, found.facts())
     file.unlink()
     with pytest.raises(OSError, match="boost_60min"):
-        submeter_boosting.Boost.load(tmp_path, found.facts())
+        submeter_boosting.SubmeterBoosting.load(tmp_path, found.facts())
 
 
 def test_models_of_other_inputs__are_refused(house_history: History) -> None:
@@ -132,9 +136,11 @@ def test_models_of_other_inputs__are_refused(house_history: History) -> None:
 def test_boost__the_whole_learns_from_forecasts_of_other_weeks(
     house_history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    past, split = Past.of(house_history, 1.0), Split.before(house_history.end, house_history)
-    folds = submeter_boosting._rows(past, split, NEXT, boosting_params.PLANS[NEXT], Budget(max_rows=3_000), 1)
-    first, end = past.rows(np.array([split.start, split.fit_end]))
+    past, split = MinuteSeries.of(house_history, 1.0), Split.before(house_history.end, house_history)
+    folds = submeter_boosting._rows(
+        past, split, NEXT, boosting_params.LEAD_PARAMS[NEXT], TrainingBudget(max_rows=3_000), 1
+    )
+    first, end = past.rows(np.array([split.start, split.train_end]))
     span = (end - past.steps(60) - first - (end - first) // 4) // 8
     stretches = [set((rows // span).tolist()) for rows in folds]
     assert len(stretches) == 2 and not stretches[0] & stretches[1]

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smartgrid_pipeline.core.forecasting.analog_ensemble.model import LearnedAnalogue
+from smartgrid_pipeline.core.forecasting.analog_ensemble.model import AnalogEnsemble
 from smartgrid_pipeline.core.forecasting.baselines.forests import BASELINES
 from smartgrid_pipeline.core.forecasting.baselines.naive import REFERENCES
-from smartgrid_pipeline.core.forecasting.forecaster import TINY, Budget, Forecaster, Split
+from smartgrid_pipeline.core.forecasting.forecaster import TINY, Forecaster, Split, TrainingBudget
 from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import REFERENCE_NAMES, DataError, ModelError, leads_for
 from smartgrid_pipeline_tests.conftest import make_history
@@ -24,12 +24,12 @@ from smartgrid_pipeline_tests.core.forecasting.spoiling import (
     unobserved,
 )
 
-FACTORIES: dict[str, Callable[[Budget], Forecaster]] = {
+FACTORIES: dict[str, Callable[[TrainingBudget], Forecaster]] = {
     **REFERENCES,
     **BASELINES,
-    LearnedAnalogue.name: LearnedAnalogue,
+    AnalogEnsemble.name: AnalogEnsemble,
 }
-LEARNING = (*BASELINES, "lightgbm", LearnedAnalogue.name)
+LEARNING = (*BASELINES, "lightgbm", AnalogEnsemble.name)
 DAY = np.timedelta64(1440, "m")
 HOUSE_ORIGINS = np.array(["2010-01-25T00:00", "2010-02-01T18:35"], "datetime64[m]")
 HOME_ORIGINS = np.array(["2010-03-01T00:00", "2010-03-05T18:30"], "datetime64[m]")
@@ -194,7 +194,7 @@ def test_learning_model__repeats_a_day_it_has_seen_often(name: str, house_histor
     """A model that learns anything beats the flat mean on a house that follows the clock."""
     history = house_history
     before = history.end - 7 * DAY
-    model = FACTORIES[name](Budget(max_trees=12, max_rows=2_000))
+    model = FACTORIES[name](TrainingBudget(max_trees=12, max_rows=2_000))
     model.fit(history, Split.before(before, history))
     origins = history.origins(before, history.end, 1440)
     leads = tuple(lead for lead in leads_for(5) if lead.width_minutes == 60)

@@ -15,7 +15,7 @@ from smartgrid_pipeline.core.schema import RegistryError
 from smartgrid_pipeline.orchestration import automation, process_locks
 from smartgrid_pipeline.orchestration.instance import reason_of_failure
 from smartgrid_pipeline.orchestration.runtime import run_lock
-from smartgrid_pipeline.orchestration.workbench import Workbench, workbench_resource
+from smartgrid_pipeline.orchestration.workbench import Resources, workbench_resource
 from smartgrid_pipeline_tests.orchestration.conftest import Place
 
 
@@ -161,7 +161,7 @@ def test_run_of_an_asset__holds_its_lock_while_it_works(place: Place) -> None:
     held: list[bool] = []
 
     @dg.asset
-    def looks(context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Workbench]) -> None:
+    def looks(context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Resources]) -> None:
         home = workbench.settings.dagster_home
         held.append((home / "alive" / context.run.run_id).exists())
         held.append(process_locks.is_dead(home, context.run.run_id))

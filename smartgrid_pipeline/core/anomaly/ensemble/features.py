@@ -10,7 +10,7 @@ from smartgrid_pipeline.core.anomaly.interval_array import (
     ALL_SUBS,
     ELECTRICAL,
     Array,
-    Stream,
+    IntervalArray,
     lag,
     rolling_mean,
     rolling_min,
@@ -23,7 +23,7 @@ FLOOR_KW = 0.02
 """Added before logarithms, so that an empty home is not infinitely far from a quiet one."""
 
 
-def build(stream: Stream) -> dict[str, Array]:
+def build(stream: IntervalArray) -> dict[str, Array]:
     """Name → one value per working interval, NaN where the readings behind it are missing."""
     power = stream.mean(stream.values[ACTIVE_POWER])
     columns = _power(stream, power) | _calendar(stream)
@@ -51,7 +51,7 @@ def channel_of(name: str) -> str:
     return ACTIVE_POWER
 
 
-def expected_power(stream: Stream, power: Array) -> Array:
+def expected_power(stream: IntervalArray, power: Array) -> Array:
     """Mean power of the same interval on the seven days before, kW: what would have been usual."""
     day = stream.per_hours(24)
     past = np.stack([lag(power, day * k) for k in range(1, 8)])
@@ -60,7 +60,7 @@ def expected_power(stream: Stream, power: Array) -> Array:
         return np.where(seen, past, 0.0).sum(0) / seen.sum(0)
 
 
-def _spread(stream: Stream, values: Array) -> tuple[Array, Array, Array]:
+def _spread(stream: IntervalArray, values: Array) -> tuple[Array, Array, Array]:
     """Lowest, highest and standard deviation of the readings inside each interval."""
     block = stream.blocks(values)
     empty = np.asarray(np.all(np.isnan(block), axis=1))
@@ -75,7 +75,7 @@ def _log(values: Array) -> Array:
     return np.log(np.maximum(values, 0.0) + FLOOR_KW)
 
 
-def _power(stream: Stream, power: Array) -> dict[str, Array]:
+def _power(stream: IntervalArray, power: Array) -> dict[str, Array]:
     hour, day = max(1, stream.per_hours(1)), stream.per_hours(24)
     level = _log(power)
     hourly, daily = rolling_mean(power, hour), rolling_mean(power, day)
@@ -119,7 +119,7 @@ def _deviation(values: Array, rows: int) -> Array:
     return np.sqrt(np.maximum(rolling_mean(values**2, rows) - mean**2, 0.0))
 
 
-def _calendar(stream: Stream) -> dict[str, Array]:
+def _calendar(stream: IntervalArray) -> dict[str, Array]:
     minutes = stream.intervals
     days = minutes.astype("datetime64[D]")
     hour = 2 * np.pi * (minutes - days).astype(float) / 1440
@@ -127,7 +127,7 @@ def _calendar(stream: Stream) -> dict[str, Array]:
     return {"hour_sin": np.sin(hour), "hour_cos": np.cos(hour), "is_weekend": weekend}
 
 
-def _voltage(stream: Stream, power: Array) -> dict[str, Array]:
+def _voltage(stream: IntervalArray, power: Array) -> dict[str, Array]:
     hour, day = stream.per_hours(1), stream.per_hours(24)
     volt = stream.mean(stream.values[VOLTAGE])
     columns = {
@@ -143,7 +143,7 @@ def _voltage(stream: Stream, power: Array) -> dict[str, Array]:
     return columns
 
 
-def _reactive(stream: Stream, power: Array) -> dict[str, Array]:
+def _reactive(stream: IntervalArray, power: Array) -> dict[str, Array]:
     day = stream.per_hours(24)
     reactive = stream.mean(stream.values[REACTIVE_POWER])
     angle = np.arctan2(reactive, np.maximum(power, 0.0))
@@ -154,7 +154,7 @@ def _reactive(stream: Stream, power: Array) -> dict[str, Array]:
     }
 
 
-def _consistency(stream: Stream) -> dict[str, Array]:
+def _consistency(stream: IntervalArray) -> dict[str, Array]:
     excess = stream.excess_kva
     low, high, _ = _spread(stream, excess)
     mean = stream.mean(excess)
@@ -171,7 +171,7 @@ def _consistency(stream: Stream) -> dict[str, Array]:
     }
 
 
-def _subs(stream: Stream, power: Array) -> dict[str, Array]:
+def _subs(stream: IntervalArray, power: Array) -> dict[str, Array]:
     hour, day = stream.per_hours(1), stream.per_hours(24)
     subs = {name: stream.mean(stream.values[name]) for name in ALL_SUBS}
     other = power - np.sum(list(subs.values()), axis=0)

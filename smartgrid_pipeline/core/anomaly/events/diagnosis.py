@@ -4,9 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smartgrid_pipeline.core.anomaly.interval_array import ALL_SUBS, ELECTRICAL, Array, Stream, rolling_sum
+from smartgrid_pipeline.core.anomaly.interval_array import (
+    ALL_SUBS,
+    ELECTRICAL,
+    Array,
+    IntervalArray,
+    rolling_sum,
+)
 from smartgrid_pipeline.core.anomaly.physics import loads, supply, voltage_clock
-from smartgrid_pipeline.core.anomaly.physics.hours import Hours
+from smartgrid_pipeline.core.anomaly.physics.hours import HourlyAggregates
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CURRENT, REACTIVE_POWER, VOLTAGE
 
 COPIES = {"copied_day", "copied_reading", "near_copy", "repeated_hour", "dst_copy"}
@@ -26,8 +32,8 @@ UNIT_FACTORS = (60.0, 1 / 60, 1000.0, 1 / 1000, 5.0)
 class Evidence:
     """The readings of an event and what was known around it; ``rows`` are single readings."""
 
-    stream: Stream
-    hours: Hours
+    stream: IntervalArray
+    hours: HourlyAggregates
     rows: slice
     kinds: frozenset[str]
 

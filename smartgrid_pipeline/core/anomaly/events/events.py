@@ -10,11 +10,11 @@ import pandas as pd
 from smartgrid_pipeline.core.anomaly.ensemble import features as inputs
 from smartgrid_pipeline.core.anomaly.ensemble.ensemble import Ensemble
 from smartgrid_pipeline.core.anomaly.events.diagnosis import Evidence, diagnose
-from smartgrid_pipeline.core.anomaly.interval_array import Array, Flags, Stream
-from smartgrid_pipeline.core.anomaly.physics.hours import Hours
+from smartgrid_pipeline.core.anomaly.interval_array import Array, Flags, IntervalArray
+from smartgrid_pipeline.core.anomaly.physics.hours import HourlyAggregates
 from smartgrid_pipeline.core.anomaly.rules import rules
 from smartgrid_pipeline.core.anomaly.rules.rules import Hit
-from smartgrid_pipeline.core.anomaly.scoring.alarms import MERGE_HOURS, Voice, merged
+from smartgrid_pipeline.core.anomaly.scoring.alarms import MERGE_HOURS, DetectorScore, merged
 from smartgrid_pipeline.core.schema import ACTIVE_POWER
 
 EVENT_COLUMNS = (
@@ -56,20 +56,24 @@ ALARM_CLASS = {
 
 
 @dataclass(frozen=True)
-class Prepared:
+class DetectorInputs:
     """What the layers look at: readings, rule hits, intervals that rules took readings from, the ensemble's
     inputs, and the hourly sums behind the physics.
     """
 
-    stream: Stream
+    stream: IntervalArray
     hits: list[Hit]
     taken: Flags
     inputs: dict[str, Array]
-    hours: Hours
+    hours: HourlyAggregates
 
 
 def describe(
-    prepared: Prepared, voices: list[Voice], first: int, ensemble: Ensemble, price_per_kwh: float
+    prepared: DetectorInputs,
+    voices: list[DetectorScore],
+    first: int,
+    ensemble: Ensemble,
+    price_per_kwh: float,
 ) -> pd.DataFrame:
     """One row per merged event raised in interval ``first`` or later, where the voices begin."""
     stream = prepared.stream
@@ -113,21 +117,21 @@ def separated(union: Flags, by_rule: Flags, gap_rows: int) -> list[tuple[int, in
     return events
 
 
-def _first_on(hit: Hit, stream: Stream) -> int:
+def _first_on(hit: Hit, stream: IntervalArray) -> int:
     return hit.raised // stream.per
 
 
-def _last_on(hit: Hit, stream: Stream) -> int:
+def _last_on(hit: Hit, stream: IntervalArray) -> int:
     return max(hit.end - 1, hit.raised) // stream.per
 
 
 def _event(
-    prepared: Prepared,
+    prepared: DetectorInputs,
     first: int,
     start: int,
     end: int,
     said: list[Hit],
-    heard: list[Voice],
+    heard: list[DetectorScore],
     ensemble: Ensemble,
 ) -> dict[str, object]:
     """The words of one event, from its rules where there are any, else from its most specific voice."""
@@ -200,7 +204,7 @@ def _weighty(said: list[Hit], readings: int, others: bool) -> list[Hit]:
     return kept if kept or others else said
 
 
-def _meaning(said: list[Hit], heard: list[Voice]) -> frozenset[str]:
+def _meaning(said: list[Hit], heard: list[DetectorScore]) -> frozenset[str]:
     return frozenset([hit.rule.name for hit in said] + [voice.name for voice in heard])
 
 
@@ -228,7 +232,7 @@ def _words(
     }
 
 
-def _energy_in_doubt(stream: Stream, power: Array, usual: Array, alarm_class: object) -> float:
+def _energy_in_doubt(stream: IntervalArray, power: Array, usual: Array, alarm_class: object) -> float:
     """kWh of the event that cannot be billed as they stand: all of it when the readings are invented, what
     differs from the usual otherwise.
     """

@@ -6,12 +6,12 @@ from smartgrid_pipeline.core.anomaly.interval_array import (
     ALL_SUBS,
     ELECTRICAL,
     Array,
-    Stream,
+    IntervalArray,
     lag,
     rolling_mean,
 )
 from smartgrid_pipeline.core.anomaly.physics import submeter_levels
-from smartgrid_pipeline.core.anomaly.physics.hours import Hours, Learned
+from smartgrid_pipeline.core.anomaly.physics.hours import HourlyAggregates, Learned
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CURRENT, REACTIVE_POWER, VOLTAGE
 
 LOAD_KVA = 1.2
@@ -22,7 +22,7 @@ SMALLEST_STEP_A = 0.6
 """Smaller current steps are mostly rounding, which would pull the slope of a quiet home towards zero."""
 
 
-def build(stream: Stream, learned: Learned) -> Hours:
+def build(stream: IntervalArray, learned: Learned) -> HourlyAggregates:
     """Hourly sums of a stream (its bad readings already NaN); ``learned`` as ``learn`` gave it."""
     first_hour = stream.times[0].astype("datetime64[h]")
     step, working = stream.meter.step_minutes, stream.meter.working_minutes
@@ -42,10 +42,10 @@ def build(stream: Stream, learned: Learned) -> Hours:
         slots = np.full(hours * (60 // working), np.nan)
         supply = slot_voltage(stream, float(learned["loop_ohm"]))
         slots[begun : begun + len(supply)] = supply
-    return Hours(first_hour, working, step, sums, slots, learned)
+    return HourlyAggregates(first_hour, working, step, sums, slots, learned)
 
 
-def _columns(stream: Stream, learned: Learned) -> dict[str, Array]:
+def _columns(stream: IntervalArray, learned: Learned) -> dict[str, Array]:
     values = stream.values
     columns = {"readings": (~np.isnan(values[ACTIVE_POWER])).astype(float)}
     if stream.has(*ELECTRICAL):
@@ -65,7 +65,7 @@ def _columns(stream: Stream, learned: Learned) -> dict[str, Array]:
     return columns
 
 
-def _extremes(stream: Stream, lead: int) -> dict[str, Array]:
+def _extremes(stream: IntervalArray, lead: int) -> dict[str, Array]:
     """Lowest and highest reading of each hour, NaN where there is none."""
     watched = {"power": stream.values[ACTIVE_POWER]}
     if stream.has(VOLTAGE):
@@ -105,7 +105,7 @@ def _by_hour(values: Array, lead: int, per: int, reduce: object, empty: float = 
     return np.asarray(reduce(block.reshape(-1, per), axis=1))  # type: ignore[operator]
 
 
-def _loop(stream: Stream, ohm: float) -> dict[str, Array]:
+def _loop(stream: IntervalArray, ohm: float) -> dict[str, Array]:
     """Sums for the slope of −ΔV on ΔI; what the learned slope leaves over is winsorised at 1 V."""
     volt, current = stream.values[VOLTAGE], stream.values[CURRENT]
     drop, rise = lag(volt, 1) - volt, current - lag(current, 1)
@@ -118,7 +118,7 @@ def _loop(stream: Stream, ohm: float) -> dict[str, Array]:
     }
 
 
-def _gain(stream: Stream) -> dict[str, Array]:
+def _gain(stream: IntervalArray) -> dict[str, Array]:
     """Winsorised log of V·I over √(P² + Q²) where the load is high enough to read it."""
     apparent = stream.apparent_kva
     measured = stream.values[VOLTAGE] * stream.values[CURRENT] / 1000
@@ -135,13 +135,13 @@ def _gain(stream: Stream) -> dict[str, Array]:
     }
 
 
-def slot_voltage(stream: Stream, ohm: float) -> Array:
+def slot_voltage(stream: IntervalArray, ohm: float) -> Array:
     """Supply voltage of each working interval without the home's own load, against its last hour, ±4 V."""
     supply = stream.mean(stream.values[VOLTAGE] + ohm * stream.values[CURRENT])
     return np.clip(supply - rolling_mean(supply, stream.per_hours(1)), -4.0, 4.0)
 
 
-def learn(stream: Stream) -> Learned:
+def learn(stream: IntervalArray) -> Learned:
     """What the hourly sums need to know of this meter, from clean readings (others NaN)."""
     learned: Learned = {}
     if stream.has(VOLTAGE, CURRENT):

@@ -19,7 +19,7 @@ Learned = dict[str, Array]
 
 
 @dataclass(frozen=True)
-class Hours:
+class HourlyAggregates:
     """Sums per civil hour: ``sums`` maps a name to (hours,); ``slots`` is the supply voltage against its last
     hour on the working intervals of those hours, empty without a voltmeter.
     """
@@ -98,7 +98,7 @@ class Hours:
         hour = ((ends - self.first_hour.astype("datetime64[m]")) // np.timedelta64(60, "m")).astype(int) - 1
         return np.where(hour >= 0, values[np.clip(hour, 0, self.n - 1)], np.nan)
 
-    def after(self, earlier: "Hours", warm_hours: int = 3) -> "Hours":
+    def after(self, earlier: "HourlyAggregates", warm_hours: int = 3) -> "HourlyAggregates":
         """These hours preceded by those of an earlier state, which also gives the first ``warm_hours``: ours
         lack what came before them.
         """

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from smartgrid_pipeline.core.anomaly.interval_array import Array
-from smartgrid_pipeline.core.anomaly.physics.hours import Hours
+from smartgrid_pipeline.core.anomaly.physics.hours import HourlyAggregates
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Monitor:
     fault_class: str
     channels: tuple[str, ...]
     needs: tuple[str, ...]
-    statistics: Callable[[Hours], dict[str, Array]]
+    statistics: Callable[[HourlyAggregates], dict[str, Array]]
     text: str
     bell_shaped: bool = False
     """Whether healthy statistics scatter alike about their median, the lower half telling the upper."""

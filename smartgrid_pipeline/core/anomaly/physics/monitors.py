@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from smartgrid_pipeline.core.anomaly.interval_array import ALL_SUBS, ELECTRICAL, Array
 from smartgrid_pipeline.core.anomaly.physics import loads, supply, voltage_clock
-from smartgrid_pipeline.core.anomaly.physics.hours import Hours
+from smartgrid_pipeline.core.anomaly.physics.hours import HourlyAggregates
 from smartgrid_pipeline.core.anomaly.physics.monitor import Monitor
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CURRENT, REACTIVE_POWER, VOLTAGE
 
@@ -44,7 +44,7 @@ MONITORS = (
 """Every physical monitor; those whose channels a meter lacks are off."""
 
 
-def learn(hours: Hours) -> dict[str, Array]:
+def learn(hours: HourlyAggregates) -> dict[str, Array]:
     """What the monitors fall back on before their references know enough days: medians of the fit."""
     learned: dict[str, npt.ArrayLike] = {}
     for name in ("other_base", "power_base"):

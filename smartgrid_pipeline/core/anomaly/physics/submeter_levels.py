@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from smartgrid_pipeline.core.anomaly.interval_array import ALL_SUBS, Array, Stream
+from smartgrid_pipeline.core.anomaly.interval_array import ALL_SUBS, Array, IntervalArray
 
 if TYPE_CHECKING:
-    from smartgrid_pipeline.core.anomaly.physics.hours import Hours
+    from smartgrid_pipeline.core.anomaly.physics.hours import HourlyAggregates
+
+    pass
 
 EDGES_KW = np.array([0.03, 0.09, 0.15, 0.27, 0.57, 0.93, 1.11, 1.47, 2.07])
 """Between the levels of a sub-meter: whole watt-hours a minute while they are few, then by shares."""
@@ -31,7 +33,7 @@ def moves(values: Array) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
     return known & np.concatenate([[False], known[:-1]]), before * LEVELS + levels
 
 
-def count(stream: Stream, lead: int, hours: int) -> dict[str, Array]:
+def count(stream: IntervalArray, lead: int, hours: int) -> dict[str, Array]:
     """How often each sub-meter made each move in each hour, (hours, MOVES), or showed anything at all."""
     hour = (lead + np.arange(len(stream.times))) // (60 // stream.meter.step_minutes)
     counts: dict[str, Array] = {}
@@ -47,17 +49,19 @@ def count(stream: Stream, lead: int, hours: int) -> dict[str, Array]:
     return counts
 
 
-def learn(stream: Stream) -> dict[str, Array]:
+def learn(stream: IntervalArray) -> dict[str, Array]:
     """Counts of all moves over clean readings, (3, MOVES); resting levels are learned as they come."""
     found = [moves(stream.values[sub]) for sub in ALL_SUBS]
     counts = [np.bincount(move[both], minlength=MOVES) for both, move in found]
     return {"sub_moves": np.stack(counts).astype(float)}
 
 
-def log_probabilities(hours: "Hours", name: str, learned_mass: float, blur: Array | None = None) -> Array:
+def log_probabilities(
+    hours: "HourlyAggregates", name: str, learned_mass: float, blur: Array | None = None
+) -> Array:
     """Log share of each move or resting level of each sub-meter on its own reference days, (days, 3, cells).
 
-    Row 0 is before the first reference day; ``Hours.reference_day() + 1`` is the row of an hour.
+    Row 0 is before the first reference day; ``HourlyAggregates.reference_day() + 1`` is the row of an hour.
     """
     usual = hours.learned[f"sub_{name}"]
     usual = usual / np.maximum(usual.sum(1, keepdims=True), 1.0) * learned_mass
@@ -71,7 +75,7 @@ def log_probabilities(hours: "Hours", name: str, learned_mass: float, blur: Arra
     return np.maximum(np.stack(logs, axis=1), SMALLEST_LOG)
 
 
-def _by_day(hours: "Hours", days: int) -> list[tuple[int, slice]]:
+def _by_day(hours: "HourlyAggregates", days: int) -> list[tuple[int, slice]]:
     """Hours that share a reference day: its row and their rows."""
     row = np.clip(hours.reference_day() + 1, 0, days - 1)
     starts = np.flatnonzero(np.diff(row, prepend=-1))
@@ -79,7 +83,7 @@ def _by_day(hours: "Hours", days: int) -> list[tuple[int, slice]]:
     return [(int(row[a]), slice(int(a), int(b))) for a, b in zip(starts, ends, strict=True)]
 
 
-def preferences(hours: "Hours") -> Array:
+def preferences(hours: "HourlyAggregates") -> Array:
     """How much better the past of sub-meter ``b`` explains what ``a`` recorded than its own, (hours, a, b).
 
     Bounded per move, so that one strange machine does not outweigh hours.
@@ -93,12 +97,12 @@ def preferences(hours: "Hours") -> Array:
     return out * hours.step_minutes
 
 
-def rest_surprises(hours: "Hours") -> list[Array]:
+def rest_surprises(hours: "HourlyAggregates") -> list[Array]:
     """How improbable the levels are that each sub-meter did not leave downwards, nats per hour."""
     return _surprises(hours, "rests", log_probabilities(hours, "rests", 20 * 24.0, BLUR))
 
 
-def _surprises(hours: "Hours", name: str, logs: Array) -> list[Array]:
+def _surprises(hours: "HourlyAggregates", name: str, logs: Array) -> list[Array]:
     out = np.zeros((3, hours.n))
     for day, rows in _by_day(hours, len(logs)):
         for k in range(3):

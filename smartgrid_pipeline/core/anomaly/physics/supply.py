@@ -3,10 +3,10 @@
 import numpy as np
 
 from smartgrid_pipeline.core.anomaly.interval_array import Array
-from smartgrid_pipeline.core.anomaly.physics.hours import Hours
+from smartgrid_pipeline.core.anomaly.physics.hours import HourlyAggregates
 
 
-def loop_impedance(hours: Hours) -> dict[str, Array]:
+def loop_impedance(hours: HourlyAggregates) -> dict[str, Array]:
     """Slope of −ΔV on ΔI less its reference, times √ΣΔI²: in proportion to its own uncertainty.
 
     What bypasses the meter makes it steeper; a gentler slope says nothing of that.
@@ -26,7 +26,7 @@ def loop_impedance(hours: Hours) -> dict[str, Array]:
     return found
 
 
-def loop_ratio(hours: Hours, width: int = 72) -> Array:
+def loop_ratio(hours: HourlyAggregates, width: int = 72) -> Array:
     """Loop impedance over its reference: 1/a where a share a of everything is still measured."""
     with np.errstate(invalid="ignore", divide="ignore"):
         slope = hours.total("loop_raw", width) / hours.total("loop_xx", width)
@@ -34,14 +34,14 @@ def loop_ratio(hours: Hours, width: int = 72) -> Array:
     return slope / hours.reference(day, float(hours.learned["loop_ohm"]))
 
 
-def gain_deviation(hours: Hours, width: int) -> Array:
+def gain_deviation(hours: HourlyAggregates, width: int) -> Array:
     """Mean log ratio of V·I to √(P² + Q²) at high load against its reference."""
     usual = float(hours.learned["gain"])
     value = hours.mean("gain", "gain_n", width, 20)
     return value - hours.reference(hours.mean("gain", "gain_n", 24, 60), usual)
 
 
-def gain(hours: Hours) -> dict[str, Array]:
+def gain(hours: HourlyAggregates) -> dict[str, Array]:
     """Deviation of the gain at high load, shrunk where few readings stand behind it."""
     found = {}
     for width in (3, 12, 24, 72, 168):
@@ -50,7 +50,7 @@ def gain(hours: Hours) -> dict[str, Array]:
     return found
 
 
-def excess(hours: Hours) -> dict[str, Array]:
+def excess(hours: HourlyAggregates) -> dict[str, Array]:
     """V·I − √(P² + Q²) at any load against its reference: tampering shows at night too."""
     usual = float(hours.learned["excess"])
     reference = hours.reference(hours.mean("excess", "excess_n", 24, 300), usual)
@@ -60,7 +60,7 @@ def excess(hours: Hours) -> dict[str, Array]:
     }
 
 
-def voltage_level(hours: Hours) -> dict[str, Array]:
+def voltage_level(hours: HourlyAggregates) -> dict[str, Array]:
     """Mean voltage over hours against its reference."""
     reference = hours.reference(hours.mean("volt", "volt_n", 24, 600), float(hours.learned["volt"]))
     return {
@@ -69,7 +69,7 @@ def voltage_level(hours: Hours) -> dict[str, Array]:
     }
 
 
-def phase(hours: Hours) -> dict[str, Array]:
+def phase(hours: HourlyAggregates) -> dict[str, Array]:
     """Angle between active and reactive energy over hours."""
     found = {}
     for width in (1, 3, 24):

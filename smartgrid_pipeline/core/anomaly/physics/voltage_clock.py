@@ -3,7 +3,7 @@
 import numpy as np
 
 from smartgrid_pipeline.core.anomaly.interval_array import Array
-from smartgrid_pipeline.core.anomaly.physics.hours import Hours
+from smartgrid_pipeline.core.anomaly.physics.hours import HourlyAggregates
 
 PROFILE_DAYS = 42
 FARTHEST_SHIFT_MINUTES = 200
@@ -22,7 +22,7 @@ def _daily_profile(day: Array) -> Array:
     return np.where(n >= 10, (total[PROFILE_DAYS:] - total[:-PROFILE_DAYS]) / np.maximum(n, 1), 0.0)
 
 
-def _by_day(hours: Hours) -> tuple[Array, int]:
+def _by_day(hours: HourlyAggregates) -> tuple[Array, int]:
     """Slots from the first midnight on, (days, slots) with NaN around them, and the first hour of the day."""
     per = 60 // hours.working_minutes
     begun = int((hours.first_hour - hours.first_hour.astype("datetime64[D]")).astype(int))
@@ -31,7 +31,7 @@ def _by_day(hours: Hours) -> tuple[Array, int]:
     return padded.reshape(-1, 24 * per), begun
 
 
-def learn_noise(hours: Hours) -> Array:
+def learn_noise(hours: HourlyAggregates) -> Array:
     """Mean power of what a day differs by from its usual profile, per frequency, (slots / 2 + 1,); in shares
     of the largest. All ones where no day has a profile yet.
     """
@@ -44,7 +44,7 @@ def learn_noise(hours: Hours) -> Array:
     return np.maximum(noise / max(noise.max(), 1e-12), QUIETEST)
 
 
-def shift_scores(hours: Hours, days: int) -> tuple[Array, Array]:
+def shift_scores(hours: HourlyAggregates, days: int) -> tuple[Array, Array]:
     """Match of the last days' supply voltage with its usual daily profile, for each shift of the clock.
 
     A correlation in which each frequency weighs the less the noisier it is: the matched filter in coloured
@@ -83,7 +83,7 @@ def _matched(recent: Array, usual: Array, weight: Array) -> Array:
     return cross / np.where(size > 1e-9, size, np.nan)
 
 
-def clock(hours: Hours) -> dict[str, Array]:
+def clock(hours: HourlyAggregates) -> dict[str, Array]:
     """How much better another time of day fits the last days than the recorded one does."""
     found = {}
     for days in (2, 3, 5):

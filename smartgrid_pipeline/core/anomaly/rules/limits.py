@@ -10,7 +10,7 @@ from smartgrid_pipeline.core.anomaly.interval_array import (
     ELECTRICAL,
     Array,
     Flags,
-    Stream,
+    IntervalArray,
     lag,
     run_lengths,
 )
@@ -40,18 +40,18 @@ LONGEST_FAULT_DAYS = 25
 
 
 @dataclass(frozen=True)
-class Teacher:
+class RobustLimits:
     """Readings that teach limits: ``clean`` marks them, and a share of their days is taken to be healthy.
 
     The fewer those, the nearer they lie together and the more spreads away a fault begins.
     """
 
-    stream: Stream
+    stream: IntervalArray
     clean: Flags
     healthy_share: float = HEALTHY_SHARE
 
     @classmethod
-    def of_short(cls, stream: Stream, clean: Flags) -> Self:
+    def of_short(cls, stream: IntervalArray, clean: Flags) -> Self:
         """A teacher that knows a long fault may hide in a short file, but not in more than half of it."""
         fault_share = LONGEST_FAULT_DAYS * 1440 / (stream.rows * stream.meter.step_minutes)
         return cls(stream, clean, float(np.clip(1 - fault_share, 0.6, HEALTHY_SHARE)))
@@ -84,15 +84,15 @@ class Teacher:
         return self.most(run_lengths(flags & self.clean).astype(float), np.ones(len(flags), bool))
 
 
-def learn_limits(stream: Stream, clean: Flags, contaminated: bool = False) -> Limits:
+def learn_limits(stream: IntervalArray, clean: Flags, contaminated: bool = False) -> Limits:
     """Limits of this meter from its clean readings (``clean`` marks them): extremes with a margin.
 
     A few faulty days among them do no harm: extremes are read off the highest values of most days.
     Where these are ``contaminated``, as readings that are themselves to be judged, what channels say of each
     other is learned with more days left out. What is a habit is not: a season lasts as long as a fault.
     """
-    teacher = Teacher(stream, clean)
-    agreement = Teacher.of_short(stream, clean) if contaminated else teacher
+    teacher = RobustLimits(stream, clean)
+    agreement = RobustLimits.of_short(stream, clean) if contaminated else teacher
     step = stream.meter.step_minutes
     limits = _power_limits(teacher)
     limits["near_copies"] = max(4.0, 1.5 * teacher.longest(near_copy(stream, limits)) + 1)
@@ -116,7 +116,7 @@ def learn_limits(stream: Stream, clean: Flags, contaminated: bool = False) -> Li
     return limits
 
 
-def _sub_excess_kw(teacher: Teacher) -> float:
+def _sub_excess_kw(teacher: RobustLimits) -> float:
     """How far sub-meters may exceed the total: by their rounding, or by what they do on a healthy day."""
     values = teacher.stream.values
     excess = np.sum([values[sub] for sub in ALL_SUBS], axis=0) - values[ACTIVE_POWER]
@@ -125,7 +125,7 @@ def _sub_excess_kw(teacher: Teacher) -> float:
     return min(highest, max(teacher.usual(excess), rounding))
 
 
-def _power_limits(teacher: Teacher) -> Limits:
+def _power_limits(teacher: RobustLimits) -> Limits:
     """Highest power, and what is as good as none: below a share of the lowest, for longer than is natural."""
     stream, clean = teacher.stream, teacher.clean
     power = stream.values[ACTIVE_POWER]
@@ -140,7 +140,7 @@ def _power_limits(teacher: Teacher) -> Limits:
     }
 
 
-def _voltage_limits(teacher: Teacher) -> Limits:
+def _voltage_limits(teacher: RobustLimits) -> Limits:
     stream, clean = teacher.stream, teacher.clean
     volt, power = stream.values[VOLTAGE], stream.values[ACTIVE_POWER]
     step = np.abs(volt - lag(volt, 1))
@@ -158,7 +158,7 @@ def _voltage_limits(teacher: Teacher) -> Limits:
     }
 
 
-def _excess_limits(teacher: Teacher) -> Limits:
+def _excess_limits(teacher: RobustLimits) -> Limits:
     stream, clean = teacher.stream, teacher.clean
     excess = stream.excess_kva
     low = max(float(np.quantile(excess[clean], 1e-5)), teacher.least(excess))

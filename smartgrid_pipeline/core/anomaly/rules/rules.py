@@ -15,7 +15,7 @@ from smartgrid_pipeline.core.anomaly.interval_array import (
     ELECTRICAL,
     Array,
     Flags,
-    Stream,
+    IntervalArray,
     lag,
     run_lengths,
     runs,
@@ -48,7 +48,7 @@ class Rule:
     fault_class: str
     channels: tuple[str, ...]
     shortest: Callable[[Limits], float]
-    bad: Callable[[Stream, Limits], Flags]
+    bad: Callable[[IntervalArray, Limits], Flags]
     text: str
 
 
@@ -62,7 +62,7 @@ class Hit:
     raised: int
 
 
-def _equal_to(stream: Stream, rows: int, tolerance: float = 0.0) -> Flags:
+def _equal_to(stream: IntervalArray, rows: int, tolerance: float = 0.0) -> Flags:
     """Readings equal in every channel to those ``rows`` earlier, up to a multiple of the resolution."""
     equal = np.ones(len(stream.times), bool)
     for channel, values in stream.values.items():
@@ -75,19 +75,19 @@ def _constant(values: Array) -> Flags:
     return values == lag(values, 1)
 
 
-def constant_all(stream: Stream) -> Flags:
+def constant_all(stream: IntervalArray) -> Flags:
     """Readings equal in every channel to the one before."""
     return _equal_to(stream, 1)
 
 
-def _missing(stream: Stream, _: Limits) -> Flags:
+def _missing(stream: IntervalArray, _: Limits) -> Flags:
     missing: Flags = np.asarray(np.all(np.isnan(np.stack(list(stream.values.values()))), axis=0))
     missing[: stream.first_row] = False
     missing[stream.first_row + stream.rows :] = False
     return missing
 
 
-def copied_day(stream: Stream, limits: Limits) -> Flags:
+def copied_day(stream: IntervalArray, limits: Limits) -> Flags:
     """Exact repeats of the day before; a fine meter's standstill counts only inside such a repeat."""
     equal = _equal_to(stream, DAY // stream.meter.step_minutes)
     if not stream.has(VOLTAGE):
@@ -95,7 +95,7 @@ def copied_day(stream: Stream, limits: Limits) -> Flags:
     return equal & (run_lengths(constant_all(stream)) < limits["frozen_readings"] - 1)
 
 
-def _copied_reading(stream: Stream, limits: Limits) -> Flags:
+def _copied_reading(stream: IntervalArray, limits: Limits) -> Flags:
     """Single exact repeats of the day before that do not sit naturally among their neighbours.
 
     Known one reading later: the flag is on the later row.
@@ -110,28 +110,28 @@ def _copied_reading(stream: Stream, limits: Limits) -> Flags:
     return alone & ((off_voltage > limits["copy_voltage_v"]) | (off_power > limits["copy_power_kw"]))
 
 
-def near_copy(stream: Stream, _: Limits) -> Flags:
+def near_copy(stream: IntervalArray, _: Limits) -> Flags:
     """Repeats of the day before but for the last digits; a standstill proves nothing."""
     return _equal_to(stream, DAY // stream.meter.step_minutes, 2.0) & (_constant_run(stream) < 3)
 
 
-def _constant_run(stream: Stream) -> Array:
+def _constant_run(stream: IntervalArray) -> Array:
     return run_lengths(constant_all(stream)).astype(float)
 
 
-def _repeated_hour(stream: Stream, limits: Limits) -> Flags:
+def _repeated_hour(stream: IntervalArray, limits: Limits) -> Flags:
     equal = _equal_to(stream, HOUR // stream.meter.step_minutes)
     return equal & (_constant_run(stream) < limits["frozen_readings"] - 1)
 
 
-def _frozen(stream: Stream, _: Limits) -> Flags:
+def _frozen(stream: IntervalArray, _: Limits) -> Flags:
     return constant_all(stream)
 
 
-def stuck(channel: str) -> Callable[[Stream, Limits], Flags]:
+def stuck(channel: str) -> Callable[[IntervalArray, Limits], Flags]:
     """Flags readings of one channel that equal the one before and are not zero."""
 
-    def bad(stream: Stream, _: Limits) -> Flags:
+    def bad(stream: IntervalArray, _: Limits) -> Flags:
         values = stream.values[channel]
         return _constant(values) & (values != 0)
 
@@ -144,7 +144,7 @@ MOVES = {CURRENT: 0.4, ACTIVE_POWER: 0.1, VOLTAGE: 1.0}
 BLIND = ((ACTIVE_POWER, CURRENT), (CURRENT, ACTIVE_POWER), (ACTIVE_POWER, VOLTAGE))
 
 
-def moves_missed(stream: Stream, channel: str, other: str) -> Array:
+def moves_missed(stream: IntervalArray, channel: str, other: str) -> Array:
     """How many moves of ``other`` a channel has stood still through by now; 0 while it moves."""
     values, others = stream.values[channel], stream.values[other]
     still = _constant(values) & (values != 0)
@@ -153,14 +153,14 @@ def moves_missed(stream: Stream, channel: str, other: str) -> Array:
     return np.where(still, total - total[np.maximum(rows - run_lengths(still), 0)], 0).astype(float)
 
 
-def _blind(channel: str, other: str) -> Callable[[Stream, Limits], Flags]:
-    def bad(stream: Stream, limits: Limits) -> Flags:
+def _blind(channel: str, other: str) -> Callable[[IntervalArray, Limits], Flags]:
+    def bad(stream: IntervalArray, limits: Limits) -> Flags:
         return moves_missed(stream, channel, other) >= limits[f"blind_{channel}_{other}"]
 
     return bad
 
 
-def straight_line(stream: Stream, _: Limits) -> Flags:
+def straight_line(stream: IntervalArray, _: Limits) -> Flags:
     """No channel shows any curvature beyond its rounding: interpolated, not measured."""
     straight = np.ones(len(stream.times), bool)
     for channel, values in stream.values.items():
@@ -169,43 +169,43 @@ def straight_line(stream: Stream, _: Limits) -> Flags:
     return straight & (run_lengths(constant_all(stream)) < 10)
 
 
-def _voltage_band(stream: Stream, limits: Limits) -> Flags:
+def _voltage_band(stream: IntervalArray, limits: Limits) -> Flags:
     volt = stream.values[VOLTAGE]
     step = np.abs(volt - lag(volt, 1)) > limits["voltage_step_v"]
     return (volt < limits["voltage_low_v"]) | (volt > limits["voltage_high_v"]) | step
 
 
-def _negative(stream: Stream, _: Limits) -> Flags:
+def _negative(stream: IntervalArray, _: Limits) -> Flags:
     return np.any([values < 0 for values in stream.values.values()], axis=0)
 
 
-def _no_power(stream: Stream, limits: Limits) -> Flags:
+def _no_power(stream: IntervalArray, limits: Limits) -> Flags:
     power = stream.values[ACTIVE_POWER]
     return (power >= 0) & (power < limits["no_power_kw"])
 
 
-def _too_much_power(stream: Stream, limits: Limits) -> Flags:
+def _too_much_power(stream: IntervalArray, limits: Limits) -> Flags:
     return stream.values[ACTIVE_POWER] > limits["highest_power_kw"]
 
 
-def _subs_above_total(stream: Stream, limits: Limits) -> Flags:
+def _subs_above_total(stream: IntervalArray, limits: Limits) -> Flags:
     subs = np.sum([stream.values[sub] for sub in ALL_SUBS], axis=0)
     return subs - stream.values[ACTIVE_POWER] > limits["sub_excess_kw"]
 
 
-def _too_little_current(stream: Stream, limits: Limits) -> Flags:
+def _too_little_current(stream: IntervalArray, limits: Limits) -> Flags:
     return stream.excess_kva < limits["excess_low_kva"]
 
 
-def _too_much_current(stream: Stream, limits: Limits) -> Flags:
+def _too_much_current(stream: IntervalArray, limits: Limits) -> Flags:
     return stream.excess_kva > np.maximum(limits["excess_high_kva"], 0.1 * stream.apparent_kva)
 
 
-def _far_too_little_current(stream: Stream, limits: Limits) -> Flags:
+def _far_too_little_current(stream: IntervalArray, limits: Limits) -> Flags:
     return stream.excess_kva < 3 * limits["excess_low_kva"]
 
 
-def power_unlike_current(stream: Stream, limits: Limits) -> Flags:
+def power_unlike_current(stream: IntervalArray, limits: Limits) -> Flags:
     """Current that explains the recorded power badly, whichever way, for many readings on end."""
     high = np.maximum(limits["excess_usual_kva"], 0.01 * stream.apparent_kva)
     return (stream.excess_kva > high) | (stream.excess_kva < limits["excess_low_kva"])
@@ -276,12 +276,12 @@ def rank(rule: Rule) -> int:
     return RULES.index(rule) if rule in RULES else -1
 
 
-def active(stream: Stream) -> tuple[Rule, ...]:
+def active(stream: IntervalArray) -> tuple[Rule, ...]:
     """The rules this meter's channels allow."""
     return tuple(rule for rule in RULES if stream.has(*rule.channels))
 
 
-def hits(stream: Stream, limits: Limits) -> list[Hit]:
+def hits(stream: IntervalArray, limits: Limits) -> list[Hit]:
     """Every stretch some active rule complains about, ordered by when it could be raised.
 
     A repeated hour is a ``dst_copy`` of the hour before it where the clock skipped that hour; the copy is
@@ -296,7 +296,7 @@ def hits(stream: Stream, limits: Limits) -> list[Hit]:
     return sorted(found, key=lambda hit: (hit.raised, hit.start, hit.rule.name))
 
 
-def raised(stream: Stream, found: list[Hit]) -> Flags:
+def raised(stream: IntervalArray, found: list[Hit]) -> Flags:
     """Working intervals in which some rule's alarm is on: from the reading that raised it on."""
     flags = np.zeros(len(stream.times), bool)
     for hit in found:
@@ -304,7 +304,7 @@ def raised(stream: Stream, found: list[Hit]) -> Flags:
     return stream.any(flags)
 
 
-def _dated(hit: Hit, stream: Stream) -> Hit:
+def _dated(hit: Hit, stream: IntervalArray) -> Hit:
     """Date a hit to the readings that are wrong, where those are not the ones that betrayed it."""
     if hit.rule.name.startswith("blind_"):
         values = stream.values[hit.rule.channels[0]]

@@ -27,7 +27,7 @@ MONTH_DAYS = 365.25 / 12
 
 
 @dataclass(frozen=True)
-class Voice:
+class DetectorScore:
     """One monitor's rarity per interval and what its alarm means; ``threshold`` inf: never raised."""
 
     name: str
@@ -127,7 +127,7 @@ def months(rows: int, rows_per_day: int) -> float:
 
 
 @dataclass(frozen=True)
-class Heard:
+class CalibrationScores:
     """What a voice said of healthy readings: its peaks, over how many months, and its rarities; on the later
     rows, and on all rows it could be heard on, which for what was trained on the earlier ones are the later.
     """
@@ -141,7 +141,7 @@ class Heard:
 
 
 def calibrate(
-    heard: dict[str, Heard],
+    heard: dict[str, CalibrationScores],
     shares: dict[str, float],
     budget_per_month: float,
     later_months: float,
@@ -171,7 +171,9 @@ def calibrate(
     return thresholds
 
 
-def rate(heard: dict[str, Heard], thresholds: dict[str, float], later_months: float, gap_rows: int) -> float:
+def rate(
+    heard: dict[str, CalibrationScores], thresholds: dict[str, float], later_months: float, gap_rows: int
+) -> float:
     """Events a month of the union: of voices heard for long over all of that time, and what the others add to
     them on the later rows.
     """

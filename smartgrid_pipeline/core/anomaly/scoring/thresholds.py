@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.anomaly.interval_array import Array, Flags, Times
-from smartgrid_pipeline.core.anomaly.physics.hours import Hours
+from smartgrid_pipeline.core.anomaly.physics.hours import HourlyAggregates
 from smartgrid_pipeline.core.anomaly.physics.monitor import Monitor
 from smartgrid_pipeline.core.anomaly.scoring import alarms
 from smartgrid_pipeline.core.anomaly.scoring.tails import FEWEST_SCORES, Tail
@@ -27,8 +27,8 @@ def most_faults(months: float) -> int:
 
 
 def physical_tails(
-    monitors: tuple[Monitor, ...], known: Hours, intervals: Times, settled: Flags, rows_per_day: int,
-    faults: int,
+    monitors: tuple[Monitor, ...], known: HourlyAggregates, intervals: Times, settled: Flags,
+    rows_per_day: int, faults: int,
 ) -> dict[str, Tail]:  # fmt: skip
     """A tail for each window of each monitor that has enough to go by on the ``settled`` intervals."""
     tails = {}
@@ -44,7 +44,7 @@ def physical_tails(
 
 def hear(
     rarity: Array, heard: Flags, later: Flags, gap_rows: int, months: float, faults: int
-) -> alarms.Heard:
+) -> alarms.CalibrationScores:
     """One voice on the intervals where it is heard; ``later`` marks those kept for what all say together.
 
     What is beyond habit does not count: it is to alarm, not to raise the threshold.
@@ -53,7 +53,7 @@ def hear(
     rarity = np.where(rarity <= most, rarity, np.nan)
     rows = slice(int(np.flatnonzero(later)[0]), int(np.flatnonzero(later)[-1]) + 1)
     own = np.where(heard, rarity, np.nan)
-    return alarms.Heard(
+    return alarms.CalibrationScores(
         alarms.peaks(own, gap_rows, alarms.HYSTERESIS),
         months,
         np.where(later, rarity, np.nan)[rows],

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from smartgrid_pipeline.core.evaluation.scoring.comparison import COMPOSITE_CARDS, SIGNIFICANCE, PairedTest
-from smartgrid_pipeline.core.schema import Card, Finding, PromotionRefused, Verdict
+from smartgrid_pipeline.core.schema import Finding, ForecastTask, PromotionRefused, Verdict
 
 SUITE = "promotion"
 
@@ -39,7 +39,7 @@ class PromotionEvidence:
     verdicts: tuple[Verdict, ...]
     declared_features: tuple[str, ...]
     used_features: tuple[str, ...]
-    cards: tuple[Card, ...]
+    cards: tuple[ForecastTask, ...]
     scored_origins: Mapping[str, int] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     versus_analogue: PairedTest | None = None
@@ -78,7 +78,7 @@ def choose_challenger(validation_crps: Mapping[str, float]) -> str:
     return min(validation_crps, key=lambda name: (validation_crps[name], name))
 
 
-def deciding_cards(cards: tuple[Card, ...]) -> tuple[Card, ...]:
+def deciding_cards(cards: tuple[ForecastTask, ...]) -> tuple[ForecastTask, ...]:
     """Those of a meter's cards that decide a promotion."""
     return tuple(card for card in cards if card.name in COMPOSITE_CARDS)
 

@@ -26,7 +26,7 @@ from smartgrid_pipeline.core.evaluation.style import (
     label,
     title,
 )
-from smartgrid_pipeline.core.schema import CARDS, QUANTILE_COLUMNS, QUANTILES
+from smartgrid_pipeline.core.schema import FORECAST_TASKS, QUANTILE_COLUMNS, QUANTILES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,7 @@ WORST_SHOWN_PERCENT = 30.0
 FEWEST_INTERVALS = 100
 """A reliability diagram of fewer intervals shows chance."""
 
-TITLES = {card.name: card.title for card in CARDS}
+TITLES = {card.name: card.title for card in FORECAST_TASKS}
 
 
 def ranking(scores: Evaluation) -> "Figure | None":

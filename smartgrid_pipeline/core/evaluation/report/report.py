@@ -23,7 +23,7 @@ from smartgrid_pipeline.core.evaluation.report import plots, plots_forecasts, ta
 from smartgrid_pipeline.core.evaluation.scoring.comparison import COMPOSITE_CARDS, RESAMPLES, Evaluation
 from smartgrid_pipeline.core.evaluation.scoring.metrics import ANALOGUE, FORMULAS, verify
 from smartgrid_pipeline.core.evaluation.style import colour, label, svg
-from smartgrid_pipeline.core.schema import CARDS, MODEL_NAMES, Finding, Meter, Verdict
+from smartgrid_pipeline.core.schema import FORECAST_TASKS, MODEL_NAMES, Finding, Meter, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -171,7 +171,7 @@ def _honest_mape(scores: Evaluation) -> dict[str, tuple[str, float]]:
     """The lowest MAPE on each of the deciding cards, with the model's name."""
     rows = scores.metrics[scores.metrics["card"].isin(COMPOSITE_CARDS)].dropna(subset=["mape_percent"])
     best = rows.loc[rows.groupby("card", sort=False)["mape_percent"].idxmin()]
-    titles = {card.name: f"{card.name}, {card.title.split(',')[0]}" for card in CARDS}
+    titles = {card.name: f"{card.name}, {card.title.split(',')[0]}" for card in FORECAST_TASKS}
     return {
         titles[card]: (model, float(value))
         for card, model, value in zip(best["card"], best["model"], best["mape_percent"], strict=True)

@@ -19,7 +19,7 @@ from smartgrid_pipeline.core.evaluation.scoring.comparison import (
 )
 from smartgrid_pipeline.core.evaluation.scoring.metrics import ANALOGUE
 from smartgrid_pipeline.core.evaluation.style import colour, label
-from smartgrid_pipeline.core.schema import CARDS, EXPERT_NAMES, MODEL_NAMES
+from smartgrid_pipeline.core.schema import EXPERT_NAMES, FORECAST_TASKS, MODEL_NAMES
 
 Tests = dict[tuple[str, str, str], dict[str, Any]]
 """(card, model, rival) → its paired test."""
@@ -107,7 +107,7 @@ def _card(scores: Evaluation, card: str, tests: Tests) -> dict[str, Any]:
         body.append(_line(row["model"], ranks.get(row["model"]), cells))
     headings = [(column.heading, column.unit) for column in shown]
     rivals = [("CRPS", f"% vs {SHORT[rival]}") for rival in RIVALS]
-    known = next(each for each in CARDS if each.name == card)
+    known = next(each for each in FORECAST_TASKS if each.name == card)
     return {
         "name": card,
         "title": known.title,

@@ -5,7 +5,7 @@ import pandas as pd
 
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster
 from smartgrid_pipeline.core.meter_data.history import History, Times
-from smartgrid_pipeline.core.schema import FORECAST_COLUMNS, Card, DataError, LeadInterval, cards_for
+from smartgrid_pipeline.core.schema import FORECAST_COLUMNS, DataError, ForecastTask, LeadInterval, tasks_for
 
 BATCH_FORECASTS = 131_072
 """Origins × leads asked of a forecaster at once; bounds memory whatever the span."""
@@ -16,7 +16,7 @@ def forecast_cards(
     history: History,
     start: np.datetime64,
     end: np.datetime64,
-    cards: tuple[Card, ...] | None = None,
+    cards: tuple[ForecastTask, ...] | None = None,
 ) -> pd.DataFrame:
     """Forecasts with FORECAST_COLUMNS from all origins of each card in [start, end).
 
@@ -24,7 +24,7 @@ def forecast_cards(
     itself. ``observed_kw`` is NaN unless every minute was observed. ``cards`` defaults to all the meter
     allows. Cards with the same origins share one call. Raises DataError when the span holds no origin.
     """
-    cards = cards_for(history.meter.working_minutes) if cards is None else cards
+    cards = tasks_for(history.meter.working_minutes) if cards is None else cards
     last = min(end.astype("datetime64[m]"), history.end)
     frames = []
     for every in sorted({card.origin_minutes for card in cards}):
@@ -52,7 +52,7 @@ def batches(origins: Times, n_leads: int) -> list[Times]:
     return [origins[i : i + size] for i in range(0, len(origins), size)]
 
 
-def card_frame(forecast: Forecast, history: History, card: Card, last: np.datetime64) -> pd.DataFrame:
+def card_frame(forecast: Forecast, history: History, card: ForecastTask, last: np.datetime64) -> pd.DataFrame:
     """The rows of one card out of a forecast of several, without intervals that end after ``last``."""
     column_of: dict[LeadInterval, int] = {lead: j for j, lead in enumerate(forecast.leads)}
     columns = [column_of[lead] for lead in card.leads]

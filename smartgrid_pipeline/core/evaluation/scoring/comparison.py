@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from smartgrid_pipeline.core.evaluation.scoring.metrics import ANALOGUE, Aligned, align, row_loss, table_of
-from smartgrid_pipeline.core.schema import CARDS, DataError
+from smartgrid_pipeline.core.schema import FORECAST_TASKS, DataError
 
 Doubles = npt.NDArray[np.float64]
 
@@ -210,7 +210,7 @@ def _block_days(card: str, n_days: int) -> int:
 
     A month gives 4 days, a year 8; weekly targets from daily origins overlap, so their blocks span a week.
     """
-    leads = [known.leads[-1].end_minutes for known in CARDS if known.name == card]
+    leads = [known.leads[-1].end_minutes for known in FORECAST_TASKS if known.name == card]
     longest = -(-max(leads, default=1440) // 1440)
     return int(min(n_days, max(np.ceil(round(n_days ** (1 / 3), 9)), longest)))
 

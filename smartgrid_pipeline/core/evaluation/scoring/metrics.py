@@ -12,12 +12,12 @@ import pandas as pd
 
 from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import (
-    CARDS,
     FORECAST_COLUMNS,
+    FORECAST_TASKS,
     QUANTILE_COLUMNS,
     QUANTILES,
-    Card,
     DataError,
+    ForecastTask,
     ModelError,
 )
 
@@ -167,7 +167,7 @@ def align(forecasts_by_model: Mapping[str, pd.DataFrame]) -> Aligned:
 
     A model without a single row of a card is left out of that card. Raises as ``table`` does.
     """
-    cards = [card.name for card in CARDS]
+    cards = [card.name for card in FORECAST_TASKS]
     found = {name for frame in forecasts_by_model.values() for name in frame["card"].unique()}
     if unknown := sorted(found - set(cards)):
         raise DataError(f"Unknown cards in the forecasts: found {unknown}, known are {cards}.")
@@ -228,7 +228,9 @@ def reliability(frame: pd.DataFrame) -> Doubles:
     return (observed <= frame[list(QUANTILE_COLUMNS)].to_numpy(np.float64)).mean(axis=0)
 
 
-def mase_scales_kw(history: History, before: np.datetime64, cards: tuple[Card, ...]) -> dict[str, float]:
+def mase_scales_kw(
+    history: History, before: np.datetime64, cards: tuple[ForecastTask, ...]
+) -> dict[str, float]:
     """In-sample MAE (kW) of "the same interval of the latest day that has ended" per card, before ``before``.
 
     Cards for which the history is too short are absent.
@@ -259,7 +261,7 @@ def _mape_floor(observed: Doubles, miss: Doubles) -> float:
 
 def _peak_hour_hit_rate(frame: pd.DataFrame) -> float:
     """Share of fully observed days whose highest clock hour is also the forecast's highest."""
-    card = next(card for card in CARDS if card.name == frame["card"].iloc[0])
+    card = next(card for card in FORECAST_TASKS if card.name == frame["card"].iloc[0])
     if card.name not in _PEAK_CARDS:
         return float("nan")
     days = frame.groupby("origin", sort=True).filter(lambda day: len(day) == len(card.leads))

@@ -13,7 +13,7 @@ from smartgrid_pipeline.core.forecasting.analog_ensemble.similarity import (
     ORIGIN_NAMES,
     PADS,
     WIDEST_TRACK,
-    Likeness,
+    SimilarityFeatures,
 )
 from smartgrid_pipeline.core.meter_data.history import Floats, History
 from smartgrid_pipeline.core.schema import QUANTILES
@@ -30,7 +30,7 @@ NEVER = -1e9
 
 
 @dataclass(frozen=True)
-class Seen:
+class KernelInputs:
     """What the kernel weighs: origins (o), leads (l), past days (k), their shifted intervals (s).
 
     ``origin_gaps`` (o, k, ORIGIN_NAMES) and ``target_gaps`` (o, l, k, TARGET_NAMES) are squared differences
@@ -48,11 +48,11 @@ class Seen:
     shifts: Tensor
 
 
-def look(history: History, spread: Floats, rows: Rows, starts: Rows, width_minutes: int) -> Seen:
+def look(history: History, spread: Floats, rows: Rows, starts: Rows, width_minutes: int) -> KernelInputs:
     """Gather it for origins whose latest rows are ``rows`` (o,) and leads that begin ``starts`` (o or 1, l)
     minutes later, all of one width; ``spread`` is that of ``likeness.spreads``.
     """
-    likeness = Likeness.of(history, width_minutes)
+    likeness = SimilarityFeatures.of(history, width_minutes)
     minutes = history.meter.working_minutes
     day = DAY // minutes
     ages = -(-int(starts.max() + width_minutes) // DAY) + AGES
@@ -71,11 +71,16 @@ def look(history: History, spread: Floats, rows: Rows, starts: Rows, width_minut
         values,
         np.abs(shifts).astype(np.float32),
     )
-    return Seen(*(torch.from_numpy(array) for array in arrays))
+    return KernelInputs(*(torch.from_numpy(array) for array in arrays))
 
 
 def _target_gaps(
-    history: History, likeness: Likeness, first: Rows, before: Rows, end_minutes: Rows, spread: Floats
+    history: History,
+    likeness: SimilarityFeatures,
+    first: Rows,
+    before: Rows,
+    end_minutes: Rows,
+    spread: Floats,
 ) -> Floats:
     """Gaps of TARGET_NAMES between intervals and those of past days, each seen from the day before it."""
     gaps = np.full((*before.shape, len(PADS)), np.nan, np.float32)
@@ -137,7 +142,7 @@ class Kernel(nn.Module):
         for name, value in start.items():
             setattr(self, name, nn.Parameter(torch.tensor(value, dtype=torch.float32)))
 
-    def log_weights(self, seen: Seen) -> Tensor:
+    def log_weights(self, seen: KernelInputs) -> Tensor:
         """Of each past day, (o, l, k)."""
         ages = seen.ages
         recent = torch.exp(-ages / self.memory.exp())
@@ -146,7 +151,7 @@ class Kernel(nn.Module):
         habit = self.weekday * seen.same_weekday + self.kind * seen.same_kind
         return torch.log(recent + season + LEAST) + habit - self._unlike(seen)
 
-    def _unlike(self, seen: Seen) -> Tensor:
+    def _unlike(self, seen: KernelInputs) -> Tensor:
         """Weighted gaps, (o, l, k); unknown ones count as the known ones do, and none for more than most."""
         weights = self.alike.exp()
         cut = len(ORIGIN_NAMES)
@@ -156,7 +161,7 @@ class Kernel(nn.Module):
         unlike = (origin[:, None] + target) * weights.sum() / known.clamp_min(1e-6)
         return unlike / (1 + unlike / self.most.exp())
 
-    def forward(self, seen: Seen) -> tuple[Tensor, Tensor]:
+    def forward(self, seen: KernelInputs) -> tuple[Tensor, Tensor]:
         """Weights and values (kW) of all members, (o, l, members); weights sum to 1 where any is known."""
         logs = self.log_weights(seen)[..., None] - self.beside.exp() * seen.shifts / 60
         values = seen.values_kw.flatten(-2)

@@ -22,7 +22,7 @@ from smartgrid_pipeline.core.forecasting.analog_ensemble.kernel import (
 )
 from smartgrid_pipeline.core.forecasting.analog_ensemble.similarity import NAMES, spreads
 from smartgrid_pipeline.core.forecasting.climatology import Climatology
-from smartgrid_pipeline.core.forecasting.forecaster import FULL, Budget, Forecast, Split, finish
+from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
 from smartgrid_pipeline.core.learning import storage
 from smartgrid_pipeline.core.learning.training_loop import torch_threads
 from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
@@ -53,12 +53,12 @@ START: dict[str, float | list[float]] = {
 """Settings found on other homes; each home moves them a little. ``alike`` is in the order of NAMES."""
 
 
-class LearnedAnalogue:
+class AnalogEnsemble:
     """A Forecaster; see the module."""
 
     name = "learned_analogue"
 
-    def __init__(self, budget: Budget = FULL) -> None:
+    def __init__(self, budget: TrainingBudget = FULL) -> None:
         self.budget = budget
         self._fitted_on: dict[str, Any] = {}
         self._climatology = Climatology.unknown()
@@ -71,9 +71,9 @@ class LearnedAnalogue:
     def fit(self, history: History, split: Split) -> None:
         """Learn from the earlier block; the later one only has a say in the last resort, a climatology."""
         self._climatology = Climatology.fit(history, split)
-        history = history.until(split.fit_end)
+        history = history.until(split.train_end)
         widths = sorted({lead.width_minutes for lead in leads_for(history.meter.working_minutes)})
-        self._spreads = {width: spreads(history, split.start, split.fit_end, width) for width in widths}
+        self._spreads = {width: spreads(history, split.start, split.train_end, width) for width in widths}
         self._kernel, self._curves = Kernel(START), []
         with torch_threads(self.budget.threads):
             self._learn(history, split.start + np.timedelta64(WARM_DAYS, "D"))
@@ -171,7 +171,7 @@ class LearnedAnalogue:
     def load(cls, directory: Path) -> Self:
         """Read what ``save`` wrote. Raises ModelError when files are missing or do not fit."""
         facts, arrays = storage.read(directory, cls.name)
-        model = cls(Budget(**facts["budget"]))
+        model = cls(TrainingBudget(**facts["budget"]))
         model._fitted_on, model._curves = facts["fitted_on"], facts["curves"]
         model._climatology = Climatology(arrays["climatology_kw"])
         model._kernel.load_state_dict(

@@ -54,7 +54,7 @@ BACK_DAYS, AHEAD_DAYS = 400, 24
 
 
 @dataclass(frozen=True)
-class Likeness:
+class SimilarityFeatures:
     """What every row of a history says, for one width of target interval.
 
     ``origin`` (n, ORIGIN_NAMES) belongs to the row available at an origin; ``target`` (n, TARGET_NAMES) to
@@ -69,7 +69,7 @@ class Likeness:
     first_day: np.datetime64
 
     @classmethod
-    def of(cls, history: History, width_minutes: int) -> "Likeness":
+    def of(cls, history: History, width_minutes: int) -> "SimilarityFeatures":
         """Made once per history and width."""
         key = f"likeness for intervals of {width_minutes} min"
         if key not in history.derived:
@@ -77,7 +77,7 @@ class Likeness:
         return history.derived[key]
 
     @classmethod
-    def _build(cls, history: History, width_minutes: int) -> "Likeness":
+    def _build(cls, history: History, width_minutes: int) -> "SimilarityFeatures":
         days = np.arange(
             history.starts[0].astype("datetime64[D]") - BACK_DAYS,
             history.end.astype("datetime64[D]") + AHEAD_DAYS,
@@ -98,7 +98,7 @@ class Likeness:
 
 def spreads(history: History, start: np.datetime64, end: np.datetime64, width_minutes: int) -> Floats:
     """Spread of each of NAMES by hour of the day, (24, NAMES), over a block of rows."""
-    likeness = Likeness.of(history, width_minutes)
+    likeness = SimilarityFeatures.of(history, width_minutes)
     block = slice(*np.searchsorted(history.starts, [start, end]))
     starts = history.starts[block]
     return np.concatenate(

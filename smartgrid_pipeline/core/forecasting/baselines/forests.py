@@ -9,13 +9,13 @@ from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 
 from smartgrid_pipeline.core.features.tabular import nan_mean
 from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import (
-    Base,
     Columns,
-    FamilyForecaster,
-    FamilyModel,
+    LeadGroupModel,
+    PerLeadGroupForecaster,
+    TargetOffset,
 )
-from smartgrid_pipeline.core.forecasting.baselines.ridge import RidgeFamily
-from smartgrid_pipeline.core.forecasting.baselines.samples import FAMILY_NAMES, Family, Rows, Sample
+from smartgrid_pipeline.core.forecasting.baselines.ridge import RidgeModel
+from smartgrid_pipeline.core.forecasting.baselines.samples import FAMILY_NAMES, LeadGroup, Rows, Sample
 from smartgrid_pipeline.core.forecasting.recalibration import ResidualQuantiles
 from smartgrid_pipeline.core.learning.packed_trees import PackedTrees
 from smartgrid_pipeline.core.learning.storage import Arrays
@@ -32,7 +32,7 @@ ERROR_LEVELS = {"next_5min": 30, "within_hour": 20, "next_hour": 20, "day_15min"
 # --- ridge ----------------------------------------------------------------------------------------
 
 
-class Ridge(FamilyForecaster):
+class Ridge(PerLeadGroupForecaster):
     """Ridge regression with hours of the day as waves; errors of the whole window give the quantiles."""
 
     name = "ridge"
@@ -52,10 +52,10 @@ class Ridge(FamilyForecaster):
     }  # fmt: skip
 
     def _fit_family(
-        self, family: Family, meter: Meter, learn: Sample, later: Sample, seed: int
-    ) -> FamilyModel:
-        model = RidgeFamily.fit(
-            Base.of(family, meter, learn),
+        self, family: LeadGroup, meter: Meter, learn: Sample, later: Sample, seed: int
+    ) -> LeadGroupModel:
+        model = RidgeModel.fit(
+            TargetOffset.of(family, meter, learn),
             family.names(meter),
             learn,
             self.penalties[family.name],
@@ -65,8 +65,8 @@ class Ridge(FamilyForecaster):
         return model.with_errors(errors_of(known, ERROR_LEVELS[family.name]))
 
     @classmethod
-    def _read_family(cls, arrays: Arrays, prefix: str) -> FamilyModel:
-        return RidgeFamily.from_arrays(arrays, prefix)
+    def _read_family(cls, arrays: Arrays, prefix: str) -> LeadGroupModel:
+        return RidgeModel.from_arrays(arrays, prefix)
 
 
 def errors_of(known: Sequence[tuple[Floats, Sample]], levels: int) -> ResidualQuantiles:
@@ -93,11 +93,11 @@ class Grove:
 
 
 @dataclass(frozen=True)
-class ForestFamily:
+class ForestModel:
     """Trees of one family over some columns, corrections of a base."""
 
     columns: Columns
-    base: Base
+    base: TargetOffset
     trees: PackedTrees
     errors: ResidualQuantiles
 
@@ -120,7 +120,7 @@ class ForestFamily:
         """The inverse of ``to_arrays``."""
         return cls(
             arrays[f"{prefix}.columns"],
-            Base.from_arrays(arrays, prefix),
+            TargetOffset.from_arrays(arrays, prefix),
             PackedTrees.from_arrays(arrays, prefix),
             ResidualQuantiles.from_arrays(arrays, f"{prefix}."),
         )
@@ -135,20 +135,20 @@ OUT_OF_BAG_ROWS = 40_000
 QUARTERS = 4
 
 
-class _Forest(FamilyForecaster):
+class _Forest(PerLeadGroupForecaster):
     """What both forests share: out-of-bag errors and those of the later block give the quantiles."""
 
     groves: ClassVar[dict[str, Grove]]
     kind: ClassVar[type[Any]]
 
     def _fit_family(
-        self, family: Family, meter: Meter, learn: Sample, later: Sample, seed: int
-    ) -> FamilyModel:
-        grove, base = self.groves[family.name], Base.of(family, meter, learn)
+        self, family: LeadGroup, meter: Meter, learn: Sample, later: Sample, seed: int
+    ) -> LeadGroupModel:
+        grove, base = self.groves[family.name], TargetOffset.of(family, meter, learn)
         columns = self._columns(grove, base, learn, seed)
         forest = self._grow(grove, base, columns, learn, seed)
         trees = PackedTrees.of([tree.tree_ for tree in forest.estimators_])
-        model = ForestFamily(columns, base, trees, ResidualQuantiles.none())
+        model = ForestModel(columns, base, trees, ResidualQuantiles.none())
         known = [(model.mean(later.inputs), later)]
         if family.leads[0].width_minutes > 60:  # neighbours share their target: no bag tells them apart
             known += self._left_out(grove, base, columns, learn, seed)
@@ -156,7 +156,7 @@ class _Forest(FamilyForecaster):
             known.append(_out_of_bag(forest, model, learn))
         return replace(model, errors=errors_of(known, ERROR_LEVELS[family.name]))
 
-    def _grow(self, grove: Grove, base: Base, columns: Columns, learn: Sample, seed: int) -> Any:
+    def _grow(self, grove: Grove, base: TargetOffset, columns: Columns, learn: Sample, seed: int) -> Any:
         forest = self.kind(
             n_estimators=min(grove.trees, self.budget.max_trees or grove.trees),
             max_features=grove.share_of_columns,
@@ -170,7 +170,7 @@ class _Forest(FamilyForecaster):
         return forest.fit(learn.inputs[:, columns], target, sample_weight=learn.weights)
 
     def _left_out(
-        self, grove: Grove, base: Base, columns: Columns, learn: Sample, seed: int
+        self, grove: Grove, base: TargetOffset, columns: Columns, learn: Sample, seed: int
     ) -> list[tuple[Floats, Sample]]:
         """Means of each quarter of the window by a forest grown on the other three."""
         rows = np.arange(len(learn.observed_kw))
@@ -181,11 +181,11 @@ class _Forest(FamilyForecaster):
             trees = PackedTrees.of([tree.tree_ for tree in forest.estimators_])
             part = learn.at(quarter)
             known.append(
-                (ForestFamily(columns, base, trees, ResidualQuantiles.none()).mean(part.inputs), part)
+                (ForestModel(columns, base, trees, ResidualQuantiles.none()).mean(part.inputs), part)
             )
         return known
 
-    def _columns(self, grove: Grove, base: Base, learn: Sample, seed: int) -> Columns:
+    def _columns(self, grove: Grove, base: TargetOffset, learn: Sample, seed: int) -> Columns:
         """The columns that reduce most variance in a small forest."""
         part = learn.thinned(PILOT_ROWS)
         pilot = ExtraTreesRegressor(
@@ -199,11 +199,11 @@ class _Forest(FamilyForecaster):
         return np.argsort(-pilot.feature_importances_, kind="stable")[: grove.columns]
 
     @classmethod
-    def _read_family(cls, arrays: Arrays, prefix: str) -> FamilyModel:
-        return ForestFamily.from_arrays(arrays, prefix)
+    def _read_family(cls, arrays: Arrays, prefix: str) -> LeadGroupModel:
+        return ForestModel.from_arrays(arrays, prefix)
 
 
-def _out_of_bag(forest: Any, model: ForestFamily, learn: Sample) -> tuple[Floats, Sample]:
+def _out_of_bag(forest: Any, model: ForestModel, learn: Sample) -> tuple[Floats, Sample]:
     """Part of the sample, and its mean over the trees that did not grow from a row (NaN where all did)."""
     some = np.arange(0, len(learn.observed_kw), -(-len(learn.observed_kw) // OUT_OF_BAG_ROWS))
     part = learn.at(some)

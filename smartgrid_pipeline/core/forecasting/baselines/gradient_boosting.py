@@ -7,12 +7,12 @@ import lightgbm
 import numpy as np
 
 from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import (
-    Base,
     Columns,
-    FamilyForecaster,
-    FamilyModel,
+    LeadGroupModel,
+    PerLeadGroupForecaster,
+    TargetOffset,
 )
-from smartgrid_pipeline.core.forecasting.baselines.samples import Family, Rows, Sample
+from smartgrid_pipeline.core.forecasting.baselines.samples import LeadGroup, Rows, Sample
 from smartgrid_pipeline.core.learning.lightgbm_text import slim, text_of
 from smartgrid_pipeline.core.learning.storage import Arrays
 from smartgrid_pipeline.core.meter_data.history import Floats
@@ -22,7 +22,7 @@ Booster = Any  # lightgbm has no types
 
 
 @dataclass(frozen=True)
-class Plan:
+class LightGBMParams:
     """How much a family learns from and how; validated on 2009."""
 
     rows: int
@@ -52,14 +52,14 @@ class Plan:
         return {"min_data_in_leaf": smallest, "feature_fraction": self.share_of_columns}
 
 
-PLANS = {
-    "next_5min": Plan(320_000, 5, 400, 31, 0.06, 80, 40, 0.5, 120_000, 160, 60),
-    "within_hour": Plan(120_000, 5, 150, 31, 0.08, 60, 100),
-    "next_hour": Plan(320_000, 5, 350, 31, 0.06, 100, 40, 0.5, 110_000, 150, 60),
-    "day_15min": Plan(220_000, 60, 150, 15, 0.05, 70, 400),
-    "day_1h": Plan(140_000, 60, 170, 15, 0.05, 70, 300),
-    "next_day": Plan(20_000, 60, 200, 5, 0.05, 70, 300, 0.3),
-    "next_week": Plan(20_000, 60, 100, 3, 0.05, 70, 300, 0.3),
+LIGHTGBM_PARAMS = {
+    "next_5min": LightGBMParams(320_000, 5, 400, 31, 0.06, 80, 40, 0.5, 120_000, 160, 60),
+    "within_hour": LightGBMParams(120_000, 5, 150, 31, 0.08, 60, 100),
+    "next_hour": LightGBMParams(320_000, 5, 350, 31, 0.06, 100, 40, 0.5, 110_000, 150, 60),
+    "day_15min": LightGBMParams(220_000, 60, 150, 15, 0.05, 70, 400),
+    "day_1h": LightGBMParams(140_000, 60, 170, 15, 0.05, 70, 300),
+    "next_day": LightGBMParams(20_000, 60, 200, 5, 0.05, 70, 300, 0.3),
+    "next_week": LightGBMParams(20_000, 60, 100, 3, 0.05, 70, 300, 0.3),
 }
 
 PILOT_ROWS, PILOT_TREES = 40_000, 60
@@ -73,11 +73,11 @@ ENOUGH_DAYS = 365
 
 
 @dataclass(frozen=True)
-class BoostedFamily:
+class BoostedModel:
     """Boosters of one family: the mean, then QUANTILES, over some columns, corrections of a base."""
 
     columns: Columns
-    base: Base
+    base: TargetOffset
     boosters: tuple[Booster, ...]
 
     def raw(self, inputs: Floats) -> tuple[Floats, Floats]:
@@ -109,24 +109,26 @@ class BoostedFamily:
             lightgbm.Booster(model_str=arrays[f"{prefix}.booster_{k}"].tobytes().decode())
             for k in range(1 + len(QUANTILES))
         )
-        return cls(arrays[f"{prefix}.columns"], Base.from_arrays(arrays, prefix), boosters)
+        return cls(arrays[f"{prefix}.columns"], TargetOffset.from_arrays(arrays, prefix), boosters)
 
 
-class LightGBM(FamilyForecaster):
+class LightGBM(PerLeadGroupForecaster):
     """Gradient boosting on the one-minute inputs."""
 
     name = "lightgbm"
-    rows: ClassVar[dict[str, int]] = {family: plan.rows for family, plan in PLANS.items()}
-    origin_minutes: ClassVar[dict[str, int]] = {family: plan.origin_minutes for family, plan in PLANS.items()}
+    rows: ClassVar[dict[str, int]] = {family: plan.rows for family, plan in LIGHTGBM_PARAMS.items()}
+    origin_minutes: ClassVar[dict[str, int]] = {
+        family: plan.origin_minutes for family, plan in LIGHTGBM_PARAMS.items()
+    }
 
     @classmethod
-    def _read_family(cls, arrays: Arrays, prefix: str) -> FamilyModel:
-        return BoostedFamily.from_arrays(arrays, prefix)
+    def _read_family(cls, arrays: Arrays, prefix: str) -> LeadGroupModel:
+        return BoostedModel.from_arrays(arrays, prefix)
 
     def _fit_family(
-        self, family: Family, meter: Meter, learn: Sample, later: Sample, seed: int
-    ) -> FamilyModel:
-        plan, base = PLANS[family.name], Base.of(family, meter, learn)
+        self, family: LeadGroup, meter: Meter, learn: Sample, later: Sample, seed: int
+    ) -> LeadGroupModel:
+        plan, base = LIGHTGBM_PARAMS[family.name], TargetOffset.of(family, meter, learn)
         rank = self._rank_columns(plan, base, learn, seed)
         columns = rank[: plan.columns]
         mean = self._mean(family, plan, base, learn, later, columns, seed)
@@ -136,13 +138,13 @@ class LightGBM(FamilyForecaster):
         settings = self.settings(seed) | plan.spread_settings(part)
         count = self.trees(plan.quantile_trees, learn)
         spread = (lightgbm.train(settings | {"alpha": level}, data, count) for level in QUANTILES)
-        return BoostedFamily(columns, base, tuple(slim(booster) for booster in (mean, *spread)))
+        return BoostedModel(columns, base, tuple(slim(booster) for booster in (mean, *spread)))
 
     def _mean(
         self,
-        family: Family,
-        plan: Plan,
-        base: Base,
+        family: LeadGroup,
+        plan: LightGBMParams,
+        base: TargetOffset,
         learn: Sample,
         later: Sample,
         columns: Columns,
@@ -167,7 +169,7 @@ class LightGBM(FamilyForecaster):
         ]  # fmt: skip
         return booster
 
-    def _rank_columns(self, plan: Plan, base: Base, learn: Sample, seed: int) -> Columns:
+    def _rank_columns(self, plan: LightGBMParams, base: TargetOffset, learn: Sample, seed: int) -> Columns:
         """Columns by the gain of a short first model, best first."""
         part = learn.thinned(PILOT_ROWS)
         settings = self.settings(seed) | plan.mean_settings(part) | {"learning_rate": 0.1}
@@ -189,7 +191,7 @@ class LightGBM(FamilyForecaster):
         }  # fmt: skip
 
 
-def _dataset(part: Sample, base: Base, columns: Columns, settings: dict[str, Any]) -> Any:
+def _dataset(part: Sample, base: TargetOffset, columns: Columns, settings: dict[str, Any]) -> Any:
     """A LightGBM data set of some columns, its target what the base leaves over."""
     target = part.observed_kw - base(part.inputs)
     inputs = np.ascontiguousarray(part.inputs[:, columns])

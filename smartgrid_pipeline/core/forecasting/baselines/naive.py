@@ -12,7 +12,7 @@ import pandas as pd
 
 from smartgrid_pipeline.core.forecasting.baselines.gradient_boosting import LightGBM
 from smartgrid_pipeline.core.forecasting.climatology import Climatology
-from smartgrid_pipeline.core.forecasting.forecaster import FULL, Budget, Forecast, Split, finish
+from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
 from smartgrid_pipeline.core.forecasting.past_days import past_days
 from smartgrid_pipeline.core.forecasting.recalibration import ResidualQuantiles, lead_groups
 from smartgrid_pipeline.core.learning import storage
@@ -31,7 +31,7 @@ class _Reference:
 
     name: str
 
-    def __init__(self, budget: Budget = FULL) -> None:
+    def __init__(self, budget: TrainingBudget = FULL) -> None:
         self.budget = budget
         self._fitted_on: dict[str, Any] = {}
         self._climatology = Climatology.unknown()
@@ -85,7 +85,7 @@ class _Reference:
     def load(cls, directory: Path) -> Self:
         """Read what ``save`` wrote. Raises ModelError when files are missing or do not fit."""
         facts, arrays = storage.read(directory, cls.name)
-        model = cls(Budget(**facts["budget"]))
+        model = cls(TrainingBudget(**facts["budget"]))
         model._fitted_on = facts["fitted_on"]
         model._take(arrays)
         return model
@@ -97,7 +97,7 @@ class _PointReference(_Reference):
     As no value is learned, all of the window is as good as a later block.
     """
 
-    def __init__(self, budget: Budget = FULL) -> None:
+    def __init__(self, budget: TrainingBudget = FULL) -> None:
         super().__init__(budget)
         self._errors = ResidualQuantiles.none()
 

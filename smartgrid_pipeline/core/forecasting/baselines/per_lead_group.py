@@ -11,9 +11,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # i
 
 from smartgrid_pipeline.core.features import tabular as inputs
 from smartgrid_pipeline.core.forecasting.baselines import samples
-from smartgrid_pipeline.core.forecasting.baselines.samples import Family, Sample
+from smartgrid_pipeline.core.forecasting.baselines.samples import LeadGroup, Sample
 from smartgrid_pipeline.core.forecasting.climatology import Climatology
-from smartgrid_pipeline.core.forecasting.forecaster import FULL, Budget, Forecast, Split, finish
+from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
 from smartgrid_pipeline.core.forecasting.past_days import past_days
 from smartgrid_pipeline.core.learning import storage
 from smartgrid_pipeline.core.learning.storage import Arrays
@@ -37,7 +37,7 @@ LATER_ROWS = 30_000
 """Pairs of the later block that calibrate a family."""
 
 
-class FamilyModel(Protocol):
+class LeadGroupModel(Protocol):
     """A fitted regression of one family."""
 
     def predict(self, inputs: Floats, groups: samples.Rows) -> tuple[Floats, Floats]:
@@ -50,14 +50,14 @@ class FamilyModel(Protocol):
 
 
 @dataclass(frozen=True)
-class Base:
+class TargetOffset:
     """What a regression corrects: the latest reading for the next minutes, nothing for further leads."""
 
     column: int
     otherwise_kw: float
 
     @classmethod
-    def of(cls, family: Family, meter: Meter, learn: Sample) -> Self:
+    def of(cls, family: LeadGroup, meter: Meter, learn: Sample) -> Self:
         """The base of a family; where the latest reading is missing the mean of the sample stands in."""
         names = family.names(meter)
         latest = f"{ACTIVE_POWER}_reading_0"
@@ -82,18 +82,18 @@ class Base:
         return cls(int(column), float(otherwise_kw))
 
 
-class FamilyForecaster:
+class PerLeadGroupForecaster:
     """A Forecaster whose subclass says how one family is fitted, with what, and how it is read back."""
 
     name: str
     rows: ClassVar[dict[str, int]]
     origin_minutes: ClassVar[dict[str, int]]
 
-    def __init__(self, budget: Budget = FULL) -> None:
+    def __init__(self, budget: TrainingBudget = FULL) -> None:
         self.budget = budget
         self._fitted_on: dict[str, Any] = {}
         self._climatology = Climatology.unknown()
-        self._models: dict[str, FamilyModel] = {}
+        self._models: dict[str, LeadGroupModel] = {}
         self._curves: list[dict[str, Any]] = []
         self._sizes: dict[str, int] = {}
         self._days = 0.0
@@ -104,8 +104,8 @@ class FamilyForecaster:
         """Fit each family on the earlier block and calibrate it on the later one."""
         self._climatology = Climatology.fit(history, split)
         self._models, self._curves, self._sizes = {}, [], {}
-        first = samples.warm_start(split.start, split.fit_end)
-        self._days = float((split.fit_end - first) / np.timedelta64(1, "D"))
+        first = samples.burn_in_end(split.start, split.train_end)
+        self._days = float((split.train_end - first) / np.timedelta64(1, "D"))
         with threadpool_limits(self.budget.threads):  # more threads than asked for add other bits
             self._fit_families(history, split, first)
         self._fitted_on = storage.identity(history.meter) | {"inputs": inputs.identity(history.meter)}
@@ -114,16 +114,16 @@ class FamilyForecaster:
         for number, family in enumerate(self._families(history.meter)):
             seed = 1000 * self.budget.seed + number
             count, every = self._capped(self.rows[family.name]), self.origin_minutes[family.name]
-            learn = samples.draw(history, family, first, split.fit_end, count, every, seed)
+            learn = samples.draw(history, family, first, split.train_end, count, every, seed)
             later = samples.draw(
-                history, family, split.fit_end, split.end, self._capped(LATER_ROWS), every, seed
+                history, family, split.train_end, split.end, self._capped(LATER_ROWS), every, seed
             )
             if len(learn.observed_kw) < FEWEST_ROWS:
                 continue
             self._sizes[family.name] = len(learn.observed_kw)
             self._models[family.name] = self._fit_family(family, history.meter, learn, later, seed)
 
-    def _families(self, meter: Meter) -> tuple[Family, ...]:
+    def _families(self, meter: Meter) -> tuple[LeadGroup, ...]:
         """The families this forecaster answers for."""
         return samples.families(meter, self._days >= SEASON_DAYS)
 
@@ -131,12 +131,12 @@ class FamilyForecaster:
         return min(rows, self.budget.max_rows or rows)
 
     def _fit_family(
-        self, family: Family, meter: Meter, learn: Sample, later: Sample, seed: int
-    ) -> FamilyModel:
+        self, family: LeadGroup, meter: Meter, learn: Sample, later: Sample, seed: int
+    ) -> LeadGroupModel:
         raise NotImplementedError
 
     @classmethod
-    def _read_family(cls, arrays: Arrays, prefix: str) -> FamilyModel:
+    def _read_family(cls, arrays: Arrays, prefix: str) -> LeadGroupModel:
         raise NotImplementedError
 
     # --- asking -----------------------------------------------------------------------------------
@@ -159,14 +159,14 @@ class FamilyForecaster:
                 quantiles[:, wanted] = _lean(quantiles[:, wanted], days[1], trust)
         return Forecast(origins, leads, *finish(mean, quantiles))
 
-    def _trust(self, family: Family) -> float:
+    def _trust(self, family: LeadGroup) -> float:
         """Weight of the regression of a family against the past days."""
         if family.name not in self._models:
             return 0.0
-        return 1.0 if family.is_near else float(np.clip(self._days / SEASON_DAYS, LEAST_TRUST, 1))
+        return 1.0 if family.is_short else float(np.clip(self._days / SEASON_DAYS, LEAST_TRUST, 1))
 
     def _ask(
-        self, history: History, family: Family, origins: Times, asked: samples.Rows
+        self, history: History, family: LeadGroup, origins: Times, asked: samples.Rows
     ) -> tuple[Floats, Floats]:
         """Mean (origins, asked) and quantiles (origins, asked, 9) of some leads of one family."""
         mean = np.empty((len(origins), len(asked)), np.float32)
@@ -207,7 +207,7 @@ class FamilyForecaster:
     def load(cls, directory: Path) -> Self:
         """Read what ``save`` wrote. Raises ModelError when files are missing or do not fit."""
         facts, arrays = storage.read(directory, cls.name)
-        model = cls(Budget(**facts["budget"]))
+        model = cls(TrainingBudget(**facts["budget"]))
         model._fitted_on, model._days = facts["fitted_on"], facts["days"]
         model._sizes, model._curves = facts["sizes"], facts["curves"]
         model._climatology = Climatology(arrays["climatology_kw"])

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
-from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import Base
+from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import TargetOffset
 from smartgrid_pipeline.core.forecasting.baselines.samples import Rows, Sample
 from smartgrid_pipeline.core.forecasting.recalibration import ResidualQuantiles
 from smartgrid_pipeline.core.learning.storage import Arrays
@@ -42,14 +42,14 @@ _BLOCK = 16_384
 
 
 @dataclass(frozen=True)
-class RidgeFamily:
+class RidgeModel:
     """Weights of one family.
 
     ``centre``, ``scale`` (columns,); ``hour`` the column of the target's hour; ``scaled`` the columns of
     SCALED_BY_HOUR; ``weights`` over ``_terms``, the intercept last.
     """
 
-    base: Base
+    base: TargetOffset
     centre: Doubles
     scale: Doubles
     hour: npt.NDArray[np.int64]
@@ -60,8 +60,8 @@ class RidgeFamily:
 
     @classmethod
     def fit(
-        cls, base: Base, names: tuple[str, ...], learn: Sample, penalty: float, waves: int
-    ) -> "RidgeFamily":
+        cls, base: TargetOffset, names: tuple[str, ...], learn: Sample, penalty: float, waves: int
+    ) -> "RidgeModel":
         """Solve the normal equations; ``penalty`` is per unit of weight in the sample. No errors yet."""
         centre, scale = _moments(learn.inputs)
         scaled = np.array([names.index(name) for name in SCALED_BY_HOUR if name in names], np.int64)
@@ -80,7 +80,7 @@ class RidgeFamily:
         cost[-1] = 0.0  # the intercept is free
         return replace(model, weights=linalg.solve(gram + np.diag(cost), moment, assume_a="pos"))
 
-    def with_errors(self, errors: ResidualQuantiles) -> "RidgeFamily":
+    def with_errors(self, errors: ResidualQuantiles) -> "RidgeModel":
         """The same line with the errors its quantiles are made of."""
         return replace(self, errors=errors)
 
@@ -113,7 +113,7 @@ class RidgeFamily:
         """The inverse of ``to_arrays``."""
         own = {name: arrays[f"{prefix}.{name}"] for name in _OWN}
         errors = ResidualQuantiles.from_arrays(arrays, f"{prefix}.")
-        return cls(base=Base.from_arrays(arrays, prefix), errors=errors, **own)
+        return cls(base=TargetOffset.from_arrays(arrays, prefix), errors=errors, **own)
 
 
 _OWN = ("centre", "scale", "hour", "scaled", "waves", "weights")

@@ -26,7 +26,7 @@ LOOK_BLOCK = 32_768
 
 
 @dataclass(frozen=True)
-class Family:
+class LeadGroup:
     """Leads with one model: near ones see the last minutes, far ones the past days; ``seasonal`` ones also
     the time of the year.
     """
@@ -36,17 +36,17 @@ class Family:
     seasonal: bool = True
 
     @property
-    def is_near(self) -> bool:
+    def is_short(self) -> bool:
         """Whether every lead ends within the next hour."""
         return self.leads[-1].end_minutes <= 60
 
     def names(self, meter: Meter) -> tuple[str, ...]:
         """Columns of ``look``."""
-        return (*inputs.origin_names(meter, self.is_near), *inputs.target_names(meter))
+        return (*inputs.origin_names(meter, self.is_short), *inputs.target_names(meter))
 
     def groups(self, origins: Times, lead_at: Rows) -> Rows:
         """What pairs share their errors: near ones the lead, far ones the hour of the day of the target."""
-        if self.is_near:
+        if self.is_short:
             return lead_at
         if self.leads[0].width_minutes > 60:
             return np.zeros(len(lead_at), np.int64)
@@ -91,14 +91,14 @@ SEASONAL = ("day_of_year_", "year_ago_")
 """Parts of the names of columns that tell the time of the year."""
 
 
-def families(meter: Meter, seasonal: bool = True) -> tuple[Family, ...]:
+def families(meter: Meter, seasonal: bool = True) -> tuple[LeadGroup, ...]:
     """The families of a meter, in the order of FAMILY_NAMES; what it cannot resolve drops out."""
     leads = leads_for(meter.working_minutes)
     found = {name: tuple(lead for lead in leads if _family_name(lead) == name) for name in FAMILY_NAMES}
-    return tuple(Family(name, members, seasonal) for name, members in found.items() if members)
+    return tuple(LeadGroup(name, members, seasonal) for name, members in found.items() if members)
 
 
-def look(history: History, family: Family, origins: Times, lead_at: Rows) -> Floats:
+def look(history: History, family: LeadGroup, origins: Times, lead_at: Rows) -> Floats:
     """Inputs of pairs of an origin and a lead (its place in ``family.leads``), (pairs, columns) float32.
 
     What tells the time of the year is NaN for a family that is not seasonal.
@@ -113,10 +113,10 @@ def look(history: History, family: Family, origins: Times, lead_at: Rows) -> Flo
     return out
 
 
-def _fill(out: Floats, history: History, family: Family, origins: Times, lead_at: Rows) -> None:
+def _fill(out: Floats, history: History, family: LeadGroup, origins: Times, lead_at: Rows) -> None:
     """Write the inputs of some pairs into ``out``."""
     distinct, back = np.unique(origins, return_inverse=True)
-    known = inputs.origin_inputs(history, distinct, family.is_near)
+    known = inputs.origin_inputs(history, distinct, family.is_short)
     out[:, : known.shape[1]] = known[back]
     starts = np.array([lead.start_minutes for lead in family.leads])[lead_at]
     widths = np.array([lead.width_minutes for lead in family.leads])[lead_at]
@@ -127,7 +127,7 @@ def _fill(out: Floats, history: History, family: Family, origins: Times, lead_at
 
 def draw(
     history: History,
-    family: Family,
+    family: LeadGroup,
     start: np.datetime64,
     end: np.datetime64,
     count: int,
@@ -154,12 +154,12 @@ def draw(
     )
 
 
-def _choose(family: Family, origins: Times, count: int, seed: int) -> tuple[Times, Rows]:
+def _choose(family: LeadGroup, origins: Times, count: int, seed: int) -> tuple[Times, Rows]:
     """Random pairs in order of time; for a far family those of midnight come first, up to half of them."""
     rng = np.random.default_rng(seed)
     leads = len(family.leads)
     pairs = np.arange(len(origins) * leads)
-    wanted = _is_midnight(origins[pairs // leads]) & (not family.is_near)
+    wanted = _is_midnight(origins[pairs // leads]) & (not family.is_short)
     first = rng.permutation(pairs[wanted])[: count // 2]
     others = np.setdiff1d(pairs, first, assume_unique=True)
     rest = rng.choice(others, min(count - len(first), len(others)), replace=False)
@@ -171,17 +171,17 @@ def _is_midnight(origins: Times) -> npt.NDArray[np.bool_]:
     return origins == origins.astype("datetime64[D]")
 
 
-def warm_start(start: np.datetime64, end: np.datetime64) -> np.datetime64:
+def burn_in_end(start: np.datetime64, end: np.datetime64) -> np.datetime64:
     """When origins begin to be worth learning from: after a week, or an eighth of a short window."""
     return start + min(np.timedelta64(WARM_DAYS * 1440, "m"), (end - start) // 8)
 
 
-def _weights(family: Family, origins: Times) -> Floats:
+def _weights(family: LeadGroup, origins: Times) -> Floats:
     """1 on average; the midnight origins of a far family share MIDNIGHT_SHARE among them."""
     weights = np.ones(len(origins), np.float32)
     midnight = _is_midnight(origins)
     share = midnight.mean() if len(origins) else 0.0
-    if not family.is_near and 0 < share < MIDNIGHT_SHARE:
+    if not family.is_short and 0 < share < MIDNIGHT_SHARE:
         weights[midnight] = MIDNIGHT_SHARE / share
         weights[~midnight] = (1 - MIDNIGHT_SHARE) / (1 - share)
     return weights

@@ -12,12 +12,12 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from smartgrid_pipeline.core.features.minute_series import Past, mean_level_kw
+from smartgrid_pipeline.core.features.minute_series import MinuteSeries, mean_level_kw
 from smartgrid_pipeline.core.features.windows import DAY, MatchView, TokenView
-from smartgrid_pipeline.core.forecasting.experts.horizons import Blocks, View, is_near
-from smartgrid_pipeline.core.forecasting.experts.long_horizon import FarHorizon
-from smartgrid_pipeline.core.forecasting.experts.short_horizon import NearHorizon
-from smartgrid_pipeline.core.forecasting.forecaster import FULL, Budget, Forecast, Split, finish
+from smartgrid_pipeline.core.forecasting.experts.horizons import RowSplit, View, is_short
+from smartgrid_pipeline.core.forecasting.experts.long_horizon import LongHorizon
+from smartgrid_pipeline.core.forecasting.experts.short_horizon import ShortHorizon
+from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
 from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, torch_threads
 from smartgrid_pipeline.core.meter_data.history import History, Times
 from smartgrid_pipeline.core.schema import LeadInterval, ModelError, leads_for
@@ -29,7 +29,7 @@ WEIGHTS_FILE, FACTS_FILE = "expert.safetensors", "expert.json"
 
 
 @dataclass(frozen=True)
-class Plan:
+class ExpertConfig:
     """What makes an expert itself: its encoder, what that sees for near and far leads, and for how long."""
 
     encoder: str
@@ -40,11 +40,13 @@ class Plan:
     far_steps: int = 320
 
 
-PLANS = {
-    "gru": Plan("gru", TokenView(240, 15, 15), TokenView(2 * DAY, 120, 120)),
-    "cnn_lstm": Plan("cnn_lstm", TokenView(120, 1, 1), TokenView(2 * DAY, 15, 15)),
-    "transformer": Plan("transformer", TokenView(240, 20, 1), TokenView(14 * DAY, DAY, 120, daily=True)),
-    "attention": Plan(
+EXPERT_CONFIGS = {
+    "gru": ExpertConfig("gru", TokenView(240, 15, 15), TokenView(2 * DAY, 120, 120)),
+    "cnn_lstm": ExpertConfig("cnn_lstm", TokenView(120, 1, 1), TokenView(2 * DAY, 15, 15)),
+    "transformer": ExpertConfig(
+        "transformer", TokenView(240, 20, 1), TokenView(14 * DAY, DAY, 120, daily=True)
+    ),
+    "attention": ExpertConfig(
         "attention", MatchView(10, 60, 10, (-30, 0, 30)), MatchView(28, DAY, 120), match_days=28
     ),
 }
@@ -53,21 +55,21 @@ PLANS = {
 class NeuralExpert:
     """One expert: a near and a far network over the same past."""
 
-    def __init__(self, name: str, budget: Budget = FULL) -> None:
-        if name not in PLANS:
-            raise ModelError(f"No expert is called {name!r}; there are {', '.join(PLANS)}.")
-        self.name, self.budget, self.plan = name, budget, PLANS[name]
+    def __init__(self, name: str, budget: TrainingBudget = FULL) -> None:
+        if name not in EXPERT_CONFIGS:
+            raise ModelError(f"No expert is called {name!r}; there are {', '.join(EXPERT_CONFIGS)}.")
+        self.name, self.budget, self.plan = name, budget, EXPERT_CONFIGS[name]
         self._facts: dict[str, Any] = {}
-        self._near: NearHorizon | None = None
-        self._far: FarHorizon | None = None
+        self._near: ShortHorizon | None = None
+        self._far: LongHorizon | None = None
         self._curves: dict[str, list[Curve]] = {}
 
     # --- learning ---------------------------------------------------------------------------------
 
     def fit(self, history: History, split: Split) -> None:
-        """Train both halves on rows before ``split.fit_end``, stopped on the rest of the split."""
+        """Train both halves on rows before ``split.train_end``, stopped on the rest of the split."""
         history = history.until(split.end) if history.end > split.end else history
-        self._facts = {"level_kw": mean_level_kw(history, split.start, split.fit_end), **_identity(history)}
+        self._facts = {"level_kw": mean_level_kw(history, split.start, split.train_end), **_identity(history)}
         self._halves(leads_for(history.meter.working_minutes))
         self._train(history, split)
 
@@ -88,11 +90,11 @@ class NeuralExpert:
         return other
 
     def _train(self, history: History, split: Split) -> None:
-        past = Past.of(history, self._facts["level_kw"])
-        first, fit_end, end = past.rows(np.array([split.start, split.fit_end, split.end]))
-        warm = min(past.steps(28 * DAY), (fit_end - first) // 4)
-        blocks = Blocks(int(first + warm), int(fit_end), int(end), self.budget.max_rows)
-        seed = self.budget.seed * 100 + list(PLANS).index(self.name)
+        past = MinuteSeries.of(history, self._facts["level_kw"])
+        first, train_end, end = past.rows(np.array([split.start, split.train_end, split.end]))
+        warm = min(past.steps(28 * DAY), (train_end - first) // 4)
+        blocks = RowSplit(int(first + warm), int(train_end), int(end), self.budget.max_rows)
+        seed = self.budget.seed * 100 + list(EXPERT_CONFIGS).index(self.name)
         with torch_threads(self.budget.threads), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             rng = np.random.default_rng(seed)
@@ -103,14 +105,14 @@ class NeuralExpert:
 
     def _halves(self, leads: tuple[LeadInterval, ...]) -> None:
         plan, cap = self.plan, self.budget.max_steps
-        near, far = tuple(filter(is_near, leads)), tuple(lead for lead in leads if not is_near(lead))
+        near, far = tuple(filter(is_short, leads)), tuple(lead for lead in leads if not is_short(lead))
         schedules = [
             Schedule(min(steps, cap) if cap else steps) for steps in (plan.near_steps, plan.far_steps)
         ]
-        self._near = NearHorizon(plan.encoder, plan.near, near, schedules[0]) if near else None
-        self._far = FarHorizon(plan.encoder, plan.far, far, schedules[1], plan.match_days) if far else None
+        self._near = ShortHorizon(plan.encoder, plan.near, near, schedules[0]) if near else None
+        self._far = LongHorizon(plan.encoder, plan.far, far, schedules[1], plan.match_days) if far else None
 
-    def _present_halves(self) -> list[NearHorizon | FarHorizon]:
+    def _present_halves(self) -> list[ShortHorizon | LongHorizon]:
         return [half for half in (self._near, self._far) if half is not None]
 
     # --- asking -----------------------------------------------------------------------------------
@@ -118,7 +120,7 @@ class NeuralExpert:
     def predict(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
         """Forecast each lead from each origin, using only rows available at that origin."""
         self._require_fit(history)
-        past = Past.reaching(history, origins, self._facts["level_kw"])
+        past = MinuteSeries.reaching(history, origins, self._facts["level_kw"])
         rows = past.rows(origins)
         mean = np.empty((len(origins), len(leads)), np.float32)
         quantiles = np.empty((len(origins), len(leads), 9), np.float32)
@@ -188,7 +190,7 @@ class NeuralExpert:
         try:
             kept = json.loads((directory / FACTS_FILE).read_text())
             weights = load_file(str(directory / WEIGHTS_FILE))
-            expert = cls(kept["name"], Budget(**kept["budget"]))
+            expert = cls(kept["name"], TrainingBudget(**kept["budget"]))
             expert._facts = kept["facts"]
             expert._halves(leads_for(kept["facts"]["working_minutes"]))
             for kind, half in (("near", expert._near), ("far", expert._far)):
@@ -235,5 +237,5 @@ def _expert(name: str) -> Callable[..., NeuralExpert]:
     return lambda budget=FULL: NeuralExpert(name, budget)
 
 
-EXPERTS: dict[str, Callable[..., NeuralExpert]] = {name: _expert(name) for name in PLANS}
+EXPERTS: dict[str, Callable[..., NeuralExpert]] = {name: _expert(name) for name in EXPERT_CONFIGS}
 """How to make each expert from a budget."""

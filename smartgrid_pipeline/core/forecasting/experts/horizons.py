@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from smartgrid_pipeline.core.features import windows as inputs
-from smartgrid_pipeline.core.features.minute_series import Past, Rows
+from smartgrid_pipeline.core.features.minute_series import MinuteSeries, Rows
 from smartgrid_pipeline.core.features.windows import MatchView, TokenView
 from smartgrid_pipeline.core.learning.training_loop import square
 from smartgrid_pipeline.core.meter_data.history import Floats
@@ -22,23 +22,23 @@ View = TokenView | MatchView
 
 
 @dataclass(frozen=True)
-class Blocks:
+class RowSplit:
     """Rows of a past: weights are learned from [first, fit_end), stopping is decided on [fit_end, end).
 
     ``cap`` bounds how many rows are drawn for anything but the batches themselves.
     """
 
     first: int
-    fit_end: int
+    train_end: int
     end: int
     cap: int | None = None
 
     def last(self, ahead: int) -> int:
         """One past the last origin with targets ``ahead`` rows away. Raises DataError when none is left."""
-        last = self.fit_end - ahead
+        last = self.train_end - ahead
         if last - self.first < ahead:
             raise DataError(
-                f"Too little to learn from: found {self.fit_end - self.first} rows before the later block, "
+                f"Too little to learn from: found {self.train_end - self.first} rows before the later block, "
                 f"at least {2 * ahead} are needed."
             )
         return last
@@ -48,12 +48,12 @@ class Blocks:
         return min(rows, self.cap or rows)
 
 
-def is_near(lead: LeadInterval) -> bool:
+def is_short(lead: LeadInterval) -> bool:
     """Whether a lead ends within the next hour."""
     return lead.end_minutes <= 60
 
 
-def look(past: Past, rows: Rows, view: View) -> Floats:
+def look(past: MinuteSeries, rows: Rows, view: View) -> Floats:
     """The tokens of a view."""
     if isinstance(view, MatchView):
         return inputs.matches(past, rows, view)

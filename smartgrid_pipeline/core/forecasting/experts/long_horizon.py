@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from smartgrid_pipeline.core.features import windows as inputs
-from smartgrid_pipeline.core.features.minute_series import DAY, Past, Rows
+from smartgrid_pipeline.core.features.minute_series import DAY, MinuteSeries, Rows
 from smartgrid_pipeline.core.features.windows import LeadTable
-from smartgrid_pipeline.core.forecasting.experts.horizons import Blocks, View, look, moments, tensors, to_kw
-from smartgrid_pipeline.core.forecasting.experts.networks import FarNetwork
+from smartgrid_pipeline.core.forecasting.experts.horizons import RowSplit, View, look, moments, tensors, to_kw
+from smartgrid_pipeline.core.forecasting.experts.networks import LongHorizonNetwork
 from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, forecast_loss, train
 from smartgrid_pipeline.core.meter_data.history import Floats
 from smartgrid_pipeline.core.schema import LeadInterval
@@ -29,7 +29,7 @@ BLOCK_PAIRS = 40_000
 
 
 @dataclass
-class FarHorizon:
+class LongHorizon:
     """The far half of an expert."""
 
     encoder: str
@@ -38,17 +38,17 @@ class FarHorizon:
     schedule: Schedule
     match_days: int = 0
     batch: int = 192
-    network: FarNetwork | None = None
+    network: LongHorizonNetwork | None = None
     sizes: dict[str, Any] = field(default_factory=dict)
     trained: bool = False
 
-    def build(self, sizes: dict[str, Any]) -> FarNetwork:
+    def build(self, sizes: dict[str, Any]) -> LongHorizonNetwork:
         """Make the network for input sizes that ``measure`` found."""
         self.sizes = sizes
-        self.network = FarNetwork(self.encoder, **sizes)
+        self.network = LongHorizonNetwork(self.encoder, **sizes)
         return self.network
 
-    def measure(self, past: Past) -> dict[str, Any]:
+    def measure(self, past: MinuteSeries) -> dict[str, Any]:
         """Sizes of the inputs this meter gives."""
         tokens, levels, known, plain, *_ = self._see(
             past, np.array([past.padding + 1]), np.zeros((1, 1), np.int64)
@@ -62,21 +62,21 @@ class FarHorizon:
             "match_days": self.match_days,
         }
 
-    def fit(self, past: Past, blocks: Blocks, rng: np.random.Generator) -> list[Curve]:
+    def fit(self, past: MinuteSeries, blocks: RowSplit, rng: np.random.Generator) -> list[Curve]:
         """Train on random origins of the earlier block, half of them midnights, a few leads of each.
 
         A network that is there already goes on from where it is, with the scales it knows.
         """
         network = self.network or self.build(self.measure(past))
         rows, chosen = self._draw(past, blocks, rng, blocks.capped(SAMPLE))
-        root, mean, scale = moments(past.targets(rows, self.leads, blocks.fit_end))
+        root, mean, scale = moments(past.targets(rows, self.leads, blocks.train_end))
         if not self.trained:
             self._learn_scales(past, rows, chosen)
             with torch.no_grad():
                 network.middle.bias.fill_(float(root.mean()))
                 network.mean.bias.fill_(float(mean.mean()))
         weight = torch.tensor([WEIGHTS[lead.width_minutes] for lead in self.leads])
-        later = np.arange(blocks.fit_end, blocks.end, past.steps(DAY // 4))
+        later = np.arange(blocks.train_end, blocks.end, past.steps(DAY // 4))
         later = later[:: max(1, len(later) * len(self.leads) // blocks.capped(10**9))]
         every = np.tile(np.arange(len(self.leads)), (len(later), 1))
         *seen_later, target_later = tensors(
@@ -85,7 +85,7 @@ class FarHorizon:
 
         def loss(model: nn.Module) -> Tensor:
             rows, chosen = self._draw(past, blocks, rng, self.batch)
-            target = np.take_along_axis(past.targets(rows, self.leads, blocks.fit_end), chosen, 1)
+            target = np.take_along_axis(past.targets(rows, self.leads, blocks.train_end), chosen, 1)
             *seen, target_kw = tensors(*self._see(past, rows, chosen), target)
             return forecast_loss(model(*seen), target_kw, weight[chosen], scale[chosen])
 
@@ -96,7 +96,7 @@ class FarHorizon:
         return train(network, loss, validate, self.schedule)
 
     @torch.no_grad()
-    def _learn_scales(self, past: Past, rows: Rows, chosen: Rows) -> None:
+    def _learn_scales(self, past: MinuteSeries, rows: Rows, chosen: Rows) -> None:
         """Fill the network's scales from a sample."""
         assert self.network is not None
         network, seen = self.network, tensors(*self._see(past, rows, chosen))
@@ -105,7 +105,9 @@ class FarHorizon:
         ):
             part.learn(sample)
 
-    def _draw(self, past: Past, blocks: Blocks, rng: np.random.Generator, count: int) -> tuple[Rows, Rows]:
+    def _draw(
+        self, past: MinuteSeries, blocks: RowSplit, rng: np.random.Generator, count: int
+    ) -> tuple[Rows, Rows]:
         """Random origins (count,) on whole quarters of an hour, every other one a midnight, and numbers of
         the leads drawn for each (count, k).
         """
@@ -121,7 +123,7 @@ class FarHorizon:
             drawn.append(rng.permuted(np.tile(group, (count, 1)), axis=1)[:, :number])
         return rows, np.concatenate(drawn, 1).astype(np.int64)
 
-    def _see(self, past: Past, rows: Rows, chosen: Rows) -> tuple[Floats, ...]:
+    def _see(self, past: MinuteSeries, rows: Rows, chosen: Rows) -> tuple[Floats, ...]:
         """Tokens, levels, inputs and plain kW of chosen leads, their numbers, and their past days."""
         table = LeadTable.of(self.leads, past.step_minutes)
         known, plain = inputs.lead_inputs(past, rows, table, chosen)
@@ -130,7 +132,9 @@ class FarHorizon:
         return *context, known, plain, chosen.astype(np.int64), analogues
 
     @torch.no_grad()
-    def predict(self, past: Past, rows: Rows, leads: tuple[LeadInterval, ...]) -> tuple[Floats, Floats]:
+    def predict(
+        self, past: MinuteSeries, rows: Rows, leads: tuple[LeadInterval, ...]
+    ) -> tuple[Floats, Floats]:
         """Mean (rows, leads) and quantiles (rows, leads, 9) in kW of some of this half's leads."""
         assert self.network is not None
         at = np.array([self.leads.index(lead) for lead in leads])

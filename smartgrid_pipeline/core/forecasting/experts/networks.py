@@ -136,7 +136,7 @@ class Scale(nn.Module):
         return ((values - self.mean) / self.sd).clamp(-self.bound, self.bound)
 
 
-class Bins(nn.Module):
+class PiecewiseLinearEncoding(nn.Module):
     """Piecewise-linear coding: how far a value lies into each of the bins between training quantiles."""
 
     edges: Tensor
@@ -166,7 +166,7 @@ def fan(raw: Tensor) -> Tensor:
     return torch.cat([below, middle, above], -1)
 
 
-class DayMatch(nn.Module):
+class DayAttention(nn.Module):
     """Each lead asks which past days its own will be like; the weighted analogues of those days answer.
 
     The last day token is the present; the others are the days of the analogues, in the same order.
@@ -193,7 +193,7 @@ class DayMatch(nn.Module):
 # --- networks -------------------------------------------------------------------------------------
 
 
-class NearNetwork(nn.Module):
+class ShortHorizonNetwork(nn.Module):
     """Leads within the next hour, all at once: the present in minutes beside what the encoder found.
 
     The forecast is a weighted sum of recent levels whose weights depend on the state: a kettle just switched
@@ -214,7 +214,7 @@ class NearNetwork(nn.Module):
         super().__init__()
         self.leads, self.keys, self.plain = leads, keys, plain
         self.scale, self.token_scale = Scale(present), Scale(tokens[1])
-        self.bins = Bins(keys, 12)
+        self.bins = PiecewiseLinearEncoding(keys, 12)
         self.encoder = ENCODERS[encoder](*tokens, width)
         self.enter = nn.Sequential(
             nn.Linear(present + 12 * keys + width, hidden), nn.SiLU(), nn.LayerNorm(hidden)
@@ -239,7 +239,7 @@ class NearNetwork(nn.Module):
         return torch.cat([roots, raw[..., LEVELS:] + level[..., :1]], -1)
 
 
-class FarNetwork(nn.Module):
+class LongHorizonNetwork(nn.Module):
     """Any leads of an origin through one small decoder: their analogues and calendar, their own embedding,
     and the origin's context through a narrow, noisy bottleneck.
     """
@@ -249,7 +249,7 @@ class FarNetwork(nn.Module):
         match_days: int = 0, width: int = 32, hidden: int = 96, context: int = 16, dropout: float = 0.2,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.match = DayMatch(inputs + context, tokens[1], match_days) if match_days else None
+        self.match = DayAttention(inputs + context, tokens[1], match_days) if match_days else None
         matched = self.match.heads if self.match else 0
         self.scale, self.token_scale = Scale(inputs), Scale(tokens[1])
         self.level_scale, self.plain_scale = Scale(levels), Scale(plain, bound=20.0)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from smartgrid_pipeline.core.features import windows as inputs
-from smartgrid_pipeline.core.features.minute_series import Past, Rows
-from smartgrid_pipeline.core.forecasting.experts.horizons import Blocks, View, look, moments, tensors, to_kw
-from smartgrid_pipeline.core.forecasting.experts.networks import NearNetwork
+from smartgrid_pipeline.core.features.minute_series import MinuteSeries, Rows
+from smartgrid_pipeline.core.forecasting.experts.horizons import RowSplit, View, look, moments, tensors, to_kw
+from smartgrid_pipeline.core.forecasting.experts.networks import ShortHorizonNetwork
 from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, forecast_loss, train
 from smartgrid_pipeline.core.meter_data.history import Floats
 from smartgrid_pipeline.core.schema import LeadInterval
@@ -29,7 +29,7 @@ BLOCK = 1_024
 
 
 @dataclass
-class NearHorizon:
+class ShortHorizon:
     """The near half of an expert."""
 
     encoder: str
@@ -37,17 +37,17 @@ class NearHorizon:
     leads: tuple[LeadInterval, ...]
     schedule: Schedule
     batch: int = 512
-    network: NearNetwork | None = None
+    network: ShortHorizonNetwork | None = None
     sizes: dict[str, Any] = field(default_factory=dict)
     trained: bool = False
 
-    def build(self, sizes: dict[str, Any]) -> NearNetwork:
+    def build(self, sizes: dict[str, Any]) -> ShortHorizonNetwork:
         """Make the network for input sizes that ``measure`` found."""
         self.sizes = sizes
-        self.network = NearNetwork(self.encoder, **sizes)
+        self.network = ShortHorizonNetwork(self.encoder, **sizes)
         return self.network
 
-    def measure(self, past: Past) -> dict[str, Any]:
+    def measure(self, past: MinuteSeries) -> dict[str, Any]:
         """Sizes of the inputs this meter gives."""
         tokens, present, plain = self._see(past, np.array([past.padding + 1]))
         return {
@@ -58,7 +58,7 @@ class NearHorizon:
             "leads": len(self.leads),
         }
 
-    def fit(self, past: Past, blocks: Blocks, rng: np.random.Generator) -> list[Curve]:
+    def fit(self, past: MinuteSeries, blocks: RowSplit, rng: np.random.Generator) -> list[Curve]:
         """Train on random rows of the earlier block: any minute is an origin, not only whole intervals.
 
         A network that is there already goes on from where it is, with the scales it knows.
@@ -68,13 +68,13 @@ class NearHorizon:
         if not self.trained:
             self._learn_scales(past, sample)
         now = past.mean("power", sample - past.steps(5), past.steps(5))
-        scale = moments(past.targets(sample, self.leads, blocks.fit_end) - now[:, None])[2]
+        scale = moments(past.targets(sample, self.leads, blocks.train_end) - now[:, None])[2]
         weight = self._weights()
         later = self._later(past, blocks)
 
         def loss(model: nn.Module) -> Tensor:
             rows = rng.integers(blocks.first, last, self.batch)
-            *seen, target = tensors(*self._see(past, rows), past.targets(rows, self.leads, blocks.fit_end))
+            *seen, target = tensors(*self._see(past, rows), past.targets(rows, self.leads, blocks.train_end))
             return forecast_loss(model(*seen), target, weight, scale, SQUARES)
 
         def validate(model: nn.Module) -> Tensor:
@@ -85,7 +85,7 @@ class NearHorizon:
         return train(network, loss, validate, self.schedule)
 
     @torch.no_grad()
-    def _learn_scales(self, past: Past, rows: Rows) -> None:
+    def _learn_scales(self, past: MinuteSeries, rows: Rows) -> None:
         """Fill the network's scales from a sample."""
         assert self.network is not None
         network, (tokens, present, _) = self.network, tensors(*self._see(past, rows))
@@ -93,9 +93,9 @@ class NearHorizon:
         network.token_scale.learn(tokens)
         network.bins.learn(present[:, : network.keys])
 
-    def _later(self, past: Past, blocks: Blocks) -> list[tuple[Tensor, ...]]:
+    def _later(self, past: MinuteSeries, blocks: RowSplit) -> list[tuple[Tensor, ...]]:
         """The later block every twenty minutes, in parts: inputs and targets."""
-        rows = np.arange(blocks.fit_end, blocks.end, past.steps(20))
+        rows = np.arange(blocks.train_end, blocks.end, past.steps(20))
         rows = rows[:: max(1, len(rows) // blocks.capped(len(rows)))]
         return [
             tensors(*self._see(past, part), past.targets(part, self.leads, blocks.end))
@@ -106,11 +106,13 @@ class NearHorizon:
         others = max(1, sum(lead not in CARD_SHARES for lead in self.leads))
         return torch.tensor([CARD_SHARES.get(lead, 0.3 / others) for lead in self.leads])
 
-    def _see(self, past: Past, rows: Rows) -> tuple[Floats, Floats, Floats]:
+    def _see(self, past: MinuteSeries, rows: Rows) -> tuple[Floats, Floats, Floats]:
         return look(past, rows, self.view), inputs.present(past, rows), inputs.present_plain(past, rows)
 
     @torch.no_grad()
-    def predict(self, past: Past, rows: Rows, leads: tuple[LeadInterval, ...]) -> tuple[Floats, Floats]:
+    def predict(
+        self, past: MinuteSeries, rows: Rows, leads: tuple[LeadInterval, ...]
+    ) -> tuple[Floats, Floats]:
         """Mean (rows, leads) and quantiles (rows, leads, 9) in kW of some of this half's leads."""
         assert self.network is not None
         at = [self.leads.index(lead) for lead in leads]

@@ -16,7 +16,7 @@ SHARES = tuple(round(0.1 * k, 1) for k in range(11))
 
 
 @dataclass(frozen=True)
-class Trust:
+class ShrinkagePrior:
     """What is believed before a later block has spoken, and how soon the block is believed instead.
 
     ``shares`` of each support in turn; with ``half`` separate targets a measurement counts as much as they;
@@ -28,10 +28,10 @@ class Trust:
     hours: float
 
 
-FINE = Trust((1 / 2, 1 / 3), 60, 1.0)
+MINUTE_METER = ShrinkagePrior((1 / 2, 1 / 3), 60, 1.0)
 """A meter that reads minutes: forecasts that err differently are best averaged."""
 
-COARSE = Trust((2 / 3, 0.85), 180, 0.0)
+COARSE_METER = ShrinkagePrior((2 / 3, 0.85), 180, 0.0)
 """A meter without minutes: on other homes the weighed past days were ahead of all that leans on them."""
 
 
@@ -50,7 +50,7 @@ def lead_kinds(leads: tuple[LeadInterval, ...]) -> Kinds:
     return np.array([_KIND_OF[lead] for lead in leads], np.int64)
 
 
-def belief(lead: LeadInterval, block_days: float, half: float) -> float:
+def shrinkage_weight(lead: LeadInterval, block_days: float, half: float) -> float:
     """How much of a measurement to believe, 0 … 1, by how many separate targets its block held: one an hour
     for near leads, one a day for far ones, one a week for the next week. With ``half`` of them it is a half.
     """
@@ -60,7 +60,7 @@ def belief(lead: LeadInterval, block_days: float, half: float) -> float:
 
 
 @dataclass(frozen=True)
-class Lean:
+class BlendWeight:
     """Share of the support per kind of lead, (kinds, 2): of the mean, and of the quantiles."""
 
     shares: Floats
@@ -114,10 +114,10 @@ def _between(own: Floats, support: Floats, share: Floats | float) -> Floats:
 
 
 @dataclass(frozen=True)
-class Leans:
+class BlendWeights:
     """One lean after the other, on each support in turn."""
 
-    each: tuple[Lean, ...]
+    each: tuple[BlendWeight, ...]
 
     @classmethod
     def fit(
@@ -130,9 +130,9 @@ class Leans:
         priors: tuple[float, ...],
     ) -> Self:
         """Decide the shares of supports (supports, n) and (supports, n, 9) on a later block, in order."""
-        leans: list[Lean] = []
+        leans: list[BlendWeight] = []
         for support, prior in zip(zip(*supports, strict=True), priors, strict=True):
-            leans.append(Lean.fit(own, support, target_kw, kinds, beliefs, prior))
+            leans.append(BlendWeight.fit(own, support, target_kw, kinds, beliefs, prior))
             own = leans[-1].apply(own, support, kinds)
         return cls(tuple(leans))
 
@@ -140,7 +140,7 @@ class Leans:
     def even(cls, own_count: int, supports: int) -> Self:
         """Supports count as much as each of ``own_count`` forecasts averaged before; with 0, nothing."""
         share = [1 / (own_count + number + 1) if own_count else 0.0 for number in range(supports)]
-        return cls(tuple(Lean.fixed(each) for each in share))
+        return cls(tuple(BlendWeight.fixed(each) for each in share))
 
     def apply(
         self, own: tuple[Floats, Floats], supports: tuple[Floats, Floats], kinds: Kinds

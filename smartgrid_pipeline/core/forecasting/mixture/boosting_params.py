@@ -7,7 +7,7 @@ import lightgbm
 import numpy as np
 import numpy.typing as npt
 
-from smartgrid_pipeline.core.forecasting.forecaster import Budget
+from smartgrid_pipeline.core.forecasting.forecaster import TrainingBudget
 from smartgrid_pipeline.core.meter_data.history import Floats
 from smartgrid_pipeline.core.schema import LeadInterval
 
@@ -15,7 +15,7 @@ Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Growth:
+class TreeParams:
     """How one model is grown: how many trees of what kind."""
 
     trees: int
@@ -37,7 +37,7 @@ class Growth:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LeadParams:
     """How one lead is boosted: every circuit, then mean, median and both tails of the whole.
 
     ``circuit`` is how the rest is grown; a sub-meter takes ``sub_trees`` of the same kind. Absolute errors
@@ -50,41 +50,41 @@ class Plan:
     rows: int
     whole_rows: int
     tail_rows: int
-    circuit: Growth
+    circuit: TreeParams
     sub_trees: int
-    mean: Growth
-    median: Growth
-    tail: Growth
+    mean: TreeParams
+    median: TreeParams
+    tail: TreeParams
     corrects_latest: bool = False
 
 
-PLANS = {
-    LeadInterval(0, 5): Plan(
+LEAD_PARAMS = {
+    LeadInterval(0, 5): LeadParams(
         columns=160,
         rows=1_400_000,
         whole_rows=400_000,
         tail_rows=200_000,
-        circuit=Growth(trees=180, leaves=63, rate=0.08, smallest_leaf=60, columns=0.4, share=0.7),
+        circuit=TreeParams(trees=180, leaves=63, rate=0.08, smallest_leaf=60, columns=0.4, share=0.7),
         sub_trees=100,
-        mean=Growth(trees=150, leaves=63, rate=0.08, smallest_leaf=200, columns=0.4, share=0.7),
-        median=Growth(trees=450, leaves=63, rate=0.1, smallest_leaf=100, columns=0.4, share=0.7),
-        tail=Growth(trees=220, leaves=31, rate=0.1, smallest_leaf=100, columns=0.4, share=0.7),
+        mean=TreeParams(trees=150, leaves=63, rate=0.08, smallest_leaf=200, columns=0.4, share=0.7),
+        median=TreeParams(trees=450, leaves=63, rate=0.1, smallest_leaf=100, columns=0.4, share=0.7),
+        tail=TreeParams(trees=220, leaves=31, rate=0.1, smallest_leaf=100, columns=0.4, share=0.7),
         corrects_latest=True,
     ),
-    LeadInterval(0, 60): Plan(
+    LeadInterval(0, 60): LeadParams(
         columns=160,
         rows=600_000,
         whole_rows=400_000,
         tail_rows=200_000,
-        circuit=Growth(trees=300, leaves=31, rate=0.05, smallest_leaf=500, columns=0.25, share=0.5),
+        circuit=TreeParams(trees=300, leaves=31, rate=0.05, smallest_leaf=500, columns=0.25, share=0.5),
         sub_trees=130,
-        mean=Growth(trees=150, leaves=31, rate=0.05, smallest_leaf=500, columns=0.25, share=0.5),
-        median=Growth(trees=400, leaves=31, rate=0.1, smallest_leaf=500, columns=0.3, share=0.7),
-        tail=Growth(trees=160, leaves=31, rate=0.1, smallest_leaf=1_000, columns=0.2, share=0.3),
+        mean=TreeParams(trees=150, leaves=31, rate=0.05, smallest_leaf=500, columns=0.25, share=0.5),
+        median=TreeParams(trees=400, leaves=31, rate=0.1, smallest_leaf=500, columns=0.3, share=0.7),
+        tail=TreeParams(trees=160, leaves=31, rate=0.1, smallest_leaf=1_000, columns=0.2, share=0.3),
     ),
 }
 
-ANCHORS = (0.1, 0.5, 0.9)
+KNOT_LEVELS = (0.1, 0.5, 0.9)
 """The quantiles that are boosted."""
 
 FOLD_DAYS, FOLDS = 7, 2
@@ -110,10 +110,10 @@ class Table:
     """Rows that models learn from (rows, columns), cut into bins once; targets come and go."""
 
     data: Any
-    budget: Budget
+    budget: TrainingBudget
 
     @classmethod
-    def of(cls, seen: Floats, budget: Budget) -> "Table":
+    def of(cls, seen: Floats, budget: TrainingBudget) -> "Table":
         """Bins of float columns."""
         settings = SETTINGS | {"seed": budget.seed, "num_threads": max(1, budget.threads)}
         return cls(lightgbm.Dataset(seen, np.zeros(len(seen)), params=settings).construct(), budget)
@@ -122,14 +122,14 @@ class Table:
         """Some of the rows, by ascending index."""
         return Table(self.data.subset(chosen).construct(), self.budget)
 
-    def grow(self, target: Floats, growth: Growth, objective: dict[str, Any]) -> Any:
+    def grow(self, target: Floats, growth: TreeParams, objective: dict[str, Any]) -> Any:
         """A model of a target (rows,)."""
         trees = min(growth.trees, self.budget.max_trees or growth.trees)
         self.data.set_label(np.array(target))
         return lightgbm.train(self.data.params | growth.settings(len(target)) | objective, self.data, trees)
 
 
-def worth_seeing(seen: Floats, parts_kw: Floats, plan: Plan, budget: Budget) -> Rows:
+def select_features(seen: Floats, parts_kw: Floats, plan: LeadParams, budget: TrainingBudget) -> Rows:
     """The columns of ``seen`` (rows, all) that explain most of all circuits (rows, circuits), ascending."""
     table = Table.of(seen, budget)
     growth = replace(plan.circuit, trees=PILOT_TREES, rate=0.1, leaves=31)
@@ -139,7 +139,7 @@ def worth_seeing(seen: Floats, parts_kw: Floats, plan: Plan, budget: Budget) -> 
     return np.sort(np.argsort(-gain, kind="stable")[: plan.columns])
 
 
-def grow_circuits(table: Table, parts_kw: Floats, plan: Plan) -> tuple[Any, ...]:
+def fit_submeters(table: Table, parts_kw: Floats, plan: LeadParams) -> tuple[Any, ...]:
     """A model of each circuit (rows, circuits), the rest last."""
     growths = [replace(plan.circuit, trees=plan.sub_trees)] * (parts_kw.shape[1] - 1) + [plan.circuit]
     return tuple(
@@ -148,12 +148,12 @@ def grow_circuits(table: Table, parts_kw: Floats, plan: Plan) -> tuple[Any, ...]
     )
 
 
-def grow_whole(table: Table, target: Floats, plan: Plan) -> tuple[Any, ...]:
+def fit_total(table: Table, target: Floats, plan: LeadParams) -> tuple[Any, ...]:
     """A model of the mean, then of each of ANCHORS; the tails learn from at most their share of rows."""
     chosen = np.arange(0, len(target), max(1, -(-len(target) // plan.tail_rows)))
     tails = table.part(chosen)
     found = [table.grow(target, plan.mean, {"objective": "regression"})]
-    for level in ANCHORS:
+    for level in KNOT_LEVELS:
         objective = {"objective": "quantile", "alpha": level}
         if level == 0.5:
             found.append(table.grow(target, plan.median, objective))

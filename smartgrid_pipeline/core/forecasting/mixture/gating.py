@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from smartgrid_pipeline.core.features import windows
-from smartgrid_pipeline.core.features.minute_series import Past
+from smartgrid_pipeline.core.features.minute_series import MinuteSeries
 from smartgrid_pipeline.core.features.windows import LeadTable
 from smartgrid_pipeline.core.forecasting.experts.networks import Scale
-from smartgrid_pipeline.core.forecasting.forecaster import Budget
+from smartgrid_pipeline.core.forecasting.forecaster import TrainingBudget
 from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, train
 from smartgrid_pipeline.core.meter_data.history import Floats, Times
 from smartgrid_pipeline.core.schema import QUANTILES, LeadInterval
@@ -41,7 +41,7 @@ def pinball_kw(quantiles_kw: Floats, target_kw: Floats) -> Floats:
 
 
 def gate_inputs(
-    past: Past, origins: Times, leads: tuple[LeadInterval, ...], mean: Floats, quantiles: Floats
+    past: MinuteSeries, origins: Times, leads: tuple[LeadInterval, ...], mean: Floats, quantiles: Floats
 ) -> Floats:
     """What the gate weighs by, (origins, leads, features): lead and clock of the target, whether it is a
     weekend, and how the experts' forecasts (experts, origins, leads[, 9]) differ.
@@ -66,7 +66,7 @@ def gate_inputs(
 
 
 @dataclass(frozen=True)
-class GateData:
+class HoldoutPredictions:
     """Pairs of origin and lead of the later block, n of them, all observed.
 
     ``inputs`` (n, features), ``roots`` (n, experts, 9), ``mean`` (n, experts), ``usable`` (n, experts),
@@ -175,7 +175,7 @@ class Gate(nn.Module):
         return self(torch.from_numpy(inputs), torch.from_numpy(usable)).numpy()
 
 
-def fit_gate(data: GateData, budget: Budget) -> tuple[Gate, list[Curve]]:
+def fit_gate(data: HoldoutPredictions, budget: TrainingBudget) -> tuple[Gate, list[Curve]]:
     """Fit on the earlier part of the later block; stop, and choose the trust, on the rest of it."""
     gate = Gate(data.inputs.shape[1], data.roots.shape[1])
     tensors = [torch.from_numpy(np.ascontiguousarray(getattr(data, name)))

@@ -8,17 +8,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smartgrid_pipeline.core.forecasting.forecaster import Budget
+from smartgrid_pipeline.core.forecasting.forecaster import TrainingBudget
 from smartgrid_pipeline.core.forecasting.mixture.blending import (
     KIND_COUNT,
+    BlendWeight,
+    BlendWeights,
     Kinds,
-    Lean,
-    Leans,
-    Trust,
-    belief,
+    ShrinkagePrior,
     lead_kinds,
+    shrinkage_weight,
 )
-from smartgrid_pipeline.core.forecasting.mixture.gating import Flags, Gate, GateData, fit_gate, pinball_kw
+from smartgrid_pipeline.core.forecasting.mixture.gating import (
+    Flags,
+    Gate,
+    HoldoutPredictions,
+    fit_gate,
+    pinball_kw,
+)
 from smartgrid_pipeline.core.forecasting.recalibration import (
     GROUP_COUNT,
     ConformalShift,
@@ -41,18 +47,23 @@ CALIBRATION_BELIEF = 15
 
 
 @dataclass(frozen=True)
-class Settlement:
+class HoldoutFit:
     """The gate, the expert that was best alone, and each row's leaning and calibration."""
 
     gate: Gate
     best: int
-    leans: dict[str, Leans]
+    leans: dict[str, BlendWeights]
     shifts: dict[str, ConformalShift]
     curves: list[Curve]
 
     @classmethod
     def of(
-        cls, data: GateData, leads: tuple[LeadInterval, ...], days: float, trust: Trust, budget: Budget
+        cls,
+        data: HoldoutPredictions,
+        leads: tuple[LeadInterval, ...],
+        days: float,
+        trust: ShrinkagePrior,
+        budget: TrainingBudget,
     ) -> Self:
         """Decide on pairs of origin and lead heard over some days."""
         with torch_threads(budget.threads), torch.random.fork_rng(devices=[]):
@@ -65,9 +76,9 @@ class Settlement:
         for row in (MIXTURE, EQUAL, BEST):
             own = mix(settled.weights(row, data.inputs, data.usable), data.mean, data.roots)
             if row == MIXTURE:
-                leans = Leans.fit(own, supports, data.target, data.kinds, beliefs, trust.shares)
+                leans = BlendWeights.fit(own, supports, data.target, data.kinds, beliefs, trust.shares)
             else:
-                leans = Leans.even(count if row == EQUAL else 0, len(supports[0]))
+                leans = BlendWeights.even(count if row == EQUAL else 0, len(supports[0]))
             settled.leans[row] = leans
             fan = leans.apply(own, supports, data.kinds)[1]
             settled.shifts[row] = _calibration(fan, data, leads, days, trust)
@@ -117,7 +128,10 @@ class Settlement:
         """The inverse of ``facts`` and ``tensors``. Raises KeyError or RuntimeError when they do not fit."""
         gate = Gate(**facts["gate"])
         gate.load_state_dict(_under("gate.", tensors))
-        leans = {row: Leans(tuple(map(Lean, v.numpy()))) for row, v in _under("lean.", tensors).items()}
+        leans = {
+            row: BlendWeights(tuple(map(BlendWeight, v.numpy())))
+            for row, v in _under("lean.", tensors).items()
+        }
         shifts = {row: ConformalShift(v.numpy()) for row, v in _under("shift.", tensors).items()}
         curves = [Curve(**point) for point in facts["curves"]]
         return cls(gate.eval(), facts["best"], leans, shifts, curves)
@@ -140,16 +154,16 @@ def usable_of(mean: Floats, quantiles: Floats) -> Flags:
     return np.moveaxis(np.isfinite(mean) & np.isfinite(quantiles).all(-1), 0, -1)
 
 
-def _beliefs(leads: tuple[LeadInterval, ...], days: float, trust: Trust) -> Floats:
+def _beliefs(leads: tuple[LeadInterval, ...], days: float, trust: ShrinkagePrior) -> Floats:
     """How much of a measured leaning to believe, (kinds,), 0 … 1."""
     beliefs = np.zeros(KIND_COUNT, np.float32)
     for lead, kind in zip(leads, lead_kinds(leads), strict=True):
-        beliefs[kind] = belief(lead, days, trust.half)
+        beliefs[kind] = shrinkage_weight(lead, days, trust.half)
     return beliefs
 
 
 def _calibration(
-    fan: Floats, data: GateData, leads: tuple[LeadInterval, ...], days: float, trust: Trust
+    fan: Floats, data: HoldoutPredictions, leads: tuple[LeadInterval, ...], days: float, trust: ShrinkagePrior
 ) -> ConformalShift:
     """What the latest days say of quantiles (n, 9): of each kind of lead as a whole, and, believed less, of
     each clock hour apart from that.
@@ -162,6 +176,6 @@ def _calibration(
     hours = np.datetime64("2000-01-01", "m") + np.arange(24) * np.timedelta64(60, "m")
     days = min(days, float(CALIBRATION_DAYS))
     for lead, kind, groups in zip(leads, lead_kinds(leads), clock_groups(hours, leads).T, strict=True):
-        own = trust.hours * belief(lead, days, trust.half) * (by_hour[groups] - whole[kind])
-        shift[groups] = belief(lead, days, CALIBRATION_BELIEF) * whole[kind] + own
+        own = trust.hours * shrinkage_weight(lead, days, trust.half) * (by_hour[groups] - whole[kind])
+        shift[groups] = shrinkage_weight(lead, days, CALIBRATION_BELIEF) * whole[kind] + own
     return ConformalShift(shift)

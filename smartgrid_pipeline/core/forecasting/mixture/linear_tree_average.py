@@ -11,10 +11,14 @@ import lightgbm
 import numpy as np
 
 from smartgrid_pipeline.core.forecasting.baselines.forests import ERROR_LEVELS, Ridge, errors_of
-from smartgrid_pipeline.core.forecasting.baselines.gradient_boosting import PLANS, LightGBM
-from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import Base, FamilyForecaster, FamilyModel
-from smartgrid_pipeline.core.forecasting.baselines.ridge import RidgeFamily
-from smartgrid_pipeline.core.forecasting.baselines.samples import Family, Rows, Sample
+from smartgrid_pipeline.core.forecasting.baselines.gradient_boosting import LIGHTGBM_PARAMS, LightGBM
+from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import (
+    LeadGroupModel,
+    PerLeadGroupForecaster,
+    TargetOffset,
+)
+from smartgrid_pipeline.core.forecasting.baselines.ridge import RidgeModel
+from smartgrid_pipeline.core.forecasting.baselines.samples import LeadGroup, Rows, Sample
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast
 from smartgrid_pipeline.core.learning.lightgbm_text import slim, text_of
 from smartgrid_pipeline.core.learning.storage import Arrays
@@ -23,10 +27,10 @@ from smartgrid_pipeline.core.schema import LeadInterval, Meter
 
 
 @dataclass(frozen=True)
-class AnchorFamily:
+class LinearTreeModel:
     """One far family: the line with its errors, and the trees."""
 
-    line: RidgeFamily
+    line: RidgeModel
     trees: Any
 
     def predict(self, inputs: Floats, groups: Rows) -> tuple[Floats, Floats]:
@@ -44,18 +48,18 @@ class AnchorFamily:
     def from_arrays(cls, arrays: Arrays, prefix: str) -> Self:
         """The inverse of ``to_arrays``."""
         text = arrays[f"{prefix}.trees"].tobytes().decode()
-        return cls(RidgeFamily.from_arrays(arrays, prefix), lightgbm.Booster(model_str=text))
+        return cls(RidgeModel.from_arrays(arrays, prefix), lightgbm.Booster(model_str=text))
 
 
-class Anchor(FamilyForecaster):
+class LinearTreeAverage(PerLeadGroupForecaster):
     """The support of the mixture for every lead that ends after the next hour."""
 
     name = "anchor"
     rows: ClassVar[dict[str, int]] = LightGBM.rows
     origin_minutes: ClassVar[dict[str, int]] = LightGBM.origin_minutes
 
-    def _families(self, meter: Meter) -> tuple[Family, ...]:
-        return tuple(family for family in super()._families(meter) if not family.is_near)
+    def _families(self, meter: Meter) -> tuple[LeadGroup, ...]:
+        return tuple(family for family in super()._families(meter) if not family.is_short)
 
     def predict(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
         """Forecast the far leads; NaN for the near ones, which are not anchored."""
@@ -65,17 +69,17 @@ class Anchor(FamilyForecaster):
         return found
 
     def _fit_family(
-        self, family: Family, meter: Meter, learn: Sample, later: Sample, seed: int
-    ) -> FamilyModel:
-        base, penalty = Base.of(family, meter, learn), Ridge.penalties[family.name]
-        line = RidgeFamily.fit(base, family.names(meter), learn, penalty, Ridge.waves[family.name])
+        self, family: LeadGroup, meter: Meter, learn: Sample, later: Sample, seed: int
+    ) -> LeadGroupModel:
+        base, penalty = TargetOffset.of(family, meter, learn), Ridge.penalties[family.name]
+        line = RidgeModel.fit(base, family.names(meter), learn, penalty, Ridge.waves[family.name])
         known = (line.mean(learn.inputs), learn), (line.mean(later.inputs), later)
-        plan = PLANS[family.name]
+        plan = LIGHTGBM_PARAMS[family.name]
         settings = LightGBM(self.budget).settings(seed) | plan.mean_settings(learn)
         data = lightgbm.Dataset(learn.inputs, learn.observed_kw, weight=learn.weights, params=settings)
         trees = lightgbm.train(settings, data, LightGBM(self.budget).trees(plan.trees, learn))
-        return AnchorFamily(line.with_errors(errors_of(known, ERROR_LEVELS[family.name])), slim(trees))
+        return LinearTreeModel(line.with_errors(errors_of(known, ERROR_LEVELS[family.name])), slim(trees))
 
     @classmethod
-    def _read_family(cls, arrays: Arrays, prefix: str) -> FamilyModel:
-        return AnchorFamily.from_arrays(arrays, prefix)
+    def _read_family(cls, arrays: Arrays, prefix: str) -> LeadGroupModel:
+        return LinearTreeModel.from_arrays(arrays, prefix)

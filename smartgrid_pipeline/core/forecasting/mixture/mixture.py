@@ -16,17 +16,29 @@ import numpy as np
 import pandas as pd
 from safetensors.torch import load_file, save_file
 
-from smartgrid_pipeline.core.features.minute_series import Past, mean_level_kw
+from smartgrid_pipeline.core.features.minute_series import MinuteSeries, mean_level_kw
 from smartgrid_pipeline.core.forecasting.experts.expert import EXPERTS, NeuralExpert
-from smartgrid_pipeline.core.forecasting.forecaster import FULL, Budget, Forecast, Forecaster, Split, finish
-from smartgrid_pipeline.core.forecasting.mixture.base_learners import Supports
-from smartgrid_pipeline.core.forecasting.mixture.blending import COARSE, FINE, lead_kinds
-from smartgrid_pipeline.core.forecasting.mixture.gating import GateData, collapse_alarms, entropy, gate_inputs
+from smartgrid_pipeline.core.forecasting.forecaster import (
+    FULL,
+    Forecast,
+    Forecaster,
+    Split,
+    TrainingBudget,
+    finish,
+)
+from smartgrid_pipeline.core.forecasting.mixture.base_learners import BaseLearners
+from smartgrid_pipeline.core.forecasting.mixture.blending import COARSE_METER, MINUTE_METER, lead_kinds
+from smartgrid_pipeline.core.forecasting.mixture.gating import (
+    HoldoutPredictions,
+    collapse_alarms,
+    entropy,
+    gate_inputs,
+)
 from smartgrid_pipeline.core.forecasting.mixture.holdout import (
     BEST,
     EQUAL,
     MIXTURE,
-    Settlement,
+    HoldoutFit,
     mix,
     usable_of,
 )
@@ -37,7 +49,7 @@ from smartgrid_pipeline.core.schema import LeadInterval, ModelError, leads_for
 
 GATE_FILE, FACTS_FILE = "gate.safetensors", "mixture.json"
 
-__all__ = ["FixedWeights", "MixtureOfExperts", "collapse_alarms", "entropy"]
+__all__ = ["FixedWeightMixture", "MixtureOfExperts", "collapse_alarms", "entropy"]
 
 SAMPLE_MINUTES = {"near": 20, "far": 180}
 """Origins of the later block that gate and calibration learn from: this far apart, for near and far leads."""
@@ -54,14 +66,14 @@ class MixtureOfExperts:
 
     name = MIXTURE
 
-    def __init__(self, budget: Budget = FULL) -> None:
+    def __init__(self, budget: TrainingBudget = FULL) -> None:
         self.budget = budget
         self.experts: list[Forecaster] = []
         self.expert_names: tuple[str, ...] = ()
         self._level_kw = 1.0
-        self._supports: Supports | None = None
-        self._settled: Settlement | None = None
-        self._heard: GateData | None = None
+        self._supports: BaseLearners | None = None
+        self._settled: HoldoutFit | None = None
+        self._heard: HoldoutPredictions | None = None
         self._heard_from: np.datetime64 = np.datetime64("NaT", "m")
         self._heard_until: np.datetime64 = np.datetime64("NaT", "m")
 
@@ -80,10 +92,10 @@ class MixtureOfExperts:
             for expert in experts:
                 expert.fit(history, split)
         self.experts, self.expert_names = list(experts), tuple(expert.name for expert in experts)
-        self._level_kw = mean_level_kw(history, split.start, split.fit_end)
-        self._supports = Supports.fit(history, split, self._level_kw, self.budget)
-        self._heard_from = split.fit_end
-        self._settle(history, self._listen(history, split.fit_end, split.end), split.end)
+        self._level_kw = mean_level_kw(history, split.start, split.train_end)
+        self._supports = BaseLearners.fit(history, split, self._level_kw, self.budget)
+        self._heard_from = split.train_end
+        self._settle(history, self._listen(history, split.train_end, split.end), split.end)
         self._supports = self._supports.with_newest_days(history, split)
 
     def updated(self, history: History, split: Split) -> "MixtureOfExperts":
@@ -95,8 +107,8 @@ class MixtureOfExperts:
         history = history.until(split.end) if history.end > split.end else history
         other = copy.copy(self)
         other.experts = [expert.updated(history, split) for expert in self.experts]  # type: ignore[attr-defined]
-        other._heard_from = split.fit_end
-        other._settle(history, other._listen(history, split.fit_end, split.end), split.end)
+        other._heard_from = split.train_end
+        other._settle(history, other._listen(history, split.train_end, split.end), split.end)
         return other
 
     def recalibrated(self, history: History, split: Split) -> "MixtureOfExperts":
@@ -110,19 +122,19 @@ class MixtureOfExperts:
         parts = [] if self._heard is None else [self._heard]
         if split.end > begin:
             parts.append(self._listen(history, begin, split.end))
-        other._settle(history, GateData.joined(parts), split.end)
+        other._settle(history, HoldoutPredictions.joined(parts), split.end)
         return other
 
-    def _settle(self, history: History, data: GateData, end: np.datetime64) -> None:
+    def _settle(self, history: History, data: HoldoutPredictions, end: np.datetime64) -> None:
         self._heard, self._heard_until = data, end
         days = float((end - self._heard_from) / np.timedelta64(1, "D"))
         leads, trust = (
             leads_for(history.meter.working_minutes),
-            FINE if history.meter.step_minutes <= 5 else COARSE,
+            MINUTE_METER if history.meter.step_minutes <= 5 else COARSE_METER,
         )
-        self._settled = Settlement.of(data, leads, days, trust, self.budget)
+        self._settled = HoldoutFit.of(data, leads, days, trust, self.budget)
 
-    def _listen(self, history: History, begin: np.datetime64, end: np.datetime64) -> GateData:
+    def _listen(self, history: History, begin: np.datetime64, end: np.datetime64) -> HoldoutPredictions:
         """What experts and supports said of [begin, end) and what happened, flat over pairs of origin and
         lead. Raises ModelError when nothing was observed.
         """
@@ -137,16 +149,16 @@ class MixtureOfExperts:
                 origins = origins[:: max(1, len(origins) * len(some) // self.budget.max_rows)]
             if some and len(origins):
                 parts.append(self._heard_of(history, origins, some, end))
-        data = GateData.joined(parts)
+        data = HoldoutPredictions.joined(parts)
         if not len(data.target):
             raise ModelError(f"Nothing was observed between {begin} and {end} to fit a gate on.")
         return data
 
     def _heard_of(
         self, history: History, origins: Times, leads: tuple[LeadInterval, ...], end: np.datetime64
-    ) -> GateData:
+    ) -> HoldoutPredictions:
         asked = self._ask(history, origins, leads)
-        return GateData.of(
+        return HoldoutPredictions.of(
             origins,
             leads,
             self._gate_inputs(history, origins, leads, asked),
@@ -175,7 +187,7 @@ class MixtureOfExperts:
     def _gate_inputs(
         self, history: History, origins: Times, leads: tuple[LeadInterval, ...], asked: Fans
     ) -> Floats:
-        return gate_inputs(Past.reaching(history, origins, self._level_kw), origins, leads, *asked)
+        return gate_inputs(MinuteSeries.reaching(history, origins, self._level_kw), origins, leads, *asked)
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -194,9 +206,9 @@ class MixtureOfExperts:
         with torch_threads(self.budget.threads):
             return settled.weights(self.name, inputs, usable_of(*asked))
 
-    def alternatives(self) -> "dict[str, FixedWeights]":
+    def ablations(self) -> "dict[str, FixedWeightMixture]":
         """``equal_weights`` (of experts and supports alike) and ``best_expert`` (alone), each calibrated."""
-        return {name: FixedWeights(self, name) for name in (EQUAL, BEST)}
+        return {name: FixedWeightMixture(self, name) for name in (EQUAL, BEST)}
 
     def _forecasts(
         self, history: History, origins: Times, leads: tuple[LeadInterval, ...], names: tuple[str, ...]
@@ -240,7 +252,7 @@ class MixtureOfExperts:
             found[name] = finish(*settled.finished(name, own, supports, kinds, groups))
         return found
 
-    def _require_fit(self) -> Settlement:
+    def _require_fit(self) -> HoldoutFit:
         if self._settled is None:
             raise ModelError("mixture_of_experts is not fitted: call fit or load first.")
         return self._settled
@@ -285,10 +297,10 @@ class MixtureOfExperts:
         """Read what ``save`` wrote. Raises ModelError when files are missing or do not fit."""
         try:
             facts = json.loads((directory / FACTS_FILE).read_text())
-            mixture = cls(Budget(**facts["budget"]))
+            mixture = cls(TrainingBudget(**facts["budget"]))
             mixture.expert_names, mixture._level_kw = tuple(facts["experts"]), facts["level_kw"]
-            mixture._settled = Settlement.from_parts(facts["settled"], load_file(str(directory / GATE_FILE)))
-            mixture._supports = Supports.load(directory, mixture._level_kw, facts["boosted"])
+            mixture._settled = HoldoutFit.from_parts(facts["settled"], load_file(str(directory / GATE_FILE)))
+            mixture._supports = BaseLearners.load(directory, mixture._level_kw, facts["boosted"])
             mixture._heard_from = np.datetime64(facts["heard_from"], "m")
             mixture._heard_until = np.datetime64(facts["heard_until"], "m")
         except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -299,7 +311,7 @@ class MixtureOfExperts:
         return mixture
 
 
-class FixedWeights:
+class FixedWeightMixture:
     """The mixture's experts under weights that do not depend on anything, as a row to compare with."""
 
     def __init__(self, mixture: MixtureOfExperts, name: str) -> None:

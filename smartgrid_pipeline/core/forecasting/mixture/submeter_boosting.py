@@ -16,19 +16,19 @@ import lightgbm
 import numpy as np
 
 from smartgrid_pipeline.core.features import windows as inputs
-from smartgrid_pipeline.core.features.minute_series import DAY, Past, Rows
-from smartgrid_pipeline.core.forecasting.forecaster import Budget, Split
+from smartgrid_pipeline.core.features.minute_series import DAY, MinuteSeries, Rows
+from smartgrid_pipeline.core.forecasting.forecaster import Split, TrainingBudget
 from smartgrid_pipeline.core.forecasting.mixture.boosting_params import (
-    ANCHORS,
     FOLD_DAYS,
     FOLDS,
+    KNOT_LEVELS,
+    LEAD_PARAMS,
     PILOT_ROWS,
-    PLANS,
-    Plan,
+    LeadParams,
     Table,
-    grow_circuits,
-    grow_whole,
-    worth_seeing,
+    fit_submeters,
+    fit_total,
+    select_features,
 )
 from smartgrid_pipeline.core.learning.lightgbm_text import slim, text_of
 from smartgrid_pipeline.core.meter_data.history import Floats
@@ -71,25 +71,29 @@ def _stacked(circuits_kw: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Boost:
+class SubmeterBoosting:
     """A booster per lead; leads the meter cannot resolve are absent."""
 
     boosters: dict[LeadInterval, Booster] = field(default_factory=dict)
 
     @classmethod
-    def fit(cls, past: Past, split: Split, leads: tuple[LeadInterval, ...], budget: Budget) -> Self:
-        """Learn from random origins before ``split.fit_end``."""
+    def fit(
+        cls, past: MinuteSeries, split: Split, leads: tuple[LeadInterval, ...], budget: TrainingBudget
+    ) -> Self:
+        """Learn from random origins before ``split.train_end``."""
         return cls(
             {
                 lead: booster
-                for number, (lead, plan) in enumerate(PLANS.items())
+                for number, (lead, plan) in enumerate(LEAD_PARAMS.items())
                 if lead in leads and (booster := _fit(past, split, lead, plan, budget, number)) is not None
             }
         )
 
-    def predict(self, past: Past, rows: Rows, leads: tuple[LeadInterval, ...]) -> tuple[Floats, Floats]:
+    def predict(
+        self, past: MinuteSeries, rows: Rows, leads: tuple[LeadInterval, ...]
+    ) -> tuple[Floats, Floats]:
         """Mean (rows, leads) and ANCHORS (rows, leads, 3) in kW; NaN for leads that are not boosted."""
-        out = np.full((len(rows), len(leads), 1 + len(ANCHORS)), np.nan, np.float32)
+        out = np.full((len(rows), len(leads), 1 + len(KNOT_LEVELS)), np.nan, np.float32)
         at = {j: self.boosters[lead] for j, lead in enumerate(leads) if lead in self.boosters}
         for begin in range(0, len(rows) if at else 0, BLOCK):
             part = rows[begin : begin + BLOCK]
@@ -121,7 +125,7 @@ class Boost:
     def load(cls, directory: Path, facts: dict[str, Any]) -> Self:
         """Read what ``save`` wrote. Raises OSError or ValueError when a file is missing or broken."""
         boosters = {}
-        for lead in PLANS:
+        for lead in LEAD_PARAMS:
             if found := facts.get(str(lead.end_minutes)):
                 models = _models_in(directory / _file(lead))
                 folds = [tuple(models[FOLDS * k : FOLDS * (k + 1)]) for k in range(found["circuits"])]
@@ -142,7 +146,12 @@ PAGE = "\f"
 
 
 def _fit(
-    past: Past, split: Split, lead: LeadInterval, plan: Plan, budget: Budget, number: int
+    past: MinuteSeries,
+    split: Split,
+    lead: LeadInterval,
+    plan: LeadParams,
+    budget: TrainingBudget,
+    number: int,
 ) -> Booster | None:
     folds = _rows(past, split, lead, plan, budget, number)
     if min(map(len, folds)) < plan.tail.smallest_leaf:
@@ -150,13 +159,13 @@ def _fit(
     parts = [_circuits_kw(past, rows, lead) - _latest(past, rows, lead) for rows in folds]
     few = [rows[: PILOT_ROWS // FOLDS] for rows in folds]
     pilot = np.concatenate([part[: len(rows)] for part, rows in zip(parts, few, strict=True)])
-    columns = worth_seeing(see(past, np.concatenate(few)), pilot, plan, budget)
+    columns = select_features(see(past, np.concatenate(few)), pilot, plan, budget)
     few = [rows[: plan.whole_rows // FOLDS] for rows in folds]
     seen = np.empty((sum(map(len, few)), len(columns)), np.float32)
     learned, begin = [], 0
     for rows, part in zip(folds, parts, strict=True):
         mine = _chosen(past, rows, columns)
-        learned.append(grow_circuits(Table.of(mine, budget), part, plan))
+        learned.append(fit_submeters(Table.of(mine, budget), part, plan))
         end = begin + min(plan.whole_rows // FOLDS, len(rows))
         seen[begin:end], begin = mine[: end - begin], end
         del mine
@@ -164,18 +173,23 @@ def _fit(
     rows = np.concatenate(few)
     seen = np.concatenate([seen, _stacked(told + _latest(past, rows, lead))], 1)
     target = _from_kw(_circuits_kw(past, rows, lead).sum(-1), past, rows, lead)
-    whole = grow_whole(Table.of(seen, budget), target, plan)
+    whole = fit_total(Table.of(seen, budget), target, plan)
     circuits = tuple(tuple(map(slim, models)) for models in zip(*learned, strict=True))
     return Booster(columns, circuits, tuple(map(slim, whole)))
 
 
 def _rows(
-    past: Past, split: Split, lead: LeadInterval, plan: Plan, budget: Budget, number: int
+    past: MinuteSeries,
+    split: Split,
+    lead: LeadInterval,
+    plan: LeadParams,
+    budget: TrainingBudget,
+    number: int,
 ) -> list[Rows]:
     """Random rows of each fold, no more than a plan asks for, whose target was observed before the end."""
-    first, fit_end = (int(row) for row in past.rows(np.array([split.start, split.fit_end])))
-    first += min(past.steps(28 * DAY), (fit_end - first) // 4)
-    last = fit_end - past.steps(lead.end_minutes)
+    first, train_end = (int(row) for row in past.rows(np.array([split.start, split.train_end])))
+    first += min(past.steps(28 * DAY), (train_end - first) // 4)
+    last = train_end - past.steps(lead.end_minutes)
     rows = first + np.random.default_rng([budget.seed, number]).permutation(last - first)
     span = max(1, min(past.steps(FOLD_DAYS * DAY), (last - first) // 8))
     count = min(plan.rows, budget.max_rows or plan.rows) // FOLDS
@@ -183,13 +197,13 @@ def _rows(
     return [chosen[np.isfinite(_circuits_kw(past, chosen, lead)).all(1)] for chosen in folds]
 
 
-def _circuits_kw(past: Past, rows: Rows, lead: LeadInterval) -> Floats:
+def _circuits_kw(past: MinuteSeries, rows: Rows, lead: LeadInterval) -> Floats:
     """What each circuit drew in the lead interval from each row, (rows, circuits)."""
     begins = rows - past.padding + lead.start_minutes // past.step_minutes
     return past.circuits.targets(begins, lead.width_minutes)
 
 
-def _chosen(past: Past, rows: Rows, columns: Rows) -> Floats:
+def _chosen(past: MinuteSeries, rows: Rows, columns: Rows) -> Floats:
     """Some columns of ``see``, made in blocks."""
     seen = np.empty((len(rows), len(columns)), np.float32)
     for begin in range(0, len(rows), BLOCK):
@@ -210,33 +224,33 @@ def _out_of_fold(learned: list[tuple[Any, ...]], seen: Floats, counts: list[int]
     return told
 
 
-def _from_kw(target_kw: Floats, past: Past, rows: Rows, lead: LeadInterval) -> Floats:
+def _from_kw(target_kw: Floats, past: MinuteSeries, rows: Rows, lead: LeadInterval) -> Floats:
     """What the whole learns: for the next minutes how the root of power departs from that of the latest
     reading, further on the power itself. Roots let a night's watts count beside an oven's kilowatts.
     """
-    if not PLANS[lead].corrects_latest:
+    if not LEAD_PARAMS[lead].corrects_latest:
         return target_kw
     return (np.sqrt(np.maximum(target_kw, 0)) - _latest_root(past, rows)).astype(np.float32)
 
 
-def _to_kw(told: Floats, past: Past, rows: Rows, lead: LeadInterval) -> Floats:
+def _to_kw(told: Floats, past: MinuteSeries, rows: Rows, lead: LeadInterval) -> Floats:
     """The inverse of ``_from_kw`` for (rows, columns)."""
-    if not PLANS[lead].corrects_latest:
+    if not LEAD_PARAMS[lead].corrects_latest:
         return told
     return np.maximum(told + _latest_root(past, rows)[:, None], 0) ** 2
 
 
-def _latest(past: Past, rows: Rows, lead: LeadInterval) -> Floats:
+def _latest(past: MinuteSeries, rows: Rows, lead: LeadInterval) -> Floats:
     """What the circuits' trees correct, (rows, circuits) kW: their latest readings, or nothing."""
     found = past.circuits.latest(np.maximum(rows - 1 - past.padding, 0))
-    return found if PLANS[lead].corrects_latest else np.zeros_like(found)
+    return found if LEAD_PARAMS[lead].corrects_latest else np.zeros_like(found)
 
 
-def _latest_root(past: Past, rows: Rows) -> Floats:
+def _latest_root(past: MinuteSeries, rows: Rows) -> Floats:
     return np.sqrt(np.maximum(past.power_kw[rows - 1], 0))
 
 
-def shaped(quantiles_kw: Floats, anchors_kw: Floats) -> Floats:
+def rescale_to_knots(quantiles_kw: Floats, anchors_kw: Floats) -> Floats:
     """The experts' nine quantiles (…, 9) stretched so that they pass through the ANCHORS (…, 3)."""
     low, middle, high = (quantiles_kw[..., k, None] for k in (0, 4, 8))
     to_low, to_middle, to_high = (anchors_kw[..., k, None] for k in range(3))
@@ -246,7 +260,7 @@ def shaped(quantiles_kw: Floats, anchors_kw: Floats) -> Floats:
     return (to_middle + np.where(side, -below, above)).astype(np.float32)
 
 
-def see(past: Past, rows: Rows) -> Floats:
+def see(past: MinuteSeries, rows: Rows) -> Floats:
     """All that trees may look at, (rows, columns)."""
     parts = [inputs.present(past, rows), inputs.present_plain(past, rows), past.circuits_at(rows)]
     return np.concatenate(parts, 1)

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.anomaly.injection.faults import inject
-from smartgrid_pipeline.core.anomaly.interval_array import Stream
+from smartgrid_pipeline.core.anomaly.interval_array import IntervalArray
 from smartgrid_pipeline.core.anomaly.physics import hourly, hours, loads, monitors, voltage_clock
 from smartgrid_pipeline.core.anomaly.physics import supply as electric
 from smartgrid_pipeline.core.schema import CURRENT, VOLTAGE
@@ -23,17 +23,17 @@ def rhythmic() -> pd.DataFrame:
 
 
 READINGS = rhythmic()
-STREAM = Stream.from_readings(READINGS, HOUSE)
+STREAM = IntervalArray.from_readings(READINGS, HOUSE)
 LEARNED = hourly.learn(STREAM)
 LEARNED |= monitors.learn(hourly.build(STREAM, LEARNED))
 
 
-def with_fault(kind: str, magnitude: float) -> hours.Hours:
+def with_fault(kind: str, magnitude: float) -> hours.HourlyAggregates:
     start = np.datetime64("2010-02-17T00:00")
     changed, _ = inject(
         READINGS, kind, magnitude, start, np.timedelta64(5 * 1440, "m"), np.random.default_rng(0)
     )
-    return hourly.build(Stream.from_readings(changed, HOUSE), LEARNED)
+    return hourly.build(IntervalArray.from_readings(changed, HOUSE), LEARNED)
 
 
 def test_loop_impedance__is_that_of_the_supply_and_tells_the_measured_share() -> None:
@@ -61,11 +61,13 @@ def test_voltage_clock__frequencies_weigh_by_their_noise() -> None:
     sums = {"readings": np.full(60 * 24, 60.0)}
 
     def found(noise: np.ndarray) -> float:
-        known = hours.Hours(np.datetime64("2010-01-01T00"), 5, 1, sums, slots, {"clock_noise": noise})
+        known = hours.HourlyAggregates(
+            np.datetime64("2010-01-01T00"), 5, 1, sums, slots, {"clock_noise": noise}
+        )
         shifts, scores = voltage_clock.shift_scores(known, 3)
         return abs(float(shifts[int(np.argmax(scores[-1]))]) - 30)
 
-    healthy = hours.Hours(np.datetime64("2010-01-01T00"), 5, 1, sums, slots[: 50 * 288], {})
+    healthy = hours.HourlyAggregates(np.datetime64("2010-01-01T00"), 5, 1, sums, slots[: 50 * 288], {})
     noise = voltage_clock.learn_noise(healthy)
     assert noise.argmax() == 1
     assert found(noise) == 0
@@ -88,7 +90,7 @@ def test_exchange__swapped_sub_meters_fit_better_exchanged() -> None:
 
 def test_hours__of_a_chunk_after_a_state_equal_those_of_the_whole() -> None:
     whole = hourly.build(STREAM, LEARNED)
-    later = Stream.from_readings(READINGS["2010-02-10":], HOUSE)
+    later = IntervalArray.from_readings(READINGS["2010-02-10":], HOUSE)
     joined = hourly.build(later, LEARNED).after(whole)
     for name, values in joined.sums.items():
         np.testing.assert_allclose(values, whole.sums[name][-len(values) :], rtol=1e-9, atol=1e-9)

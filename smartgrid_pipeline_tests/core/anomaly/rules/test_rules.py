@@ -2,19 +2,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smartgrid_pipeline.core.anomaly.interval_array import Stream
+from smartgrid_pipeline.core.anomaly.interval_array import IntervalArray
 from smartgrid_pipeline.core.anomaly.rules import limits, rules
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CHANNELS, CURRENT, VOLTAGE
 from smartgrid_pipeline_tests.conftest import HOUSE, make_readings
 
 READINGS = make_readings(16, start="2010-03-15", seed=4)
-STREAM = Stream.from_readings(READINGS, HOUSE)
+STREAM = IntervalArray.from_readings(READINGS, HOUSE)
 LIMITS = limits.learn_limits(STREAM, np.ones(len(STREAM.times), bool))
 ALL = list(CHANNELS)
 
 
 def said(changed: pd.DataFrame) -> dict[str, rules.Hit]:
-    found = rules.hits(Stream.from_readings(changed, HOUSE), LIMITS)
+    found = rules.hits(IntervalArray.from_readings(changed, HOUSE), LIMITS)
     return {hit.rule.name: hit for hit in reversed(found)}
 
 
@@ -72,5 +72,5 @@ def test_dst_copy__is_dated_back_to_the_hour_that_does_not_exist() -> None:
 def test_rules__raise_before_they_end_and_never_before_they_start() -> None:
     changed = READINGS.copy()
     changed.iloc[12_000:12_300, 1:] = READINGS.iloc[12_000, 1:].to_numpy()
-    for hit in rules.hits(Stream.from_readings(changed, HOUSE), LIMITS):
+    for hit in rules.hits(IntervalArray.from_readings(changed, HOUSE), LIMITS):
         assert hit.start <= hit.raised

@@ -53,7 +53,7 @@ def test_threshold__spends_the_events_it_was_given() -> None:
 def test_calibrate__the_union_of_voices_keeps_the_budget() -> None:
     rng = np.random.default_rng(1)
     rarities = {name: rng.exponential(1.0, 50_000) for name in "abc"}
-    heard = {n: alarms.Heard(alarms.peaks(r, 72), 12.0, r) for n, r in rarities.items()}
+    heard = {n: alarms.CalibrationScores(alarms.peaks(r, 72), 12.0, r) for n, r in rarities.items()}
     heights = alarms.calibrate(heard, {"a": 0.8, "b": 0.15, "c": 0.05}, 1.0, 12.0, 72)
     union = np.any([alarms.hysteresis(rarities[name], heights[name]) for name in rarities], axis=0)
     assert 8 <= alarms.count(union, 72) <= 14

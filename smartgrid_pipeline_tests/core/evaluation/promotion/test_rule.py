@@ -6,7 +6,7 @@ import pytest
 from smartgrid_pipeline.core.evaluation.promotion import rule
 from smartgrid_pipeline.core.evaluation.promotion.rule import PromotionEvidence
 from smartgrid_pipeline.core.evaluation.scoring.comparison import PairedTest
-from smartgrid_pipeline.core.schema import Finding, PromotionRefused, Verdict, cards_for
+from smartgrid_pipeline.core.schema import Finding, PromotionRefused, Verdict, tasks_for
 
 MONTHS = ("2010-07", "2010-08", "2010-09")
 DECIDING = ("T1", "T2", "T3", "T4")
@@ -35,7 +35,7 @@ COMPLETE = PromotionEvidence(
     verdicts=VERDICTS,
     declared_features=("a", "b"),
     used_features=("a", "b"),
-    cards=cards_for(5),
+    cards=tasks_for(5),
     scored_origins={"T1": 8928, "T2": 744, "T3": 31, "T4": 31},
     metrics={card: dict.fromkeys(rule.REQUIRED_METRICS, 0.5) for card in DECIDING},
     versus_analogue=BETTER,
@@ -131,7 +131,7 @@ def test_promotion__accepts_audits_that_also_name_their_run() -> None:
 
 
 def test_promotion__of_a_coarse_meter_asks_for_its_cards_only() -> None:
-    verdict = rule.decide(replace(COMPLETE, cards=cards_for(30)))
+    verdict = rule.decide(replace(COMPLETE, cards=tasks_for(30)))
     assert verdict.passed
     assert not any("T1" in finding.rule or "T3" in finding.rule for finding in verdict.findings)
 

@@ -17,7 +17,7 @@ from smartgrid_pipeline.core.evaluation.scoring import backtest, metrics
 from smartgrid_pipeline.core.evaluation.scoring.comparison import Evaluation, evaluate
 from smartgrid_pipeline.core.evaluation.style import svg
 from smartgrid_pipeline.core.meter_data.history import History
-from smartgrid_pipeline.core.schema import EXPERT_NAMES, MODEL_NAMES, DataError, Finding, Verdict, cards_for
+from smartgrid_pipeline.core.schema import EXPERT_NAMES, MODEL_NAMES, DataError, Finding, Verdict, tasks_for
 from smartgrid_pipeline_tests.conftest import HOME
 from smartgrid_pipeline_tests.core.evaluation.helpers import (
     RuleForecaster,
@@ -39,7 +39,7 @@ def house_scores(house_history: History) -> Evaluation:
     }
     for name in (*MODEL_NAMES, "lightgbm", "equal_weights"):
         models[name] = base.assign(mean_kw=base["mean_kw"] * 0.9 + 0.05 * rng.random(len(base)))
-    return evaluate(models, metrics.mase_scales_kw(house_history, START, cards_for(5)))
+    return evaluate(models, metrics.mase_scales_kw(house_history, START, tasks_for(5)))
 
 
 def _shares() -> pd.DataFrame:

@@ -5,7 +5,7 @@ import pytest
 from smartgrid_pipeline.core.evaluation.scoring import backtest
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast
 from smartgrid_pipeline.core.meter_data.history import History, Times
-from smartgrid_pipeline.core.schema import FORECAST_COLUMNS, DataError, LeadInterval, cards_for
+from smartgrid_pipeline.core.schema import FORECAST_COLUMNS, DataError, LeadInterval, tasks_for
 from smartgrid_pipeline_tests.core.evaluation.helpers import RuleForecaster, peeking, persistence
 
 START, END = np.datetime64("2010-02-01"), np.datetime64("2010-02-09")
@@ -49,7 +49,7 @@ def test_backtest__leaves_unobserved_targets_empty(house_history: History) -> No
 def test_backtest__is_the_same_in_small_batches(
     house_history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cards = cards_for(5)[:4]
+    cards = tasks_for(5)[:4]
     whole = backtest.forecast_cards(RuleForecaster("p", persistence), house_history, START, END, cards)
     monkeypatch.setattr(backtest, "BATCH_FORECASTS", 300)
     asked: list[int] = []

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from smartgrid_pipeline.core.evaluation.scoring import metrics
 from smartgrid_pipeline.core.meter_data.history import History
-from smartgrid_pipeline.core.schema import QUANTILE_COLUMNS, QUANTILES, DataError, ModelError, cards_for
+from smartgrid_pipeline.core.schema import QUANTILE_COLUMNS, QUANTILES, DataError, ModelError, tasks_for
 from smartgrid_pipeline_tests.core.evaluation.helpers import forecasts, noisy, truth
 
 OBSERVED = np.array([1.0, 2.0, 4.0, 1.0])
@@ -123,7 +123,7 @@ def test_verify__demands_ten_per_cent_for_ten_per_cent(monkeypatch: pytest.Monke
 
 def test_mase_scale__is_the_error_of_the_day_before(house_history: History) -> None:
     end = house_history.end
-    cards = cards_for(5)
+    cards = tasks_for(5)
     scales = metrics.mase_scales_kw(house_history, end, cards)
     assert set(scales) == {card.name for card in cards}
     power = house_history.power_kw.astype(float)

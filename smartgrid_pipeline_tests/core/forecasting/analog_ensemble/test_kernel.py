@@ -11,9 +11,9 @@ from smartgrid_pipeline.core.forecasting.analog_ensemble.kernel import (
     look,
     weighted_quantiles,
 )
-from smartgrid_pipeline.core.forecasting.analog_ensemble.model import START, LearnedAnalogue
+from smartgrid_pipeline.core.forecasting.analog_ensemble.model import START, AnalogEnsemble
 from smartgrid_pipeline.core.forecasting.analog_ensemble.similarity import NAMES, spreads
-from smartgrid_pipeline.core.forecasting.forecaster import TINY, Budget, Split
+from smartgrid_pipeline.core.forecasting.forecaster import TINY, Split, TrainingBudget
 from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import QUANTILES
 from smartgrid_pipeline_tests.core.forecasting.spoiling import spoiled, unobserved
@@ -76,10 +76,10 @@ def test_start__has_a_weight_for_every_name() -> None:
     assert len(START["alike"]) == len(NAMES)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("budget", [TINY, Budget(max_steps=0)])
+@pytest.mark.parametrize("budget", [TINY, TrainingBudget(max_steps=0)])
 def test_learned_analogue__moves_its_weights_only_as_far_as_its_budget(
-    budget: Budget, home_history: History
+    budget: TrainingBudget, home_history: History
 ) -> None:
-    model = LearnedAnalogue(budget)
+    model = AnalogEnsemble(budget)
     model.fit(home_history, Split.before(home_history.end, home_history))
     assert len(model.curves()) <= (budget.max_steps or 0)

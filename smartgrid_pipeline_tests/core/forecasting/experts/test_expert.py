@@ -8,17 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from smartgrid_pipeline.core.features.minute_series import Past
+from smartgrid_pipeline.core.features.minute_series import MinuteSeries
 from smartgrid_pipeline.core.features.windows import LeadTable, day_analogues, lead_inputs, present
 from smartgrid_pipeline.core.forecasting.experts.expert import EXPERTS
-from smartgrid_pipeline.core.forecasting.forecaster import Budget, Forecast, Forecaster, Split
-from smartgrid_pipeline.core.forecasting.mixture.blending import KIND_COUNT, Lean
+from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster, Split, TrainingBudget
+from smartgrid_pipeline.core.forecasting.mixture.blending import KIND_COUNT, BlendWeight
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts, collapse_alarms, entropy
 from smartgrid_pipeline.core.meter_data.history import History, Times
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, LeadInterval, ModelError, leads_for
 from smartgrid_pipeline_tests.conftest import HOME, make_history
 
-SMALL = Budget(max_steps=2, max_rows=200, max_trees=2)
+SMALL = TrainingBudget(max_steps=2, max_rows=200, max_trees=2)
 MODELS = (*EXPERT_NAMES, "mixture_of_experts")
 LEADS = (
     LeadInterval(0, 5),
@@ -33,7 +33,7 @@ ORIGIN = np.datetime64("2010-01-24T18:35")
 Fitted = dict[str, Forecaster]
 
 
-def _fit(history: History, budget: Budget = SMALL) -> Fitted:
+def _fit(history: History, budget: TrainingBudget = SMALL) -> Fitted:
     split = Split.before(history.end, history)
     experts = {name: make(budget) for name, make in EXPERTS.items()}
     for expert in experts.values():
@@ -112,10 +112,10 @@ def test_origin_inside_an_interval__sees_what_was_known_when_it_began(
 
 
 def test_past__rows_depend_on_earlier_rows_only(small_house: History) -> None:
-    honest = Past.of(small_house, 1.0)
+    honest = MinuteSeries.of(small_house, 1.0)
     row = int(honest.rows(np.array([ORIGIN]))[0])
     for spoil in SPOILS.values():
-        other = Past.of(_spoiled(small_house, ORIGIN, spoil), 1.0)
+        other = MinuteSeries.of(_spoiled(small_house, ORIGIN, spoil), 1.0)
         for name in ("power_kw", "observed", "channels", "state", "supply"):
             np.testing.assert_array_equal(getattr(honest, name)[:row], getattr(other, name)[:row])
         for name, sums in honest.running.items():
@@ -125,7 +125,7 @@ def test_past__rows_depend_on_earlier_rows_only(small_house: History) -> None:
 def test_past__reaches_back_as_far_as_any_window_looks() -> None:
     history = make_history(520, HOME)
     origins = history.starts[-3:]
-    whole, recent = Past.of(history, 1.0), Past.reaching(history, origins, 1.0)
+    whole, recent = MinuteSeries.of(history, 1.0), MinuteSeries.reaching(history, origins, 1.0)
     assert len(recent.power_kw) < len(whole.power_kw)
     leads = tuple(lead for lead in leads_for(30) if lead.end_minutes > 60)
     seen = []
@@ -290,7 +290,7 @@ def test_rows__of_the_comparison_come_from_one_asking(
     assert set(rows) == {*MODELS, "equal_weights", "best_expert"}
     for name in MODELS:
         _assert_same(rows[name], fitted[name].predict(small_house, origins, LEADS))
-    for name, row in mixture.alternatives().items():
+    for name, row in mixture.ablations().items():
         _assert_same(rows[name], row.predict(small_house, origins, LEADS))
     even = np.mean([rows[name].mean_kw for name in EXPERT_NAMES], 0)
     unsupported = [j for j, lead in enumerate(LEADS) if lead.end_minutes <= 60][2:]
@@ -305,7 +305,7 @@ def test_lean__follows_the_support_only_where_it_is_right() -> None:
     own = mean, np.repeat(mean[:, None], 9, 1)
     boosted = np.where(kinds == 0, target + 0.01, target + 3).astype(np.float32)
     support = boosted, np.repeat(boosted[:, None], 9, 1)
-    lean = Lean.fit(own, support, target, kinds, np.ones(KIND_COUNT, np.float32), 0.5)
+    lean = BlendWeight.fit(own, support, target, kinds, np.ones(KIND_COUNT, np.float32), 0.5)
     assert lean.shares[0].min() >= 0.8 and lean.shares[1].max() == 0
     moved, _ = lean.apply(own, support, kinds)
     assert np.abs(moved - target)[kinds == 0].mean() < np.abs(mean - target)[kinds == 0].mean() / 3
@@ -315,5 +315,7 @@ def test_lean__follows_the_support_only_where_it_is_right() -> None:
 def test_lean__stays_at_the_prior_where_nothing_was_measured() -> None:
     own, support = (np.full(9, level, np.float32) for level in (0.0, 1.0))
     fans = np.repeat(own[:, None], 9, 1), np.repeat(support[:, None], 9, 1)
-    lean = Lean.fit((own, fans[0]), (support, fans[1]), support, np.zeros(9, int), np.zeros(KIND_COUNT), 0.3)
+    lean = BlendWeight.fit(
+        (own, fans[0]), (support, fans[1]), support, np.zeros(9, int), np.zeros(KIND_COUNT), 0.3
+    )
     np.testing.assert_allclose(lean.shares, 0.3)

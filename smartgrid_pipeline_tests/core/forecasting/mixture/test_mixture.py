@@ -7,7 +7,7 @@ import pytest
 
 from smartgrid_pipeline.core.evaluation.scoring.backtest import forecast_cards
 from smartgrid_pipeline.core.evaluation.scoring.comparison import paired
-from smartgrid_pipeline.core.forecasting.forecaster import Budget, Forecast, Split
+from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Split, TrainingBudget
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
 from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import LeadInterval
@@ -24,7 +24,7 @@ def house() -> History:
 
 @pytest.fixture(scope="module")
 def mixture(house: History) -> MixtureOfExperts:
-    made = MixtureOfExperts(Budget(max_steps=2, max_rows=200, max_trees=2))
+    made = MixtureOfExperts(TrainingBudget(max_steps=2, max_rows=200, max_trees=2))
     made.fit(house, Split.before(house.end - 4 * DAY, house))
     return made
 
@@ -59,7 +59,7 @@ def test_recalibration__hears_what_is_new_and_keeps_what_was_heard(
 def test_updated_mixture__forecasts_no_worse_than_one_fitted_afresh(house: History) -> None:
     """On four days after the update; benchmarks/training tells it on eight weeks of the real house."""
     first, second = house.end - 8 * DAY, house.end - 4 * DAY
-    budget, past = Budget(max_steps=10, max_rows=600, max_trees=4), house.until(second)
+    budget, past = TrainingBudget(max_steps=10, max_rows=600, max_trees=4), house.until(second)
     mixtures = [MixtureOfExperts(budget) for _ in range(2)]
     for mixture, end in zip(mixtures, (first, second), strict=True):
         mixture.fit(house.until(end), Split.before(end, house.until(end)))
