@@ -8,8 +8,8 @@ import pytest
 
 from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.features import feature_table
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.history import history_from_table
-from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
     CHANNELS,

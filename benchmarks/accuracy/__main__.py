@@ -15,7 +15,7 @@ from benchmarks.accuracy.protocol import Protocol
 from benchmarks.accuracy.targets import against_targets
 from benchmarks.accuracy.tasks import ALL_MODELS, MIXTURE, NEURAL, Task
 from benchmarks.result_head import ROOT, compact, head
-from smartgrid_pipeline.core.meter_data.history import History
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.schema import FORECAST_TASKS, MODEL_NAMES
 
 RESULT = ROOT / "benchmarks" / "results" / "accuracy.json"

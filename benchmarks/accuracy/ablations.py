@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from smartgrid_pipeline.core.evaluation.scoring import backtest, metrics
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast
 from smartgrid_pipeline.core.forecasting.mixture.gating import collapse_alarms, entropy
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
-from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
-from smartgrid_pipeline.core.schema import ForecastTask, LeadInterval
+from smartgrid_pipeline.core.schema import Floats, ForecastTask, LeadInterval, Times
 
 SEASONS = ("winter", "spring", "summer", "autumn")
 LEAD_EDGES_MINUTES = (0, 5, 15, 60, 180, 360, 720, 1440, 10_080)

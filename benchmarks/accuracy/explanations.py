@@ -12,9 +12,9 @@ from benchmarks.accuracy.summary import Runs
 from benchmarks.accuracy.tasks import Task
 from smartgrid_pipeline.core.evaluation.audits import mixture as gate
 from smartgrid_pipeline.core.evaluation.scoring import metrics
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
-from smartgrid_pipeline.core.meter_data.history import History, Times
-from smartgrid_pipeline.core.schema import EXPERT_NAMES, ForecastTask, tasks_for
+from smartgrid_pipeline.core.schema import EXPERT_NAMES, ForecastTask, Times, tasks_for
 
 NEAR, FAR = ("T1", "T2"), ("T3", "T4", "T5", "T5_week")
 ASKING = ("benchmarks.accuracy.ablations", "benchmarks.accuracy.importance")

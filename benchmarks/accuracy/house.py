@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy import fingerprint
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.history import history_from_readings
-from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import Meter
 
 ARRAYS = ("starts", "power_kw", "observed_share", "features")

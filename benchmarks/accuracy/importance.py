@@ -14,9 +14,9 @@ import pandas as pd
 
 from smartgrid_pipeline.core.evaluation.scoring import backtest, metrics
 from smartgrid_pipeline.core.features import feature_table
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast
-from smartgrid_pipeline.core.meter_data.history import History, Times
-from smartgrid_pipeline.core.schema import ACTIVE_POWER, INTERVAL_START, ForecastTask
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, INTERVAL_START, ForecastTask, Times
 
 Rows = npt.NDArray[np.int64]
 

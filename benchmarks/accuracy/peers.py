@@ -14,7 +14,7 @@ import pandas as pd
 
 from benchmarks.accuracy.protocol import Protocol
 from benchmarks.result_head import ROOT
-from smartgrid_pipeline.core.meter_data.history import History
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.schema import FORECAST_COLUMNS, FORECAST_TASKS, LeadInterval
 
 SCRIPTS = Path(__file__).parent / "peer_scripts"

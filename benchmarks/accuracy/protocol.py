@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.evaluation.scoring import backtest
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Split
-from smartgrid_pipeline.core.meter_data.history import History, Times
-from smartgrid_pipeline.core.schema import ForecastTask, LeadInterval, tasks_for
+from smartgrid_pipeline.core.schema import ForecastTask, LeadInterval, Times, tasks_for
 
 Ask = Callable[[History, Times, tuple[LeadInterval, ...]], dict[str, Forecast]]
 """Forecasts of one or several rows of the table from the same origins."""

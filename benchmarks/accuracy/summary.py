@@ -9,7 +9,7 @@ import pandas as pd
 from benchmarks.accuracy.protocol import Protocol, Window
 from benchmarks.accuracy.targets import value_of
 from smartgrid_pipeline.core.evaluation.scoring import comparison, metrics
-from smartgrid_pipeline.core.meter_data.history import History
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.schema import FORECAST_TASKS
 
 Runs = Mapping[str, Mapping[int | None, pd.DataFrame]]

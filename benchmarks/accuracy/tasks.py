@@ -19,9 +19,9 @@ import pandas as pd
 from benchmarks.accuracy import fingerprint
 from benchmarks.accuracy.house import house, identity
 from benchmarks.accuracy.protocol import Protocol, rolling
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting import catalogue
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, TINY, Forecaster, TrainingBudget
-from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, MODEL_NAMES, REFERENCE_NAMES
 
 MIXTURE = "mixture_of_experts"

@@ -18,12 +18,12 @@ from benchmarks.frozen import toy
 from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
 from smartgrid_pipeline.core.features import feature_table as features
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting import catalogue, fallback
 from smartgrid_pipeline.core.forecasting.analog_ensemble.model import AnalogEnsemble
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster, Split, TrainingBudget
 from smartgrid_pipeline.core.forecasting.history import history_from_table
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
-from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
     CHANNELS,

@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.homes.data import homes_file, with_a_year
 from benchmarks.homes.protocol import ANALOGUE, OURS, judge, judge_cold, quarter
 from benchmarks.result_head import ROOT, compact, head
-from smartgrid_pipeline.core.meter_data.history import History
+from smartgrid_pipeline.core.features.history import History
 
 RESULT = ROOT / "benchmarks" / "results" / "homes.json"
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from benchmarks.result_head import ROOT
 from smartgrid_pipeline.core import meter_data
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.history import history_from_readings
-from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.sources.readings import list_meters, read
 from smartgrid_pipeline.sources.types import SourceSpec
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from smartgrid_pipeline.core.evaluation.scoring.backtest import forecast_cards
 from smartgrid_pipeline.core.evaluation.scoring.metrics import score
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.analog_ensemble.model import AnalogEnsemble
 from smartgrid_pipeline.core.forecasting.catalogue import create
 from smartgrid_pipeline.core.forecasting.fallback import answer
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecaster, Split
-from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import FORECAST_TASKS
 
 CARD = next(card for card in FORECAST_TASKS if card.name == "T4")

@@ -16,10 +16,10 @@ from benchmarks.result_head import ROOT, compact, head
 from benchmarks.training.gauge import counting, flops, gemm_peak
 from smartgrid_pipeline.core.evaluation.scoring import comparison
 from smartgrid_pipeline.core.evaluation.scoring.backtest import forecast_cards
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.experts.expert import EXPERTS
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, TINY, Split, TrainingBudget
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
-from smartgrid_pipeline.core.meter_data.history import History
 
 RESULT = ROOT / "benchmarks" / "results" / "training.json"
 MONTH, NEXT_MONTH = np.datetime64("2010-09-01", "m"), np.datetime64("2010-10-01", "m")

@@ -3,6 +3,17 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+# --- arrays ---------------------------------------------------------------------------------------
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Times = npt.NDArray[np.datetime64]
+Rows = npt.NDArray[np.int64]
+"""Arrays by what they hold: stored numbers, sums, civil-clock times and row numbers."""
+
 # --- readings -------------------------------------------------------------------------------------
 
 INTERVAL_START = "interval_start"

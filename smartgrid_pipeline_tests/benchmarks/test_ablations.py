@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from benchmarks.accuracy import ablations, importance
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.catalogue import create
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Split, TrainingBudget
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
-from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import FORECAST_TASKS
 from smartgrid_pipeline_tests.core.evaluation.helpers import forecasts, truth
 

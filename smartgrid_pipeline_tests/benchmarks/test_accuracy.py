@@ -11,9 +11,9 @@ from benchmarks.accuracy.page import write_page
 from benchmarks.accuracy.protocol import Protocol, Window
 from benchmarks.result_head import compact
 from smartgrid_pipeline.core.evaluation.scoring import metrics
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.catalogue import create
 from smartgrid_pipeline.core.forecasting.forecaster import TINY
-from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import FORECAST_COLUMNS
 from smartgrid_pipeline_tests.conftest import make_history
 

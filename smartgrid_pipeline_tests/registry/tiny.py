@@ -7,9 +7,9 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Split, finish
-from smartgrid_pipeline.core.meter_data.history import History, Times
-from smartgrid_pipeline.core.schema import LeadInterval, ModelError
+from smartgrid_pipeline.core.schema import LeadInterval, ModelError, Times
 from smartgrid_pipeline_tests.conftest import HOME
 
 

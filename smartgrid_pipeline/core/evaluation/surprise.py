@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.anomaly.residual import p_values, surprises
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecaster
-from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import INTERVAL_START, leads_for
 
 CALIBRATION_DAYS = 61

@@ -12,11 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-from smartgrid_pipeline.core.meter_data.history import Floats, History
-from smartgrid_pipeline.core.schema import ACTIVE_POWER, SUB_METERS, Meter
-
-Rows = npt.NDArray[np.int64]
-Doubles = npt.NDArray[np.float64]
+from smartgrid_pipeline.core.features.history import History
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, SUB_METERS, Doubles, Floats, Meter, Rows
 
 COARSEST_MINUTES = 5
 REST = "rest"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from smartgrid_pipeline.core.features import appliances as cycles
 from smartgrid_pipeline.core.features import submeters as circuits
 from smartgrid_pipeline.core.features.feature_table import calendar, school_holidays
-from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
     CURRENT,
@@ -20,12 +20,13 @@ from smartgrid_pipeline.core.schema import (
     SUB_METERS,
     VOLTAGE,
     DataError,
+    Floats,
     LeadInterval,
     Meter,
     ModelError,
+    Rows,
+    Times,
 )
-
-Rows = npt.NDArray[np.int64]
 
 DAY = 1440
 PADDING_DAYS = 44

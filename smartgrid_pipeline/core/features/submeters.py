@@ -10,14 +10,10 @@ from functools import lru_cache
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from smartgrid_pipeline.core.features.appliances import COARSEST_MINUTES, REST, held
-from smartgrid_pipeline.core.meter_data.history import Floats, History
-from smartgrid_pipeline.core.schema import ACTIVE_POWER, SUB_METERS, Meter
-
-Rows = npt.NDArray[np.int64]
-Doubles = npt.NDArray[np.float64]
+from smartgrid_pipeline.core.features.history import History
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, SUB_METERS, Doubles, Floats, Meter, Rows
 
 DAY = 1440
 LEVEL_MINUTES = (15, 60, 180, 720, DAY, 2 * DAY, 7 * DAY)

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from smartgrid_pipeline.core.meter_data.history import Floats, History
-from smartgrid_pipeline.core.schema import ACTIVE_POWER, SUB_METERS, Meter
+from smartgrid_pipeline.core.features.history import History
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, SUB_METERS, Floats, Meter
 
 JUMPS_KW = (0.3, 1.0)
 """Steps between two readings that mark an appliance switching."""

@@ -9,13 +9,19 @@ from functools import lru_cache
 from hashlib import sha256
 
 import numpy as np
-import numpy.typing as npt
 
 from smartgrid_pipeline.core.features import appliances, feature_table, submeters, switching
-from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
-from smartgrid_pipeline.core.schema import ACTIVE_POWER, REACTIVE_POWER, SUB_METERS, LeadInterval, Meter
-
-Rows = npt.NDArray[np.int64]
+from smartgrid_pipeline.core.features.history import History
+from smartgrid_pipeline.core.schema import (
+    ACTIVE_POWER,
+    REACTIVE_POWER,
+    SUB_METERS,
+    Floats,
+    LeadInterval,
+    Meter,
+    Rows,
+    Times,
+)
 
 RECENT_MINUTES = 120
 """Working intervals of the last two hours are given one by one: mean, last, highest and lowest reading."""

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smartgrid_pipeline.core.features.minute_series import DAY, YEAR_DAYS, MinuteSeries, Rows
-from smartgrid_pipeline.core.meter_data.history import Floats
-from smartgrid_pipeline.core.schema import LeadInterval
+from smartgrid_pipeline.core.schema import Floats, LeadInterval
 
 TAIL_MINUTES = 30
 """Single readings of power given to every near network; further channels for TAIL_CHANNEL_MINUTES."""

@@ -6,9 +6,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Split
-from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
-from smartgrid_pipeline.core.schema import QUANTILES, DataError, LeadInterval
+from smartgrid_pipeline.core.schema import QUANTILES, DataError, Floats, LeadInterval, Times
 
 HOURS = 24
 """Row of a climatology that holds daily means, after one for each hour of the day."""

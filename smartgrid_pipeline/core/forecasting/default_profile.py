@@ -6,9 +6,9 @@ since homes differ; the level is that of 3,500 kWh a year.
 
 import numpy as np
 
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.tabular import Rows
-from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
-from smartgrid_pipeline.core.schema import LeadInterval
+from smartgrid_pipeline.core.schema import Floats, LeadInterval, Times
 
 LEVEL_KW = 0.4
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from smartgrid_pipeline.core.features import feature_table
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.tabular import Rows
 from smartgrid_pipeline.core.forecasting.analog_ensemble.model import AnalogEnsemble
 from smartgrid_pipeline.core.forecasting.default_profile import known_level, typical
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster, Split, TrainingBudget, finish
 from smartgrid_pipeline.core.meter_data import WITHIN_CHANNELS
-from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
-from smartgrid_pipeline.core.schema import DataError, LeadInterval, Meter, ModelError
+from smartgrid_pipeline.core.schema import DataError, Floats, LeadInterval, Meter, ModelError, Times
 
 TIERS = ("champion", "champion_without_channels", "past_days", "typical_home_of_this_level", "typical_home")
 """Best first; each answers where those before it cannot."""

@@ -11,12 +11,14 @@ from typing import Any, Protocol, Self
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.schema import (
     FORECAST_COLUMNS,
     QUANTILE_COLUMNS,
     DataError,
+    Floats,
     LeadInterval,
+    Times,
 )
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.features import feature_table
-from smartgrid_pipeline.core.meter_data.history import History
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CHANNELS, OBSERVED_SHARE, DataError, Meter
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.tabular import nan_mean
-from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
-from smartgrid_pipeline.core.schema import QUANTILES, LeadInterval
+from smartgrid_pipeline.core.schema import QUANTILES, Floats, LeadInterval, Times
 
 
 def past_days(

@@ -10,8 +10,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from smartgrid_pipeline.core.meter_data.history import Floats, Times
-from smartgrid_pipeline.core.schema import ALL_LEADS, QUANTILES, LeadInterval, ModelError
+from smartgrid_pipeline.core.schema import ALL_LEADS, QUANTILES, Floats, LeadInterval, ModelError, Times
 
 Groups = npt.NDArray[np.int64]
 Arrays = dict[str, npt.NDArray[Any]]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartgrid_pipeline.core.learning.storage import Arrays
-from smartgrid_pipeline.core.meter_data.history import Floats
+from smartgrid_pipeline.core.schema import Floats
 
 LEAF = -1
 _BLOCK = 1 << 20  # pairs of a row and a tree at a time, so that memory stays bounded

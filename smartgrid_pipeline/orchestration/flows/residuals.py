@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.evaluation.surprise import CALIBRATION_DAYS, residual_p
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.minute_series import REACH_DAYS
 from smartgrid_pipeline.core.forecasting.history import history_from_readings
-from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import DataError, ModelError, RegistryError
 from smartgrid_pipeline.orchestration.workbench import Resources
 

@@ -10,15 +10,16 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.features.feature_table import names as feature_names
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecaster, Split, TrainingBudget
 from smartgrid_pipeline.core.forecasting.history import history_from_table
-from smartgrid_pipeline.core.meter_data.history import History, Times
 from smartgrid_pipeline.core.schema import (
     EXPERT_NAMES,
     OBSERVED_SHARE,
     DataError,
     Meter,
     RegistryError,
+    Times,
     Verdict,
     leads_for,
 )

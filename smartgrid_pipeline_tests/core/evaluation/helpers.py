@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Split, finish
-from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
-from smartgrid_pipeline.core.schema import FORECAST_TASKS, QUANTILES, LeadInterval
+from smartgrid_pipeline.core.schema import FORECAST_TASKS, QUANTILES, Floats, LeadInterval, Times
 
 Rule = Callable[[History, Times, tuple[LeadInterval, ...]], Floats]
 

@@ -8,9 +8,9 @@ import pytest
 
 from smartgrid_pipeline.core.anomaly.residual import surprises
 from smartgrid_pipeline.core.evaluation.surprise import residual_p
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast
-from smartgrid_pipeline.core.meter_data.history import History, Times
-from smartgrid_pipeline.core.schema import QUANTILES, DataError, LeadInterval
+from smartgrid_pipeline.core.schema import QUANTILES, DataError, LeadInterval, Times
 from smartgrid_pipeline_tests.conftest import HOME, make_history
 
 DAY = np.timedelta64(1440, "m")

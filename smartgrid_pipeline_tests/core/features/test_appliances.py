@@ -4,7 +4,7 @@ import numpy as np
 
 from smartgrid_pipeline.core.features import appliances
 from smartgrid_pipeline.core.features.appliances import DutyCycles
-from smartgrid_pipeline.core.meter_data.history import History
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CHANNELS, SUB_METERS, Meter
 
 HOUSE = Meter("house", channels=CHANNELS)

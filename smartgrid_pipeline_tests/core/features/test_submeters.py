@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from smartgrid_pipeline.core.features import submeters
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.minute_series import MinuteSeries
 from smartgrid_pipeline.core.features.submeters import SubmeterLoads
 from smartgrid_pipeline.core.forecasting.baselines.forests import Ridge
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Split, TrainingBudget
 from smartgrid_pipeline.core.forecasting.mixture import boosting_params, submeter_boosting
-from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CHANNELS, SUB_METERS, LeadInterval, Meter, ModelError
 
 HOUSE = Meter("house", channels=CHANNELS)

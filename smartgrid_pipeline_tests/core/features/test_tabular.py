@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from smartgrid_pipeline.core.features import switching, tabular
-from smartgrid_pipeline.core.meter_data.history import History
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, LeadInterval, leads_for
 from smartgrid_pipeline_tests.conftest import HOME, HOUSE
 from smartgrid_pipeline_tests.core.forecasting.spoiling import SPOILS, spoiled

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast
-from smartgrid_pipeline.core.meter_data.history import History
 
 Floats = npt.NDArray[np.float32]
 

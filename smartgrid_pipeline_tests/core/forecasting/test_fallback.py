@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from smartgrid_pipeline.core.features.feature_table import names as feature_names
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.baselines.naive import LightGBM
 from smartgrid_pipeline.core.forecasting.fallback import TIERS, answer, with_channels
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Forecaster, Split
-from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, ModelError, leads_for
 from smartgrid_pipeline_tests.conftest import HOME, HOUSE
 from smartgrid_pipeline_tests.core.forecasting.spoiling import SPOILS, assert_legal, assert_same, spoiled

@@ -11,9 +11,18 @@ import pandas as pd
 
 from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.features import feature_table
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster
-from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
-from smartgrid_pipeline.core.schema import CHANNELS, DataError, Finding, LeadInterval, Meter, Verdict
+from smartgrid_pipeline.core.schema import (
+    CHANNELS,
+    DataError,
+    Finding,
+    Floats,
+    LeadInterval,
+    Meter,
+    Times,
+    Verdict,
+)
 
 SUITE = "leakage"
 POISONS = ("missing", "1e9", "noise")

@@ -21,11 +21,11 @@ from smartgrid_pipeline.core.schema import (
     SUB_METERS,
     VOLTAGE,
     DataError,
+    Doubles,
     Meter,
 )
 
 Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
 
 CLAIMED_FRACTION = 0.31129
 """The MAPE that the earlier project printed as "0.31 %"."""

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecaster
-from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import leads_for
 
 COST_COLUMNS = (

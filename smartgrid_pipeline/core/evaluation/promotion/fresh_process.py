@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecaster
-from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import Meter, leads_for
 
 TIMEOUT_SECONDS = 120

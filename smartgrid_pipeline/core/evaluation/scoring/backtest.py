@@ -3,9 +3,16 @@
 import numpy as np
 import pandas as pd
 
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster
-from smartgrid_pipeline.core.meter_data.history import History, Times
-from smartgrid_pipeline.core.schema import FORECAST_COLUMNS, DataError, ForecastTask, LeadInterval, tasks_for
+from smartgrid_pipeline.core.schema import (
+    FORECAST_COLUMNS,
+    DataError,
+    ForecastTask,
+    LeadInterval,
+    Times,
+    tasks_for,
+)
 
 BATCH_FORECASTS = 131_072
 """Origins × leads asked of a forecaster at once; bounds memory whatever the span."""

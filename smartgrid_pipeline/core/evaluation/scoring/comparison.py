@@ -6,13 +6,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from smartgrid_pipeline.core.evaluation.scoring.metrics import ANALOGUE, Aligned, align, row_loss, table_of
-from smartgrid_pipeline.core.schema import FORECAST_TASKS, DataError
-
-Doubles = npt.NDArray[np.float64]
+from smartgrid_pipeline.core.schema import FORECAST_TASKS, DataError, Doubles
 
 COMPOSITE_CARDS = ("T1", "T2", "T3", "T4")
 """The cards a promotion is decided on; those a meter cannot resolve drop out."""

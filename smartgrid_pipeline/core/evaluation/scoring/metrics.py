@@ -7,21 +7,19 @@ scored. MAPE is reported because people ask for it and decides nothing: nights d
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from smartgrid_pipeline.core.meter_data.history import History
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.schema import (
     FORECAST_COLUMNS,
     FORECAST_TASKS,
     QUANTILE_COLUMNS,
     QUANTILES,
     DataError,
+    Doubles,
     ForecastTask,
     ModelError,
 )
-
-Doubles = npt.NDArray[np.float64]
 
 Aligned = dict[str, dict[str, pd.DataFrame]]
 """Card → model → forecasts, the rows of a card the same for all its models and in the same order."""

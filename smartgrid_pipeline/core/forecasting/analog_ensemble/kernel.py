@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.tabular import Rows
 from smartgrid_pipeline.core.forecasting.analog_ensemble.similarity import (
     DAY,
@@ -15,8 +16,7 @@ from smartgrid_pipeline.core.forecasting.analog_ensemble.similarity import (
     WIDEST_TRACK,
     SimilarityFeatures,
 )
-from smartgrid_pipeline.core.meter_data.history import Floats, History
-from smartgrid_pipeline.core.schema import QUANTILES
+from smartgrid_pipeline.core.schema import QUANTILES, Floats
 
 AGES = np.concatenate([np.arange(112), np.arange(349, 378)])
 """Days asked, counted from the latest one that has ended: sixteen weeks, and four around a year ago."""

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.tabular import Rows
 from smartgrid_pipeline.core.forecasting.analog_ensemble.kernel import (
     Kernel,
@@ -25,8 +26,7 @@ from smartgrid_pipeline.core.forecasting.climatology import Climatology
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
 from smartgrid_pipeline.core.learning import storage
 from smartgrid_pipeline.core.learning.training_loop import torch_threads
-from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
-from smartgrid_pipeline.core.schema import LeadInterval, leads_for
+from smartgrid_pipeline.core.schema import Floats, LeadInterval, Times, leads_for
 
 STEPS, BATCH, RATE = 150, 192, 0.03
 """How the weights are learned. Few steps on purpose: the weights they start from are good ones."""

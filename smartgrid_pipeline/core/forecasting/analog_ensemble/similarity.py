@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from smartgrid_pipeline.core.features.feature_table import calendar
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.tabular import Rows, nan_mean
-from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
+from smartgrid_pipeline.core.schema import Floats, Times
 
 DAY = 1440
 

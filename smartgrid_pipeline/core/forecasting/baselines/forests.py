@@ -19,8 +19,7 @@ from smartgrid_pipeline.core.forecasting.baselines.samples import FAMILY_NAMES, 
 from smartgrid_pipeline.core.forecasting.recalibration import ResidualQuantiles
 from smartgrid_pipeline.core.learning.packed_trees import PackedTrees
 from smartgrid_pipeline.core.learning.storage import Arrays
-from smartgrid_pipeline.core.meter_data.history import Floats
-from smartgrid_pipeline.core.schema import Meter
+from smartgrid_pipeline.core.schema import Floats, Meter
 
 NEAR_FAMILIES = FAMILY_NAMES[:3]
 

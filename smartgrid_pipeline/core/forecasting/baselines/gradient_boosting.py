@@ -15,8 +15,7 @@ from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import (
 from smartgrid_pipeline.core.forecasting.baselines.samples import LeadGroup, Rows, Sample
 from smartgrid_pipeline.core.learning.lightgbm_text import slim, text_of
 from smartgrid_pipeline.core.learning.storage import Arrays
-from smartgrid_pipeline.core.meter_data.history import Floats
-from smartgrid_pipeline.core.schema import QUANTILES, Meter
+from smartgrid_pipeline.core.schema import QUANTILES, Floats, Meter
 
 Booster = Any  # lightgbm has no types
 

@@ -10,14 +10,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.baselines.gradient_boosting import LightGBM
 from smartgrid_pipeline.core.forecasting.climatology import Climatology
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
 from smartgrid_pipeline.core.forecasting.past_days import past_days
 from smartgrid_pipeline.core.forecasting.recalibration import ResidualQuantiles, lead_groups
 from smartgrid_pipeline.core.learning import storage
-from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
-from smartgrid_pipeline.core.schema import LeadInterval, leads_for
+from smartgrid_pipeline.core.schema import Floats, LeadInterval, Times, leads_for
 
 CALIBRATION_MINUTES = 300
 """Origins that errors are learned from are this far apart: every hour of every weekday has its turn."""

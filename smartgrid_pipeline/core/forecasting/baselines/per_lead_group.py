@@ -10,6 +10,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no stubs
 
 from smartgrid_pipeline.core.features import tabular as inputs
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.baselines import samples
 from smartgrid_pipeline.core.forecasting.baselines.samples import LeadGroup, Sample
 from smartgrid_pipeline.core.forecasting.climatology import Climatology
@@ -17,8 +18,7 @@ from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split
 from smartgrid_pipeline.core.forecasting.past_days import past_days
 from smartgrid_pipeline.core.learning import storage
 from smartgrid_pipeline.core.learning.storage import Arrays
-from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
-from smartgrid_pipeline.core.schema import ACTIVE_POWER, QUANTILES, LeadInterval, Meter
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, QUANTILES, Floats, LeadInterval, Meter, Times
 
 Columns = npt.NDArray[np.int64]
 

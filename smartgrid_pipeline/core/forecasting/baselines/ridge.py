@@ -11,9 +11,7 @@ from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import TargetO
 from smartgrid_pipeline.core.forecasting.baselines.samples import Rows, Sample
 from smartgrid_pipeline.core.forecasting.recalibration import ResidualQuantiles
 from smartgrid_pipeline.core.learning.storage import Arrays
-from smartgrid_pipeline.core.meter_data.history import Floats
-
-Doubles = npt.NDArray[np.float64]
+from smartgrid_pipeline.core.schema import Doubles, Floats
 
 SCALED_BY_HOUR = (
     "analogue_mean_28_kw",

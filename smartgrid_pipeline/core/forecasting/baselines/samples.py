@@ -6,10 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from smartgrid_pipeline.core.features import tabular as inputs
-from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
-from smartgrid_pipeline.core.schema import LeadInterval, Meter, leads_for
-
-Rows = npt.NDArray[np.int64]
+from smartgrid_pipeline.core.features.history import History
+from smartgrid_pipeline.core.schema import Floats, LeadInterval, Meter, Rows, Times, leads_for
 
 WARM_DAYS = 7
 """Origins of the first days have too little past to learn from."""

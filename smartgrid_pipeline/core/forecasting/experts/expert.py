@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.minute_series import MinuteSeries, mean_level_kw
 from smartgrid_pipeline.core.features.windows import DAY, MatchView, TokenView
 from smartgrid_pipeline.core.forecasting.experts.horizons import RowSplit, View, is_short
@@ -19,8 +20,7 @@ from smartgrid_pipeline.core.forecasting.experts.long_horizon import LongHorizon
 from smartgrid_pipeline.core.forecasting.experts.short_horizon import ShortHorizon
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
 from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, torch_threads
-from smartgrid_pipeline.core.meter_data.history import History, Times
-from smartgrid_pipeline.core.schema import LeadInterval, ModelError, leads_for
+from smartgrid_pipeline.core.schema import LeadInterval, ModelError, Times, leads_for
 
 WARM_PART, WARM_RATE = 8, 3e-4
 """A monthly update takes this part of the steps of a training, at this rate."""

@@ -15,8 +15,7 @@ from smartgrid_pipeline.core.features import windows as inputs
 from smartgrid_pipeline.core.features.minute_series import MinuteSeries, Rows
 from smartgrid_pipeline.core.features.windows import MatchView, TokenView
 from smartgrid_pipeline.core.learning.training_loop import square
-from smartgrid_pipeline.core.meter_data.history import Floats
-from smartgrid_pipeline.core.schema import DataError, LeadInterval
+from smartgrid_pipeline.core.schema import DataError, Floats, LeadInterval
 
 View = TokenView | MatchView
 

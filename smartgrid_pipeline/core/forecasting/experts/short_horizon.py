@@ -12,8 +12,7 @@ from smartgrid_pipeline.core.features.minute_series import MinuteSeries, Rows
 from smartgrid_pipeline.core.forecasting.experts.horizons import RowSplit, View, look, moments, tensors, to_kw
 from smartgrid_pipeline.core.forecasting.experts.networks import ShortHorizonNetwork
 from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, forecast_loss, train
-from smartgrid_pipeline.core.meter_data.history import Floats
-from smartgrid_pipeline.core.schema import LeadInterval
+from smartgrid_pipeline.core.schema import Floats, LeadInterval
 
 CARD_SHARES = {LeadInterval(0, 5): 0.35, LeadInterval(0, 60): 0.35}
 """Share in the loss of the two leads that have their own card; the other near leads share the rest evenly."""

@@ -10,13 +10,13 @@ from typing import Any, Self
 
 import numpy as np
 
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.minute_series import MinuteSeries
 from smartgrid_pipeline.core.forecasting.analog_ensemble.model import AnalogEnsemble
 from smartgrid_pipeline.core.forecasting.forecaster import Split, TrainingBudget
 from smartgrid_pipeline.core.forecasting.mixture.linear_tree_average import LinearTreeAverage
 from smartgrid_pipeline.core.forecasting.mixture.submeter_boosting import SubmeterBoosting, rescale_to_knots
-from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
-from smartgrid_pipeline.core.schema import LeadInterval, leads_for
+from smartgrid_pipeline.core.schema import Floats, LeadInterval, Times, leads_for
 
 
 @dataclass(frozen=True)

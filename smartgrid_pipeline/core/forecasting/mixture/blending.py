@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartgrid_pipeline.core.forecasting.mixture.gating import pinball_kw
-from smartgrid_pipeline.core.meter_data.history import Floats
-from smartgrid_pipeline.core.schema import ALL_LEADS, LeadInterval
+from smartgrid_pipeline.core.schema import ALL_LEADS, Floats, LeadInterval
 
 Kinds = npt.NDArray[np.int64]
 

@@ -5,13 +5,9 @@ from typing import Any
 
 import lightgbm
 import numpy as np
-import numpy.typing as npt
 
 from smartgrid_pipeline.core.forecasting.forecaster import TrainingBudget
-from smartgrid_pipeline.core.meter_data.history import Floats
-from smartgrid_pipeline.core.schema import LeadInterval
-
-Rows = npt.NDArray[np.int64]
+from smartgrid_pipeline.core.schema import Floats, LeadInterval, Rows
 
 
 @dataclass(frozen=True)

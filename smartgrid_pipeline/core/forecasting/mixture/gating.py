@@ -15,8 +15,7 @@ from smartgrid_pipeline.core.features.windows import LeadTable
 from smartgrid_pipeline.core.forecasting.experts.networks import Scale
 from smartgrid_pipeline.core.forecasting.forecaster import TrainingBudget
 from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, train
-from smartgrid_pipeline.core.meter_data.history import Floats, Times
-from smartgrid_pipeline.core.schema import QUANTILES, LeadInterval
+from smartgrid_pipeline.core.schema import QUANTILES, Floats, LeadInterval, Times
 
 Flags = npt.NDArray[np.bool_]
 

@@ -32,8 +32,7 @@ from smartgrid_pipeline.core.forecasting.recalibration import (
     clock_groups,
 )
 from smartgrid_pipeline.core.learning.training_loop import Curve, torch_threads
-from smartgrid_pipeline.core.meter_data.history import Floats
-from smartgrid_pipeline.core.schema import LeadInterval
+from smartgrid_pipeline.core.schema import Floats, LeadInterval
 
 MIXTURE, EQUAL, BEST = "mixture_of_experts", "equal_weights", "best_expert"
 """The rows that are settled: the gate's weights; experts and supports alike; one expert alone."""

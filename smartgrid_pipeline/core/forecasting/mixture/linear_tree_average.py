@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import lightgbm
 import numpy as np
 
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.baselines.forests import ERROR_LEVELS, Ridge, errors_of
 from smartgrid_pipeline.core.forecasting.baselines.gradient_boosting import LIGHTGBM_PARAMS, LightGBM
 from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import (
@@ -22,8 +23,7 @@ from smartgrid_pipeline.core.forecasting.baselines.samples import LeadGroup, Row
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast
 from smartgrid_pipeline.core.learning.lightgbm_text import slim, text_of
 from smartgrid_pipeline.core.learning.storage import Arrays
-from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
-from smartgrid_pipeline.core.schema import LeadInterval, Meter
+from smartgrid_pipeline.core.schema import Floats, LeadInterval, Meter, Times
 
 
 @dataclass(frozen=True)

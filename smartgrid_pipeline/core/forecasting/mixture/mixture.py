@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from safetensors.torch import load_file, save_file
 
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.minute_series import MinuteSeries, mean_level_kw
 from smartgrid_pipeline.core.forecasting.experts.expert import EXPERTS, NeuralExpert
 from smartgrid_pipeline.core.forecasting.forecaster import (
@@ -44,8 +45,7 @@ from smartgrid_pipeline.core.forecasting.mixture.holdout import (
 )
 from smartgrid_pipeline.core.forecasting.recalibration import clock_groups
 from smartgrid_pipeline.core.learning.training_loop import torch_threads
-from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
-from smartgrid_pipeline.core.schema import LeadInterval, ModelError, leads_for
+from smartgrid_pipeline.core.schema import Floats, LeadInterval, ModelError, Times, leads_for
 
 GATE_FILE, FACTS_FILE = "gate.safetensors", "mixture.json"
 

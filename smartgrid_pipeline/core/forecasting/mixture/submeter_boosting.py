@@ -31,8 +31,7 @@ from smartgrid_pipeline.core.forecasting.mixture.boosting_params import (
     select_features,
 )
 from smartgrid_pipeline.core.learning.lightgbm_text import slim, text_of
-from smartgrid_pipeline.core.meter_data.history import Floats
-from smartgrid_pipeline.core.schema import LeadInterval
+from smartgrid_pipeline.core.schema import Floats, LeadInterval
 
 BLOCK = 8_192
 

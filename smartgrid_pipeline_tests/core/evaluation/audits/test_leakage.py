@@ -8,8 +8,16 @@ from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.evaluation.audits import leakage
 from smartgrid_pipeline.core.evaluation.scoring import backtest
 from smartgrid_pipeline.core.features import feature_table
-from smartgrid_pipeline.core.meter_data.history import Floats, History, Times
-from smartgrid_pipeline.core.schema import ACTIVE_POWER, DataError, LeadInterval, Meter, leads_for
+from smartgrid_pipeline.core.features.history import History
+from smartgrid_pipeline.core.schema import (
+    ACTIVE_POWER,
+    DataError,
+    Floats,
+    LeadInterval,
+    Meter,
+    Times,
+    leads_for,
+)
 from smartgrid_pipeline_tests.conftest import HOME, HOUSE, make_readings
 from smartgrid_pipeline_tests.core.evaluation.helpers import (
     Rule,

@@ -7,9 +7,9 @@ import pytest
 from smartgrid_pipeline.core.evaluation.promotion import deployment, fresh_process, readiness
 from smartgrid_pipeline.core.evaluation.promotion.deployment import COST_COLUMNS, SCENARIOS, Scenario
 from smartgrid_pipeline.core.evaluation.scoring.comparison import evaluate
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting import catalogue
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Split
-from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import MODEL_NAMES, Finding, Verdict
 from smartgrid_pipeline_tests.core.evaluation.helpers import (
     HeavyForecaster,

@@ -16,7 +16,7 @@ from smartgrid_pipeline.core.evaluation.report.report import ReportInputs
 from smartgrid_pipeline.core.evaluation.scoring import backtest, metrics
 from smartgrid_pipeline.core.evaluation.scoring.comparison import Evaluation, evaluate
 from smartgrid_pipeline.core.evaluation.style import svg
-from smartgrid_pipeline.core.meter_data.history import History
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, MODEL_NAMES, DataError, Finding, Verdict, tasks_for
 from smartgrid_pipeline_tests.conftest import HOME
 from smartgrid_pipeline_tests.core.evaluation.helpers import (

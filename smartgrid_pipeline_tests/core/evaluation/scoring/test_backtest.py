@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 
 from smartgrid_pipeline.core.evaluation.scoring import backtest
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast
-from smartgrid_pipeline.core.meter_data.history import History, Times
-from smartgrid_pipeline.core.schema import FORECAST_COLUMNS, DataError, LeadInterval, tasks_for
+from smartgrid_pipeline.core.schema import FORECAST_COLUMNS, DataError, LeadInterval, Times, tasks_for
 from smartgrid_pipeline_tests.core.evaluation.helpers import RuleForecaster, peeking, persistence
 
 START, END = np.datetime64("2010-02-01"), np.datetime64("2010-02-09")

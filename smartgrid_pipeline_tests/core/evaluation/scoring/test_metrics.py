@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartgrid_pipeline.core.evaluation.scoring import metrics
-from smartgrid_pipeline.core.meter_data.history import History
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.schema import QUANTILE_COLUMNS, QUANTILES, DataError, ModelError, tasks_for
 from smartgrid_pipeline_tests.core.evaluation.helpers import forecasts, noisy, truth
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.analog_ensemble.kernel import (
     AGES,
     Kernel,
@@ -14,7 +15,6 @@ from smartgrid_pipeline.core.forecasting.analog_ensemble.kernel import (
 from smartgrid_pipeline.core.forecasting.analog_ensemble.model import START, AnalogEnsemble
 from smartgrid_pipeline.core.forecasting.analog_ensemble.similarity import NAMES, spreads
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Split, TrainingBudget
-from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import QUANTILES
 from smartgrid_pipeline_tests.core.forecasting.spoiling import spoiled, unobserved
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.baselines.naive import REFERENCES
 from smartgrid_pipeline.core.forecasting.climatology import HOURS, Climatology
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Forecast, Split
 from smartgrid_pipeline.core.forecasting.past_days import ensemble_quantiles
-from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import QUANTILES, LeadInterval
 from smartgrid_pipeline_tests.core.forecasting.spoiling import unobserved
 

@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.minute_series import MinuteSeries
 from smartgrid_pipeline.core.features.windows import LeadTable, day_analogues, lead_inputs, present
 from smartgrid_pipeline.core.forecasting.experts.expert import EXPERTS
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster, Split, TrainingBudget
 from smartgrid_pipeline.core.forecasting.mixture.blending import KIND_COUNT, BlendWeight
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts, collapse_alarms, entropy
-from smartgrid_pipeline.core.meter_data.history import History, Times
-from smartgrid_pipeline.core.schema import EXPERT_NAMES, LeadInterval, ModelError, leads_for
+from smartgrid_pipeline.core.schema import EXPERT_NAMES, LeadInterval, ModelError, Times, leads_for
 from smartgrid_pipeline_tests.conftest import HOME, make_history
 
 SMALL = TrainingBudget(max_steps=2, max_rows=200, max_trees=2)

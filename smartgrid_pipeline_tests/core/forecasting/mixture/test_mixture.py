@@ -7,9 +7,9 @@ import pytest
 
 from smartgrid_pipeline.core.evaluation.scoring.backtest import forecast_cards
 from smartgrid_pipeline.core.evaluation.scoring.comparison import paired
+from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Split, TrainingBudget
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
-from smartgrid_pipeline.core.meter_data.history import History
 from smartgrid_pipeline.core.schema import LeadInterval
 from smartgrid_pipeline_tests.conftest import make_history
 

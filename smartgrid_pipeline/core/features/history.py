@@ -12,12 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from smartgrid_pipeline.core.schema import ACTIVE_POWER, CHANNELS, LeadInterval, Meter
-
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
-Times = npt.NDArray[np.datetime64]
-Rows = npt.NDArray[np.int64]
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, CHANNELS, Floats, LeadInterval, Meter, Times
 
 
 @dataclass(frozen=True)
