@@ -13,6 +13,7 @@ from benchmarks.accuracy.tasks import Task
 from smartgrid_pipeline.core.evaluation.audits import mixture as gate
 from smartgrid_pipeline.core.evaluation.scoring import metrics
 from smartgrid_pipeline.core.features.history import History
+from smartgrid_pipeline.core.forecasting.leads import is_short
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, ForecastTask, Times, tasks_for
 
@@ -79,7 +80,7 @@ def _matches(
     if expert is None or card is None:
         return None
     origins = history.origins(start, end - np.timedelta64(1440, "m"), card.origin_minutes)
-    leads = tuple(lead for lead in card.leads if lead.end_minutes > 60)
+    leads = tuple(lead for lead in card.leads if not is_short(lead))
     weights = ablations.matched_days(expert, history, origins, leads)
     return None if weights is None else ablations.match_facts(weights, origins)
 

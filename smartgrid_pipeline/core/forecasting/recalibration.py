@@ -10,59 +10,16 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from smartgrid_pipeline.core.schema import ALL_LEADS, QUANTILES, Floats, LeadInterval, ModelError, Times
+from smartgrid_pipeline.core.forecasting.leads import RECALIBRATION, RESIDUALS, Groups
+from smartgrid_pipeline.core.schema import QUANTILES, Floats
 
-Groups = npt.NDArray[np.int64]
 Arrays = dict[str, npt.NDArray[Any]]
 
 SMALLEST_SAMPLE = 40
 """Fewer residuals than this say nothing about a 10 % tail."""
 
 
-def _lead_key(lead: LeadInterval) -> tuple[int, ...]:
-    """Leads of one width that start in the same hour share their errors; 5-minute leads are on their own."""
-    return lead.width_minutes, lead.start_minutes // (5 if lead.width_minutes == 5 else 60)
-
-
-def _clock_key(lead: LeadInterval, hour: int) -> tuple[int, ...]:
-    """Leads within the next hour are on their own; further ones share errors by width and clock hour."""
-    if lead.end_minutes <= 60:
-        return lead.width_minutes, lead.start_minutes
-    return (lead.width_minutes, 60, hour) if lead.width_minutes <= 60 else (lead.width_minutes,)
-
-
-_LEAD_KEYS = sorted({_lead_key(lead) for lead in ALL_LEADS})
-_CLOCK_KEYS = sorted({_clock_key(lead, hour) for lead in ALL_LEADS for hour in range(24)})
-_GROUP_OF = {lead: _LEAD_KEYS.index(_lead_key(lead)) for lead in ALL_LEADS}
-_GROUPS_OF = {lead: [_CLOCK_KEYS.index(_clock_key(lead, hour)) for hour in range(24)] for lead in ALL_LEADS}
-GROUP_COUNT = max(len(_LEAD_KEYS), len(_CLOCK_KEYS))
-
-
-def lead_groups(leads: tuple[LeadInterval, ...]) -> Groups:
-    """Group of each lead, (leads,), for errors that grow with the distance.
-
-    Raises ModelError for a lead no card knows.
-    """
-    _require_known(leads)
-    return np.array([_GROUP_OF[lead] for lead in leads], np.int64)
-
-
-def clock_groups(origins: Times, leads: tuple[LeadInterval, ...]) -> Groups:
-    """Group of each pair, (origins, leads), for errors that follow the clock hour of a far target.
-
-    Raises ModelError for a lead no card knows.
-    """
-    _require_known(leads)
-    starts = np.array([lead.start_minutes for lead in leads], "timedelta64[m]")
-    at = origins[:, None].astype("datetime64[m]") + starts
-    hours = (at - at.astype("datetime64[D]")).astype(np.int64) // 60
-    return np.array([_GROUPS_OF[lead] for lead in leads], np.int64)[np.arange(len(leads)), hours]
-
-
-def _require_known(leads: tuple[LeadInterval, ...]) -> None:
-    unknown = [lead for lead in leads if lead not in _GROUP_OF]
-    if unknown:
-        raise ModelError(f"Cannot calibrate lead {unknown[0]}: it is not among schema.ALL_LEADS.")
+GROUP_COUNT = max(RESIDUALS.count, RECALIBRATION.count)
 
 
 @dataclass(frozen=True)

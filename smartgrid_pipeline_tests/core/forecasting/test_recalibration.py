@@ -1,16 +1,13 @@
 """Calibration: quantiles cover what they say, also where the spread depends on the level."""
 
 import numpy as np
-import pytest
 
 from smartgrid_pipeline.core.forecasting.recalibration import (
     GROUP_COUNT,
     ConformalShift,
     ResidualQuantiles,
-    clock_groups,
-    lead_groups,
 )
-from smartgrid_pipeline.core.schema import ALL_LEADS, QUANTILES, LeadInterval, ModelError
+from smartgrid_pipeline.core.schema import QUANTILES
 
 N = 20_000
 
@@ -93,24 +90,3 @@ def test_calibrations__survive_their_arrays() -> None:
     np.testing.assert_array_equal(residual.apply(predicted, groups), again.apply(predicted, groups))
     shift = ConformalShift.fit(residual.apply(predicted, groups), observed, groups)
     np.testing.assert_array_equal(shift.shift, ConformalShift.from_arrays(shift.to_arrays()).shift)
-
-
-def test_lead_groups__know_every_lead_and_no_other() -> None:
-    groups = lead_groups(ALL_LEADS)
-    assert set(groups) == set(range(groups.max() + 1)) and groups.max() < GROUP_COUNT
-    with pytest.raises(ModelError, match="ALL_LEADS"):
-        lead_groups((LeadInterval(0, 7),))
-
-
-def test_clock_groups__follow_the_clock_hour_of_far_targets_only() -> None:
-    midnight, noon = (
-        np.array(["2010-01-01T00:00"], "datetime64[m]"),
-        np.array(["2010-01-01T12:00"], "datetime64[m]"),
-    )
-    leads = (LeadInterval(0, 5), LeadInterval(0, 60), LeadInterval(720, 780), LeadInterval(720, 735))
-    early, late = clock_groups(midnight, leads)[0], clock_groups(noon, leads)[0]
-    assert (early[:2] == late[:2]).all() and (early[2:] != late[2:]).all()
-    assert clock_groups(noon, (LeadInterval(1440 - 60, 1440),)) == clock_groups(
-        midnight, (LeadInterval(660, 720),)
-    )
-    assert clock_groups(midnight, ALL_LEADS).max() < GROUP_COUNT

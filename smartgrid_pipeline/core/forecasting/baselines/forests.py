@@ -15,13 +15,12 @@ from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import (
     TargetOffset,
 )
 from smartgrid_pipeline.core.forecasting.baselines.ridge import RidgeModel
-from smartgrid_pipeline.core.forecasting.baselines.samples import FAMILY_NAMES, LeadGroup, Rows, Sample
+from smartgrid_pipeline.core.forecasting.baselines.samples import Rows, Sample, feature_names
+from smartgrid_pipeline.core.forecasting.leads import LEAD_GROUP_NAMES, SHORT_LEAD_GROUPS, LeadGroup
 from smartgrid_pipeline.core.forecasting.recalibration import ResidualQuantiles
 from smartgrid_pipeline.core.learning.packed_trees import PackedTrees
 from smartgrid_pipeline.core.learning.storage import Arrays
 from smartgrid_pipeline.core.schema import Floats, Meter
-
-NEAR_FAMILIES = FAMILY_NAMES[:3]
 
 ERROR_LEVELS = {"next_5min": 30, "within_hour": 20, "next_hour": 20, "day_15min": 12, "day_1h": 10,
                 "next_day": 4, "next_week": 4}  # fmt: skip
@@ -40,10 +39,10 @@ class Ridge(PerLeadGroupForecaster):
         "day_1h": 100_000, "next_day": 20_000, "next_week": 20_000,
     }  # fmt: skip
     origin_minutes: ClassVar[dict[str, int]] = {
-        family: 5 if family in NEAR_FAMILIES else 60 for family in FAMILY_NAMES
+        family: 5 if family in SHORT_LEAD_GROUPS else 60 for family in LEAD_GROUP_NAMES
     }
     penalties: ClassVar[dict[str, float]] = {
-        family: 0.002 if family in NEAR_FAMILIES else 0.07 for family in FAMILY_NAMES
+        family: 0.002 if family in SHORT_LEAD_GROUPS else 0.07 for family in LEAD_GROUP_NAMES
     }
     waves: ClassVar[dict[str, int]] = {
         "next_5min": 4, "within_hour": 4, "next_hour": 6, "day_15min": 6, "day_1h": 6, "next_day": 1,
@@ -55,7 +54,7 @@ class Ridge(PerLeadGroupForecaster):
     ) -> LeadGroupModel:
         model = RidgeModel.fit(
             TargetOffset.of(family, meter, learn),
-            family.names(meter),
+            feature_names(meter, family),
             learn,
             self.penalties[family.name],
             self.waves[family.name],

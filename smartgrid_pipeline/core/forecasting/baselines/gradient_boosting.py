@@ -12,7 +12,8 @@ from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import (
     PerLeadGroupForecaster,
     TargetOffset,
 )
-from smartgrid_pipeline.core.forecasting.baselines.samples import LeadGroup, Rows, Sample
+from smartgrid_pipeline.core.forecasting.baselines.samples import Rows, Sample
+from smartgrid_pipeline.core.forecasting.leads import LeadGroup
 from smartgrid_pipeline.core.learning.lightgbm_text import slim, text_of
 from smartgrid_pipeline.core.learning.storage import Arrays
 from smartgrid_pipeline.core.schema import QUANTILES, Floats, Meter

@@ -14,8 +14,9 @@ from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.baselines.gradient_boosting import LightGBM
 from smartgrid_pipeline.core.forecasting.climatology import Climatology
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
+from smartgrid_pipeline.core.forecasting.leads import RESIDUALS
 from smartgrid_pipeline.core.forecasting.past_days import past_days
-from smartgrid_pipeline.core.forecasting.recalibration import ResidualQuantiles, lead_groups
+from smartgrid_pipeline.core.forecasting.recalibration import ResidualQuantiles
 from smartgrid_pipeline.core.learning import storage
 from smartgrid_pipeline.core.schema import Floats, LeadInterval, Times, leads_for
 
@@ -109,13 +110,13 @@ class _PointReference(_Reference):
         origins = history.origins(split.start, split.end, CALIBRATION_MINUTES)
         point = self._point(history, origins, leads)
         observed = history.targets(origins, leads, split.end)
-        self._errors = ResidualQuantiles.fit(point, observed, lead_groups(leads))
+        self._errors = ResidualQuantiles.fit(point, observed, RESIDUALS.of_leads(leads))
 
     def _look(
         self, history: History, origins: Times, leads: tuple[LeadInterval, ...]
     ) -> tuple[Floats, Floats]:
         point = self._point(history, origins, leads)
-        return point, self._errors.apply(point, lead_groups(leads))
+        return point, self._errors.apply(point, RESIDUALS.of_leads(leads))
 
     def _arrays(self) -> storage.Arrays:
         return super()._arrays() | self._errors.to_arrays()

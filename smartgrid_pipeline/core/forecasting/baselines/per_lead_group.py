@@ -12,9 +12,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # i
 from smartgrid_pipeline.core.features import tabular as inputs
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.baselines import samples
-from smartgrid_pipeline.core.forecasting.baselines.samples import LeadGroup, Sample
+from smartgrid_pipeline.core.forecasting.baselines.samples import Sample
 from smartgrid_pipeline.core.forecasting.climatology import Climatology
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
+from smartgrid_pipeline.core.forecasting.leads import LeadGroup, lead_groups
 from smartgrid_pipeline.core.forecasting.past_days import past_days
 from smartgrid_pipeline.core.learning import storage
 from smartgrid_pipeline.core.learning.storage import Arrays
@@ -59,7 +60,7 @@ class TargetOffset:
     @classmethod
     def of(cls, family: LeadGroup, meter: Meter, learn: Sample) -> Self:
         """The base of a family; where the latest reading is missing the mean of the sample stands in."""
-        names = family.names(meter)
+        names = samples.feature_names(meter, family)
         latest = f"{ACTIVE_POWER}_reading_0"
         if family.name != "next_5min":
             return cls(-1, 0.0)
@@ -125,7 +126,7 @@ class PerLeadGroupForecaster:
 
     def _families(self, meter: Meter) -> tuple[LeadGroup, ...]:
         """The families this forecaster answers for."""
-        return samples.families(meter, self._days >= SEASON_DAYS)
+        return lead_groups(meter, self._days >= SEASON_DAYS)
 
     def _capped(self, rows: int) -> int:
         return min(rows, self.budget.max_rows or rows)
@@ -176,7 +177,7 @@ class PerLeadGroupForecaster:
             block = origins[begin : begin + size]
             pairs, lead_at = np.repeat(block, len(asked)), np.tile(asked, len(block))
             found = self._models[family.name].predict(
-                samples.look(history, family, pairs, lead_at), family.groups(pairs, lead_at)
+                samples.look(history, family, pairs, lead_at), family.residual_groups(pairs, lead_at)
             )
             mean[begin : begin + size] = found[0].reshape(len(block), -1)
             quantiles[begin : begin + size] = found[1].reshape(len(block), len(asked), -1)

@@ -1,4 +1,4 @@
-"""Families of leads that one regression answers for, and the pairs of origin and lead it learns from."""
+"""The pairs of origin and lead that the regression of a lead group learns from, and their features."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from smartgrid_pipeline.core.features import tabular as inputs
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.schema import Floats, LeadInterval, Meter, Rows, Times, leads_for
+from smartgrid_pipeline.core.forecasting.leads import LeadGroup
+from smartgrid_pipeline.core.schema import Floats, Meter, Rows, Times
 
 WARM_DAYS = 7
 """Origins of the first days have too little past to learn from."""
@@ -21,36 +22,6 @@ PREDICT_BLOCK = 65_536
 
 LOOK_BLOCK = 32_768
 """Pairs looked at a time: their inputs are made beside the whole, not as large as the whole."""
-
-
-@dataclass(frozen=True)
-class LeadGroup:
-    """Leads with one model: near ones see the last minutes, far ones the past days; ``seasonal`` ones also
-    the time of the year.
-    """
-
-    name: str
-    leads: tuple[LeadInterval, ...]
-    seasonal: bool = True
-
-    @property
-    def is_short(self) -> bool:
-        """Whether every lead ends within the next hour."""
-        return self.leads[-1].end_minutes <= 60
-
-    def names(self, meter: Meter) -> tuple[str, ...]:
-        """Columns of ``look``."""
-        return (*inputs.origin_names(meter, self.is_short), *inputs.target_names(meter))
-
-    def groups(self, origins: Times, lead_at: Rows) -> Rows:
-        """What pairs share their errors: near ones the lead, far ones the hour of the day of the target."""
-        if self.is_short:
-            return lead_at
-        if self.leads[0].width_minutes > 60:
-            return np.zeros(len(lead_at), np.int64)
-        minutes = (origins - origins.astype("datetime64[D]")).astype(np.int64)
-        starts = np.array([lead.start_minutes for lead in self.leads])
-        return (minutes + starts[lead_at]) // 60 % 24
 
 
 @dataclass(frozen=True)
@@ -74,26 +45,13 @@ class Sample:
         )
 
 
-def _family_name(lead: LeadInterval) -> str:
-    if lead.end_minutes <= 60 and lead.width_minutes < 60:
-        return "next_5min" if lead.end_minutes == 5 else "within_hour"
-    if lead.end_minutes == 60:
-        return "next_hour"
-    return {15: "day_15min", 60: "day_1h", 1440: "next_day", 10080: "next_week"}[lead.width_minutes]
-
-
-FAMILY_NAMES = ("next_5min", "within_hour", "next_hour", "day_15min", "day_1h", "next_day", "next_week")
-
-
 SEASONAL = ("day_of_year_", "year_ago_")
 """Parts of the names of columns that tell the time of the year."""
 
 
-def families(meter: Meter, seasonal: bool = True) -> tuple[LeadGroup, ...]:
-    """The families of a meter, in the order of FAMILY_NAMES; what it cannot resolve drops out."""
-    leads = leads_for(meter.working_minutes)
-    found = {name: tuple(lead for lead in leads if _family_name(lead) == name) for name in FAMILY_NAMES}
-    return tuple(LeadGroup(name, members, seasonal) for name, members in found.items() if members)
+def feature_names(meter: Meter, family: LeadGroup) -> tuple[str, ...]:
+    """Columns of ``look``."""
+    return (*inputs.origin_names(meter, family.is_short), *inputs.target_names(meter))
 
 
 def look(history: History, family: LeadGroup, origins: Times, lead_at: Rows) -> Floats:
@@ -101,12 +59,12 @@ def look(history: History, family: LeadGroup, origins: Times, lead_at: Rows) -> 
 
     What tells the time of the year is NaN for a family that is not seasonal.
     """
-    out = np.empty((len(origins), len(family.names(history.meter))), np.float32)
+    out = np.empty((len(origins), len(feature_names(history.meter, family))), np.float32)
     for begin in range(0, len(origins), LOOK_BLOCK):
         block = slice(begin, begin + LOOK_BLOCK)
         _fill(out[block], history, family, origins[block], lead_at[block])
     if not family.seasonal:
-        names = family.names(history.meter)
+        names = feature_names(history.meter, family)
         out[:, [k for k, name in enumerate(names) if any(part in name for part in SEASONAL)]] = np.nan
     return out
 
@@ -147,7 +105,7 @@ def draw(
         look(history, family, origins, lead_at),
         observed[seen],
         _weights(family, origins),
-        family.groups(origins, lead_at),
+        family.residual_groups(origins, lead_at),
         float((end - start) / np.timedelta64(1, "D")),
     )
 

@@ -15,10 +15,11 @@ from safetensors.torch import load_file, save_file
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.minute_series import MinuteSeries, mean_level_kw
 from smartgrid_pipeline.core.features.windows import DAY, MatchView, TokenView
-from smartgrid_pipeline.core.forecasting.experts.horizons import RowSplit, View, is_short
+from smartgrid_pipeline.core.forecasting.experts.horizons import RowSplit, View
 from smartgrid_pipeline.core.forecasting.experts.long_horizon import LongHorizon
 from smartgrid_pipeline.core.forecasting.experts.short_horizon import ShortHorizon
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
+from smartgrid_pipeline.core.forecasting.leads import is_short
 from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, torch_threads
 from smartgrid_pipeline.core.schema import LeadInterval, ModelError, Times, leads_for
 

@@ -15,7 +15,7 @@ from smartgrid_pipeline.core.features import windows as inputs
 from smartgrid_pipeline.core.features.minute_series import MinuteSeries, Rows
 from smartgrid_pipeline.core.features.windows import MatchView, TokenView
 from smartgrid_pipeline.core.learning.training_loop import square
-from smartgrid_pipeline.core.schema import DataError, Floats, LeadInterval
+from smartgrid_pipeline.core.schema import DataError, Floats
 
 View = TokenView | MatchView
 
@@ -45,11 +45,6 @@ class RowSplit:
     def capped(self, rows: int) -> int:
         """At most this many rows."""
         return min(rows, self.cap or rows)
-
-
-def is_short(lead: LeadInterval) -> bool:
-    """Whether a lead ends within the next hour."""
-    return lead.end_minutes <= 60
 
 
 def look(past: MinuteSeries, rows: Rows, view: View) -> Floats:

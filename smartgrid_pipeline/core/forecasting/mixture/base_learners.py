@@ -14,6 +14,7 @@ from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.minute_series import MinuteSeries
 from smartgrid_pipeline.core.forecasting.analog_ensemble.model import AnalogEnsemble
 from smartgrid_pipeline.core.forecasting.forecaster import Split, TrainingBudget
+from smartgrid_pipeline.core.forecasting.leads import is_short
 from smartgrid_pipeline.core.forecasting.mixture.linear_tree_average import LinearTreeAverage
 from smartgrid_pipeline.core.forecasting.mixture.submeter_boosting import SubmeterBoosting, rescale_to_knots
 from smartgrid_pipeline.core.schema import Floats, LeadInterval, Times, leads_for
@@ -63,7 +64,7 @@ class BaseLearners:
         quantiles = np.full((*mean.shape, experts_kw.shape[-1]), np.nan, np.float32)
         mean[0], anchors = self.boost.predict(past, past.rows(origins), leads)
         quantiles[0] = rescale_to_knots(experts_kw, anchors)
-        far = [j for j, lead in enumerate(leads) if lead.end_minutes > 60]
+        far = [j for j, lead in enumerate(leads) if not is_short(lead)]
         supports: tuple[LinearTreeAverage | AnalogEnsemble, ...] = (self.anchor, self.analogue) if far else ()
         for number, support in enumerate(supports):
             found = support.predict(history, origins, tuple(leads[j] for j in far))

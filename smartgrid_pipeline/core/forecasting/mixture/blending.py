@@ -6,8 +6,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from smartgrid_pipeline.core.forecasting.leads import BLENDING, is_short
 from smartgrid_pipeline.core.forecasting.mixture.gating import pinball_kw
-from smartgrid_pipeline.core.schema import ALL_LEADS, Floats, LeadInterval
+from smartgrid_pipeline.core.schema import Floats, LeadInterval
 
 Kinds = npt.NDArray[np.int64]
 
@@ -34,26 +35,11 @@ COARSE_METER = ShrinkagePrior((2 / 3, 0.85), 180, 0.0)
 """A meter without minutes: on other homes the weighed past days were ahead of all that leans on them."""
 
 
-def _kind(lead: LeadInterval) -> tuple[int, int]:
-    """Leads of one width share a share; those within the next hour are on their own."""
-    return lead.width_minutes, lead.start_minutes if lead.end_minutes <= 60 else -1
-
-
-_KINDS = sorted({_kind(lead) for lead in ALL_LEADS})
-_KIND_OF = {lead: _KINDS.index(_kind(lead)) for lead in ALL_LEADS}
-KIND_COUNT = len(_KINDS)
-
-
-def lead_kinds(leads: tuple[LeadInterval, ...]) -> Kinds:
-    """Which leads lean alike, (leads,)."""
-    return np.array([_KIND_OF[lead] for lead in leads], np.int64)
-
-
 def shrinkage_weight(lead: LeadInterval, block_days: float, half: float) -> float:
     """How much of a measurement to believe, 0 … 1, by how many separate targets its block held: one an hour
     for near leads, one a day for far ones, one a week for the next week. With ``half`` of them it is a half.
     """
-    per_day = 24 if lead.end_minutes <= 60 else 1
+    per_day = 24 if is_short(lead) else 1
     separate = block_days * per_day / max(1.0, lead.width_minutes / 1440)
     return separate / (separate + half)
 
@@ -79,7 +65,7 @@ class BlendWeight:
         ``own`` and ``support`` are flat means (n,) and quantiles (n, 9), NaN where there is no support;
         ``beliefs`` (kinds,).
         """
-        shares = np.full((KIND_COUNT, 2), prior, np.float32)
+        shares = np.full((BLENDING.count, 2), prior, np.float32)
         known = np.isfinite(support[0])
         for kind in np.unique(kinds[known]):
             mine = (kinds == kind) & known
@@ -96,7 +82,7 @@ class BlendWeight:
     @classmethod
     def fixed(cls, share: float) -> Self:
         """The same share for all leads."""
-        return cls(np.full((KIND_COUNT, 2), share, np.float32))
+        return cls(np.full((BLENDING.count, 2), share, np.float32))
 
     def apply(
         self, own: tuple[Floats, Floats], support: tuple[Floats, Floats], kinds: Kinds

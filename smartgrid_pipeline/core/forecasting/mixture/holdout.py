@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from smartgrid_pipeline.core.forecasting.forecaster import TrainingBudget
+from smartgrid_pipeline.core.forecasting.leads import BLENDING, RECALIBRATION
 from smartgrid_pipeline.core.forecasting.mixture.blending import (
-    KIND_COUNT,
     BlendWeight,
     BlendWeights,
     Kinds,
     ShrinkagePrior,
-    lead_kinds,
     shrinkage_weight,
 )
 from smartgrid_pipeline.core.forecasting.mixture.gating import (
@@ -29,7 +28,6 @@ from smartgrid_pipeline.core.forecasting.recalibration import (
     GROUP_COUNT,
     ConformalShift,
     Groups,
-    clock_groups,
 )
 from smartgrid_pipeline.core.learning.training_loop import Curve, torch_threads
 from smartgrid_pipeline.core.schema import Floats, LeadInterval
@@ -155,8 +153,8 @@ def usable_of(mean: Floats, quantiles: Floats) -> Flags:
 
 def _beliefs(leads: tuple[LeadInterval, ...], days: float, trust: ShrinkagePrior) -> Floats:
     """How much of a measured leaning to believe, (kinds,), 0 … 1."""
-    beliefs = np.zeros(KIND_COUNT, np.float32)
-    for lead, kind in zip(leads, lead_kinds(leads), strict=True):
+    beliefs = np.zeros(BLENDING.count, np.float32)
+    for lead, kind in zip(leads, BLENDING.of_leads(leads), strict=True):
         beliefs[kind] = shrinkage_weight(lead, days, trust.half)
     return beliefs
 
@@ -174,7 +172,9 @@ def _calibration(
     shift = np.zeros((GROUP_COUNT, fan.shape[-1]), np.float32)
     hours = np.datetime64("2000-01-01", "m") + np.arange(24) * np.timedelta64(60, "m")
     days = min(days, float(CALIBRATION_DAYS))
-    for lead, kind, groups in zip(leads, lead_kinds(leads), clock_groups(hours, leads).T, strict=True):
+    for lead, kind, groups in zip(
+        leads, BLENDING.of_leads(leads), RECALIBRATION.of_pairs(hours, leads).T, strict=True
+    ):
         own = trust.hours * shrinkage_weight(lead, days, trust.half) * (by_hour[groups] - whole[kind])
         shift[groups] = shrinkage_weight(lead, days, CALIBRATION_BELIEF) * whole[kind] + own
     return ConformalShift(shift)

@@ -19,8 +19,9 @@ from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import (
     TargetOffset,
 )
 from smartgrid_pipeline.core.forecasting.baselines.ridge import RidgeModel
-from smartgrid_pipeline.core.forecasting.baselines.samples import LeadGroup, Rows, Sample
+from smartgrid_pipeline.core.forecasting.baselines.samples import Rows, Sample, feature_names
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast
+from smartgrid_pipeline.core.forecasting.leads import LeadGroup, is_short
 from smartgrid_pipeline.core.learning.lightgbm_text import slim, text_of
 from smartgrid_pipeline.core.learning.storage import Arrays
 from smartgrid_pipeline.core.schema import Floats, LeadInterval, Meter, Times
@@ -64,7 +65,7 @@ class LinearTreeAverage(PerLeadGroupForecaster):
     def predict(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
         """Forecast the far leads; NaN for the near ones, which are not anchored."""
         found = super().predict(history, origins, leads)
-        near = [j for j, lead in enumerate(leads) if lead.end_minutes <= 60]
+        near = [j for j, lead in enumerate(leads) if is_short(lead)]
         found.mean_kw[:, near], found.quantiles_kw[:, near] = np.nan, np.nan
         return found
 
@@ -72,7 +73,7 @@ class LinearTreeAverage(PerLeadGroupForecaster):
         self, family: LeadGroup, meter: Meter, learn: Sample, later: Sample, seed: int
     ) -> LeadGroupModel:
         base, penalty = TargetOffset.of(family, meter, learn), Ridge.penalties[family.name]
-        line = RidgeModel.fit(base, family.names(meter), learn, penalty, Ridge.waves[family.name])
+        line = RidgeModel.fit(base, feature_names(meter, family), learn, penalty, Ridge.waves[family.name])
         known = (line.mean(learn.inputs), learn), (line.mean(later.inputs), later)
         plan = LIGHTGBM_PARAMS[family.name]
         settings = LightGBM(self.budget).settings(seed) | plan.mean_settings(learn)

@@ -27,8 +27,9 @@ from smartgrid_pipeline.core.forecasting.forecaster import (
     TrainingBudget,
     finish,
 )
+from smartgrid_pipeline.core.forecasting.leads import BLENDING, RECALIBRATION, is_short
 from smartgrid_pipeline.core.forecasting.mixture.base_learners import BaseLearners
-from smartgrid_pipeline.core.forecasting.mixture.blending import COARSE_METER, MINUTE_METER, lead_kinds
+from smartgrid_pipeline.core.forecasting.mixture.blending import COARSE_METER, MINUTE_METER
 from smartgrid_pipeline.core.forecasting.mixture.gating import (
     HoldoutPredictions,
     collapse_alarms,
@@ -43,7 +44,6 @@ from smartgrid_pipeline.core.forecasting.mixture.holdout import (
     mix,
     usable_of,
 )
-from smartgrid_pipeline.core.forecasting.recalibration import clock_groups
 from smartgrid_pipeline.core.learning.training_loop import torch_threads
 from smartgrid_pipeline.core.schema import Floats, LeadInterval, ModelError, Times, leads_for
 
@@ -139,8 +139,8 @@ class MixtureOfExperts:
         lead. Raises ModelError when nothing was observed.
         """
         leads = leads_for(history.meter.working_minutes)
-        near = tuple(lead for lead in leads if lead.end_minutes <= 60)
-        far = tuple(lead for lead in leads if lead.end_minutes > 60)
+        near = tuple(lead for lead in leads if is_short(lead))
+        far = tuple(lead for lead in leads if not is_short(lead))
         parts = []
         for kind, some in (("near", near), ("far", far)):
             every = max(SAMPLE_MINUTES[kind], history.meter.working_minutes)
@@ -164,8 +164,8 @@ class MixtureOfExperts:
             self._gate_inputs(history, origins, leads, asked),
             *asked,
             history.targets(origins, leads, end),
-            clock_groups(origins, leads),
-            lead_kinds(leads),
+            RECALIBRATION.of_pairs(origins, leads),
+            BLENDING.of_leads(leads),
             self._ask_supports(history, origins, leads, asked[1]),
         )
 
@@ -248,7 +248,7 @@ class MixtureOfExperts:
                 continue
             with torch_threads(self.budget.threads):
                 own = mix(settled.weights(name, inputs, usable), mean, roots)
-            kinds, groups = lead_kinds(leads), clock_groups(origins, leads)
+            kinds, groups = BLENDING.of_leads(leads), RECALIBRATION.of_pairs(origins, leads)
             found[name] = finish(*settled.finished(name, own, supports, kinds, groups))
         return found
 

@@ -13,7 +13,8 @@ from smartgrid_pipeline.core.features.minute_series import MinuteSeries
 from smartgrid_pipeline.core.features.windows import LeadTable, day_analogues, lead_inputs, present
 from smartgrid_pipeline.core.forecasting.experts.expert import EXPERTS
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster, Split, TrainingBudget
-from smartgrid_pipeline.core.forecasting.mixture.blending import KIND_COUNT, BlendWeight
+from smartgrid_pipeline.core.forecasting.leads import BLENDING, is_short
+from smartgrid_pipeline.core.forecasting.mixture.blending import BlendWeight
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts, collapse_alarms, entropy
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, LeadInterval, ModelError, Times, leads_for
 from smartgrid_pipeline_tests.conftest import HOME, make_history
@@ -127,7 +128,7 @@ def test_past__reaches_back_as_far_as_any_window_looks() -> None:
     origins = history.starts[-3:]
     whole, recent = MinuteSeries.of(history, 1.0), MinuteSeries.reaching(history, origins, 1.0)
     assert len(recent.power_kw) < len(whole.power_kw)
-    leads = tuple(lead for lead in leads_for(30) if lead.end_minutes > 60)
+    leads = tuple(lead for lead in leads_for(30) if not is_short(lead))
     seen = []
     for past in (whole, recent):
         rows, table = past.rows(origins), LeadTable.of(leads, past.step_minutes)
@@ -293,7 +294,7 @@ def test_rows__of_the_comparison_come_from_one_asking(
     for name, row in mixture.ablations().items():
         _assert_same(rows[name], row.predict(small_house, origins, LEADS))
     even = np.mean([rows[name].mean_kw for name in EXPERT_NAMES], 0)
-    unsupported = [j for j, lead in enumerate(LEADS) if lead.end_minutes <= 60][2:]
+    unsupported = [j for j, lead in enumerate(LEADS) if is_short(lead)][2:]
     np.testing.assert_allclose(rows["equal_weights"].mean_kw[:, unsupported], even[:, unsupported], atol=1e-5)
 
 
@@ -305,7 +306,7 @@ def test_lean__follows_the_support_only_where_it_is_right() -> None:
     own = mean, np.repeat(mean[:, None], 9, 1)
     boosted = np.where(kinds == 0, target + 0.01, target + 3).astype(np.float32)
     support = boosted, np.repeat(boosted[:, None], 9, 1)
-    lean = BlendWeight.fit(own, support, target, kinds, np.ones(KIND_COUNT, np.float32), 0.5)
+    lean = BlendWeight.fit(own, support, target, kinds, np.ones(BLENDING.count, np.float32), 0.5)
     assert lean.shares[0].min() >= 0.8 and lean.shares[1].max() == 0
     moved, _ = lean.apply(own, support, kinds)
     assert np.abs(moved - target)[kinds == 0].mean() < np.abs(mean - target)[kinds == 0].mean() / 3
@@ -316,6 +317,6 @@ def test_lean__stays_at_the_prior_where_nothing_was_measured() -> None:
     own, support = (np.full(9, level, np.float32) for level in (0.0, 1.0))
     fans = np.repeat(own[:, None], 9, 1), np.repeat(support[:, None], 9, 1)
     lean = BlendWeight.fit(
-        (own, fans[0]), (support, fans[1]), support, np.zeros(9, int), np.zeros(KIND_COUNT), 0.3
+        (own, fans[0]), (support, fans[1]), support, np.zeros(9, int), np.zeros(BLENDING.count), 0.3
     )
     np.testing.assert_allclose(lean.shares, 0.3)
