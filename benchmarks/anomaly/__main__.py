@@ -11,7 +11,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.anomaly import residual, summary, sweeps
+from benchmarks.anomaly import summary, sweeps
 from benchmarks.anomaly.page import write_page
 from benchmarks.anomaly.plain import Plain
 from benchmarks.anomaly.protocol import ALL_KINDS, ORIGINS, NothingChanged, Origin, Outcome, TestYear
@@ -20,7 +20,6 @@ from benchmarks.result_head import ROOT, compact, head
 from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
 from smartgrid_pipeline.core.anomaly.ensemble.members import MEMBERS
-from smartgrid_pipeline.core.anomaly.injection.catalogue import KINDS
 from smartgrid_pipeline.core.anomaly.scoring import alarms
 from smartgrid_pipeline.core.schema import Meter
 
@@ -115,7 +114,6 @@ def run_origin(origin: Origin, readings: pd.DataFrame, meter: Meter, options: ar
             origin.name, kind, sum(o.delay is not None for o in rows[kind]), "of", len(rows[kind]), flush=True
         )
     figures = summary.of_origin(year, rows, side["budgets"], plain) | {
-        "residual": residual.ablation(year, {kind: rows[kind] for kind in KINDS}, seed, options.cache),
         "sweeps": sweeps.run(year, options.sweep_events, seed, options.cache),
         "fit_cpu_seconds": side["fit_cpu_seconds"],
         "listen_cpu_seconds": listen_seconds,

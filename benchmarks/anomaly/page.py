@@ -30,7 +30,6 @@ def write_page(result: dict[str, Any], path: Path) -> None:
         parts.append("<h3>Budgets</h3>" + _rows(origin["budgets"]))
         parts.append("<h3>Fault kinds</h3>" + _kinds(origin["types"]))
         parts.append("<h3>Layers</h3>" + _rows(origin["ablation"]))
-        parts.append("<h3>With a forecaster's residual</h3>" + _rows([origin["residual"]]))
         parts.append(
             "<h3>Systems without rules</h3>"
             + _rows([{"system": k} | v for k, v in origin["members"].items()])

@@ -165,7 +165,6 @@ def anomalies(settings: "Settings", file: str | None, since: str | None) -> Docu
         "basis": found.basis,
         "detector": None if found.run is None else {"month": found.run.month, "run_id": found.run.run_id},
         "promised_false_alarms_per_month": found.promised_per_month,
-        "forecast_by": found.forecast_by,
         "monitors_off": list(found.detection.monitors_off),
         "events": events.assign(**times).to_dict("records"),
     }

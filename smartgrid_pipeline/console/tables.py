@@ -152,7 +152,6 @@ def print_anomalies(document: Document, out: Console) -> None:
     out.print(f"judged by {document['basis']}", style="dim")
     if document["monitors_off"]:
         out.print(f"off: {', '.join(document['monitors_off'])}", style="dim")
-    out.print(f"forecast by {document['forecast_by']}", style="dim")
     table = Table(title=f"{len(document['events'])} events", title_justify="left", box=SIMPLE_HEAD)
     for head in ("start", "end", "what", "class", "severity", "kWh", "explanation"):
         table.add_column(head)

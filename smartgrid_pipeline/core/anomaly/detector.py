@@ -19,9 +19,8 @@ from smartgrid_pipeline.core.anomaly.rules import limits, rules
 from smartgrid_pipeline.core.anomaly.scoring import alarms, false_alarm_rate
 from smartgrid_pipeline.core.anomaly.scoring import thresholds as calibration
 from smartgrid_pipeline.core.anomaly.scoring.alarms import DetectorScore
-from smartgrid_pipeline.core.anomaly.scoring.tails import CEILING
 from smartgrid_pipeline.core.anomaly.storage import Contents
-from smartgrid_pipeline.core.schema import ACTIVE_POWER, INTERVAL_START, DataError, Meter, ModelError
+from smartgrid_pipeline.core.schema import INTERVAL_START, DataError, Meter, ModelError
 
 __all__ = ["AnomalyDetector", "Detection"]
 
@@ -30,9 +29,6 @@ SHORT_CONTEXT_DAYS = 10
 
 CONTEXT_DAYS = hours.REFERENCE_DAYS + hours.LAG_DAYS + 9
 """Days before the first judged one that make every score what it is in the whole."""
-
-RESIDUAL = "forecast_residual"
-"""The name of a forecaster's voice."""
 
 
 class AnomalyDetector:
@@ -91,15 +87,12 @@ class AnomalyDetector:
         self,
         readings: pd.DataFrame,
         since: np.datetime64 | None = None,
-        residual_p: pd.Series | None = None,
     ) -> Detection:
         """Judge readings as recorded; rows before ``since`` are context and not reported.
 
-        ``residual_p`` may add a forecaster's voice: the p-value of each interval's forecast error, by
-        interval start, from quantiles that were calibrated before.
         Scores depend on the ``context_days`` before them only. Raises ModelError when not fitted.
         """
-        return self.judge(self.prepare(IntervalArray.from_readings(readings, self.meter)), since, residual_p)
+        return self.judge(self.prepare(IntervalArray.from_readings(readings, self.meter)), since)
 
     def prepare(
         self, stream: IntervalArray, earlier: HourlyAggregates | None = None, with_rules: bool = True
@@ -149,16 +142,10 @@ class AnomalyDetector:
         self,
         prepared: DetectorInputs,
         since: np.datetime64 | None = None,
-        residual_p: pd.Series | None = None,
     ) -> Detection:
         """Scores and events of what was prepared, from ``since`` on; arguments as in ``detect``."""
         first = 0 if since is None else int(np.searchsorted(prepared.stream.intervals, since))
-        rarities = self.listen(prepared, first)
-        if residual_p is not None:
-            intervals = prepared.stream.intervals[first:].astype("datetime64[s]")
-            p = residual_p.reindex(pd.DatetimeIndex(intervals)).to_numpy(np.float64)
-            rarities[RESIDUAL] = -np.log10(np.clip(p, 10.0**-CEILING, 1.0))
-        return self.report(prepared, first, rarities)
+        return self.report(prepared, first, self.listen(prepared, first))
 
     def report(self, prepared: DetectorInputs, first: int, rarities: dict[str, Array]) -> Detection:
         """What ``listen`` heard from row ``first`` on, as scores and events."""
@@ -179,8 +166,7 @@ class AnomalyDetector:
             prepared.stream.intervals[first:].astype("datetime64[s]"), name=INTERVAL_START
         )
         events = describe(prepared, voices, first, self._ensemble, self.price_per_kwh)
-        silent = () if RESIDUAL in rarities else (RESIDUAL,)
-        return Detection(pd.DataFrame(columns, index=index), events, self.monitors_off + silent)
+        return Detection(pd.DataFrame(columns, index=index), events, self.monitors_off)
 
     def _physics(self, known: HourlyAggregates, intervals: Times) -> dict[str, Array]:
         """Each physical monitor's rarity per interval: the rarest of its windows."""
@@ -198,16 +184,7 @@ class AnomalyDetector:
         """A monitor that never had enough to go by while learning stays silent."""
         return any(key.startswith(f"{name}/") for key in self._tails)
 
-    @property
-    def residual_threshold(self) -> float:
-        """Calibrated p-values need no year of their own: a share of the budget over a month's intervals."""
-        intervals = alarms.MONTH_DAYS * 1440 / self.meter.working_minutes
-        return float(-np.log10(false_alarm_rate.RESIDUAL_SHARE * self.budget_per_month / intervals))
-
     def _voice(self, name: str, rarity: Array) -> DetectorScore:
-        if name == RESIDUAL:
-            return DetectorScore(name, "ensemble", "behaviour", "unusual", (ACTIVE_POWER,), rarity,
-                         self.residual_threshold, "far from what was forecast")  # fmt: skip
         threshold = self._thresholds[name]
         for monitor in monitors.MONITORS:
             if monitor.name == name:

@@ -58,15 +58,13 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
 
         checks.require_passed(context, "readings_pass_audit")
         watch = fit_detector.DetectionContext.of(raw_readings, workbench, month_of(context.partition_key))
-        detection, told_by = fit_detector.detect_month(workbench, watch)
+        detection = fit_detector.detect_month(workbench, watch)
         drawn = fit_detector.figures(workbench, watch, detection)
         path = fit_detector.write_report(workbench, watch, detection, drawn)
         assessment = fit_detector.assess(workbench, watch, detection)
         return dg.MaterializeResult(
             value=detection.events,
-            metadata=metadata.events(detection.events, drawn, path)
-            | metadata.assessment(assessment)
-            | {"forecast_by": told_by},
+            metadata=metadata.events(detection.events, drawn, path) | metadata.assessment(assessment),
         )
 
     return [anomaly_detector, anomaly_report]

@@ -11,7 +11,6 @@ from smartgrid_pipeline.core.anomaly import release_check, unlabelled
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector, Detection
 from smartgrid_pipeline.core.anomaly.meter_match import same_meter
 from smartgrid_pipeline.core.schema import Meter, RegistryError, SourceError
-from smartgrid_pipeline.orchestration.flows import residuals
 from smartgrid_pipeline.orchestration.workbench import Resources
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ class Judgement:
     detection: Detection
     promised_per_month: float
     basis: str
-    forecast_by: str
     run: "TrackedRun | None" = None
 
 
@@ -50,15 +48,10 @@ def judge(
             whole = _with_past(grid, known, detector.context_days, detector.meter)
             begin = begin or np.datetime64(grid.index[0], "m")
             basis = f"the detector of {run.month}"
-            end = np.datetime64(grid.index[-1], "m") + np.timedelta64(readings.meter.step_minutes, "m")
-            longer = _with_past(grid, known, residuals.CONTEXT_DAYS, detector.meter)
-            surprise = residuals.of_champion(workbench, longer, begin, end)
-            detection = detector.detect(whole, begin, surprise.p_values)
-            return Judgement(detection, detector.budget_per_month, basis, surprise.told_by, run)
+            return Judgement(detector.detect(whole, begin), detector.budget_per_month, basis, run)
     detector = AnomalyDetector(workbench.settings.alarms_per_month, workbench.settings.seed)
     basis = unlabelled.teach(detector, grid, readings.meter, begin)
-    nobody = "nobody: no champion knows this meter"
-    return Judgement(detector.detect(grid, begin), detector.budget_per_month, basis, nobody)
+    return Judgement(detector.detect(grid, begin), detector.budget_per_month, basis)
 
 
 def _newest(workbench: Resources) -> "TrackedRun | None":

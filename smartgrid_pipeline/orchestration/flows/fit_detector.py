@@ -15,7 +15,6 @@ from smartgrid_pipeline.core.anomaly.ensemble import features as inputs
 from smartgrid_pipeline.core.anomaly.interval_array import IntervalArray
 from smartgrid_pipeline.core.anomaly.scoring import thresholds
 from smartgrid_pipeline.core.schema import DataError, RegistryError, Verdict
-from smartgrid_pipeline.orchestration.flows import residuals
 from smartgrid_pipeline.orchestration.flows.train import code_sha256
 from smartgrid_pipeline.orchestration.partitions import bounds
 from smartgrid_pipeline.orchestration.runtime.launch import failed_verdicts
@@ -87,8 +86,8 @@ def find_or_fit(workbench: Resources, watch: DetectionContext, tags: dict[str, s
     )
 
 
-def detect_month(workbench: Resources, watch: DetectionContext) -> tuple[Detection, str]:
-    """Judge the month with its detector; also who forecast it, or why nobody did.
+def detect_month(workbench: Resources, watch: DetectionContext) -> Detection:
+    """Judge the month with its detector.
 
     Raises RegistryError when no detector was fitted on these readings.
     """
@@ -100,9 +99,7 @@ def detect_month(workbench: Resources, watch: DetectionContext) -> tuple[Detecti
     start, end = bounds(watch.month)
     context = start - pd.Timedelta(days=detector.context_days)
     near = watch.readings[(watch.readings.index >= context) & (watch.readings.index < end)]
-    first, last = (np.datetime64(each, "m") for each in (start, end))
-    surprise = residuals.of_champion(workbench, watch.readings, first, last)
-    return detector.detect(near, first, surprise.p_values), surprise.told_by
+    return detector.detect(near, np.datetime64(start, "m"))
 
 
 @dataclass(frozen=True)

@@ -140,14 +140,3 @@ def test_stream__keeps_only_what_the_meter_has() -> None:
     assert tuple(stream.values) == (ACTIVE_POWER, VOLTAGE)
     assert len(stream.times) % stream.per == 0 and stream.first_row == 3
     assert not stream.has(*SUB_METERS)
-
-
-def test_residual__adds_a_voice_when_forecasts_are_given(home: Fitted) -> None:
-    detector, readings = home
-    since = FITTED_UNTIL.to_datetime64()
-    p = pd.Series(0.5, index=readings.index)
-    assert "forecast_residual" not in ",".join(detector.detect(readings, since, p).events["kinds"])
-    p.loc["2010-02-24 10:00"] = 1e-9
-    events = detector.detect(readings, since, p).events
-    found = events[events["kinds"].str.contains("forecast_residual")].iloc[0]
-    assert found["start"] <= pd.Timestamp("2010-02-24 10:00") < found["end"]

@@ -31,9 +31,6 @@ class Registry:
     def runs(self, kind: str) -> list[Run]:
         return self.known
 
-    def champion(self) -> None:
-        return None
-
     def detector_directory(self, run_id: str) -> Path:
         return self.directory
 

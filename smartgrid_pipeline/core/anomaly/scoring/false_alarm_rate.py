@@ -18,9 +18,6 @@ SHARES = {
 }
 SMALL_SHARE = 0.005
 
-RESIDUAL_SHARE = 0.1
-"""Of the forecaster's voice, whose p-values are calibrated already."""
-
 DRIFT = 1.8
 """Homes change: thresholds alarm about so many times more often in the year after they were set."""
 
