@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.result_head import ROOT, compact, head
+from benchmarks.shared.result_head import ROOT, compact, head
 from smartgrid_pipeline.definitions import create_definitions
 from smartgrid_pipeline.orchestration.instance import open_instance
 from smartgrid_pipeline.orchestration.runtime import launch

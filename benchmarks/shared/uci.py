@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy import fingerprint
+from benchmarks.shared import fingerprint
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.history import history_from_readings
 from smartgrid_pipeline.core.schema import Meter
@@ -14,15 +14,15 @@ from smartgrid_pipeline.core.schema import Meter
 ARRAYS = ("starts", "power_kw", "observed_share", "features")
 
 
-def house(cache: Path) -> History:
+def uci_history(cache: Path) -> History:
     """The whole house; read from the cache where code and data are those it was made with."""
-    path = cache / f"house-{identity()}.npz"
+    path = cache / f"house-{code_fingerprint()}.npz"
     if not path.exists():
         save(_make(), path)
     return load(path)
 
 
-def identity() -> str:
+def code_fingerprint() -> str:
     """Hash of the code that turns the published file into a history."""
     return fingerprint.of_modules(
         "smartgrid_pipeline.sources",
