@@ -62,7 +62,7 @@ def measure(home: Path) -> dict[str, Any]:
     table = load_months(workbench.settings.data_dir, "feature_table", months)
     assert table is not None
     return result | {
-        "minutes": workbench.readings.identity.rows,
+        "minutes": workbench.readings.fingerprint.rows,
         "feature_rows": len(table),
         "months_passed": len(months) - len(launch.failed_verdicts(workbench.verdicts, months)),
         "step_seconds": steps,

@@ -1,25 +1,18 @@
 """The UCI house as a history: restored gaps, five-minute grid, features; made once and kept as arrays."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
-
-import numpy as np
 
 from benchmarks.shared import fingerprint
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.forecasting.history import history_from_readings
-from smartgrid_pipeline.core.schema import Meter
-
-ARRAYS = ("starts", "power_kw", "observed_share", "features")
+from smartgrid_pipeline.core.forecasting import history
 
 
 def uci_history(cache: Path) -> History:
     """The whole house; read from the cache where code and data are those it was made with."""
     path = cache / f"house-{code_fingerprint()}.npz"
     if not path.exists():
-        save(_make(), path)
-    return load(path)
+        history.save(_make(), path)
+    return history.load(path)
 
 
 def code_fingerprint() -> str:
@@ -36,25 +29,4 @@ def _make() -> History:
     from smartgrid_pipeline.sources import SourceSpec, read
 
     found = read(SourceSpec("uci"))
-    return history_from_readings(meter_data.to_grid(found.frame, found.meter), found.meter)
-
-
-def save(history: History, path: Path) -> None:
-    """Keep a history as plain arrays, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f"half-{path.name}")
-    arrays = {name: getattr(history, name) for name in ARRAYS}
-    within = {f"within.{channel}": values for channel, values in history.within.items()}
-    np.savez(half, meter=np.array(json.dumps(asdict(history.meter))), **arrays, **within)
-    half.rename(path)
-
-
-def load(path: Path) -> History:
-    """The inverse of ``save``."""
-    with np.load(path) as kept:
-        facts = json.loads(str(kept["meter"]))
-        meter = Meter(**{**facts, "channels": tuple(facts["channels"])})
-        within = {
-            name.removeprefix("within."): kept[name] for name in kept.files if name.startswith("within.")
-        }
-        return History(meter, *(kept[name] for name in ARRAYS), within)
+    return history.history_from_readings(meter_data.to_grid(found.frame, found.meter), found.meter)
