@@ -37,7 +37,6 @@ REQUIREMENTS = (
     "lightgbm",
     "torch",
     "safetensors",
-    "skops",
     "holidays",
     "vacances-scolaires-france",
 )
