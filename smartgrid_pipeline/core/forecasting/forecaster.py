@@ -103,7 +103,7 @@ class Forecaster(Protocol):
 
     After ``fit`` (or ``load``) it is immutable. Quantiles are QUANTILES, non-decreasing; all outputs finite
     and ≥ 0 kW wherever the origin lies inside the history. The same budget seed and history give the same
-    bits. Nothing is pickled: ``save`` writes JSON, safetensors, skops, npz or LightGBM text.
+    bits. Nothing is pickled: ``save`` writes JSON and npz (see ``learning.storage``).
     """
 
     name: str

@@ -1,6 +1,16 @@
-"""A fitted model on disk: one JSON of facts beside one npz of arrays, never a pickle."""
+"""The one way to write and read a fitted model: facts as JSON beside arrays as compressed npz, no pickle.
 
+A model has a directory of its own with two files, ``model.json`` and ``model.npz``; the models it is made of
+stand in sub-folders, each written the same way. Texts of trees are arrays of bytes (see ``lightgbm_text``),
+weights of networks arrays of half precision (see ``network_arrays``).
+"""
+
+import io
 import json
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,53 +21,90 @@ from smartgrid_pipeline.core.schema import Meter, ModelError
 
 Arrays = dict[str, npt.NDArray[Any]]
 
+FORMAT = 1
+"""Raised whenever names or meaning of stored facts or arrays change: older files are then refused."""
+
 FACTS_FILE, ARRAYS_FILE = "model.json", "model.npz"
+
+DAMAGE = (OSError, KeyError, IndexError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What broken, missing or foreign files raise while a model is made of them."""
 
 
 def write(directory: Path, name: str, facts: dict[str, Any], arrays: Arrays) -> None:
-    """Write a model called ``name`` into an existing directory. Raises ModelError when it is not fitted."""
+    """Write the model called ``name`` into an existing directory.
+
+    ``facts`` are plain JSON values and empty before a fit: then ModelError is raised.
+    """
     if not facts:
         raise ModelError(f"{name} is not fitted: there is nothing to save. Call fit first.")
-    (directory / FACTS_FILE).write_text(json.dumps({"model": name, **facts}, indent=1))
+    (directory / FACTS_FILE).write_text(json.dumps({"model": name, "format": FORMAT, **facts}, indent=1))
     np.savez_compressed(directory / ARRAYS_FILE, allow_pickle=False, **arrays)
 
 
-def read(directory: Path, name: str) -> tuple[dict[str, Any], Arrays]:
-    """Read what ``write`` wrote. Raises ModelError when files are missing, broken or of another model."""
+@contextmanager
+def read(directory: Path, *names: str) -> Iterator[tuple[dict[str, Any], Arrays]]:
+    """Facts and arrays of a stored model with one of these names, which stands in ``facts["model"]``.
+
+    The model is made of them inside the ``with`` block. Raises ModelError when files are missing, broken, of
+    another model or of another format, also when that shows only while the model is made.
+    """
     try:
         facts = json.loads((directory / FACTS_FILE).read_text())
-        with np.load(directory / ARRAYS_FILE, allow_pickle=False) as file:
+        _require_readable(directory, names, facts)
+        with np.load(io.BytesIO((directory / ARRAYS_FILE).read_bytes()), allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"No {name} could be read from {directory}: {error}. Save it again.") from error
-    found = facts.pop("model", None)
-    if found != name:
-        raise ModelError(f"{directory} holds {found}, not {name}; load it with its own class.")
-    return facts, arrays
+        yield facts, arrays
+    except DAMAGE as error:
+        wanted = " or ".join(names)
+        raise ModelError(f"No {wanted} could be read from {directory}: {error}. Train it again.") from error
 
 
-def identity(meter: Meter) -> dict[str, Any]:
-    """What a meter must share with the one a model was fitted on."""
+def _require_readable(directory: Path, names: tuple[str, ...], facts: dict[str, Any]) -> None:
+    if facts["model"] not in names:
+        wanted = " or ".join(names)
+        raise ModelError(f"{directory} holds {facts['model']}, not {wanted}; load it with its own class.")
+    if facts.get("format") != FORMAT:
+        raise ModelError(
+            f"The {facts['model']} in {directory} was saved in format {facts.get('format')}, this version "
+            f"reads {FORMAT}. "
+            "Train it again: `smartgrid run` does."
+        )
+
+
+def add_prefix(prefix: str, arrays: Arrays) -> Arrays:
+    """The same arrays as ``prefix.name``: parts of a model share one file."""
+    return {f"{prefix}.{name}": values for name, values in arrays.items()}
+
+
+def take_prefix(prefix: str, arrays: Arrays) -> Arrays:
+    """The inverse of ``add_prefix``: the arrays of one part, under their own names."""
+    start = f"{prefix}."
+    return {name.removeprefix(start): values for name, values in arrays.items() if name.startswith(start)}
+
+
+def fitted_on(meter: Meter) -> dict[str, Any]:
+    """What a meter must have in common with the meter a model was fitted on, as JSON values."""
     return {"step_minutes": meter.step_minutes, "working_minutes": meter.working_minutes,
             "channels": list(meter.channels), "has_holidays": meter.holiday_country is not None}  # fmt: skip
 
 
-def require_fit(name: str, fitted_on: dict[str, Any], meter: Meter, **also: str) -> None:
-    """Raises ModelError unless the model was fitted, and on a meter like this one; ``also`` names further
-    facts that must be those it was fitted on.
+def require_fit(name: str, expected: dict[str, Any], meter: Meter, **inputs: Any) -> None:
+    """Raises ModelError unless the model was fitted, and on a meter like this one.
+
+    ``expected`` is what ``fitted_on`` gave at the fit, empty before it. ``inputs`` are further facts of that
+    time, such as the names of the feature columns: where they differ the features were built differently.
     """
-    if not fitted_on:
+    if not expected:
         raise ModelError(f"{name} is not fitted: call fit or load first.")
-    for key, found in (identity(meter) | also).items():
-        expected = fitted_on.get(key)
-        if found == expected:
+    for key, found in (fitted_on(meter) | inputs).items():
+        if found == expected.get(key):
             continue
-        if key in also:
+        if key in inputs:
             raise ModelError(
-                f"{name} was fitted by another version of this software: its {key} were {expected}, found "
-                f"{found}. Fit it again."
+                f"{name} was fitted on other inputs or by another version of this software: its {key} were "
+                f"{expected.get(key)}, found {found}. Fit it again."
             )
         raise ModelError(
-            f"{name} was fitted on another kind of meter: {key} was {expected}, found {found}. "
+            f"{name} was fitted on another kind of meter: {key} was {expected.get(key)}, found {found}. "
             "Fit it on this meter."
         )

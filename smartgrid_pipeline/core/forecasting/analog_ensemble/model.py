@@ -24,7 +24,7 @@ from smartgrid_pipeline.core.forecasting.analog_ensemble.kernel import (
 from smartgrid_pipeline.core.forecasting.analog_ensemble.similarity import NAMES, spreads
 from smartgrid_pipeline.core.forecasting.climatology import Climatology
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
-from smartgrid_pipeline.core.learning import storage
+from smartgrid_pipeline.core.learning import network_arrays, storage
 from smartgrid_pipeline.core.learning.training_loop import torch_threads
 from smartgrid_pipeline.core.schema import Floats, LeadInterval, Times, leads_for
 
@@ -77,7 +77,7 @@ class AnalogEnsemble:
         self._kernel, self._curves = Kernel(START), []
         with torch_threads(self.budget.threads):
             self._learn(history, split.start + np.timedelta64(WARM_DAYS, "D"))
-        self._fitted_on = storage.identity(history.meter)
+        self._fitted_on = storage.fitted_on(history.meter)
 
     def _learn(self, history: History, first: np.datetime64) -> None:
         days = float((history.end - first) / np.timedelta64(1, "D"))
@@ -163,22 +163,17 @@ class AnalogEnsemble:
         """Write the fitted model into an existing, empty directory."""
         facts = self._fitted_on and {"fitted_on": self._fitted_on, "budget": asdict(self.budget),
                                      "curves": self._curves}  # fmt: skip
-        arrays = {f"kernel.{name}": value.numpy() for name, value in self._kernel.state_dict().items()}
-        arrays |= {f"spread.{width}": spread for width, spread in self._spreads.items()}
+        arrays = storage.add_prefix("kernel", network_arrays.to_arrays(self._kernel))
+        arrays |= storage.add_prefix("spread", {str(width): kw for width, kw in self._spreads.items()})
         storage.write(directory, self.name, facts, arrays | {"climatology_kw": self._climatology.kw})
 
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Read what ``save`` wrote. Raises ModelError when files are missing or do not fit."""
-        facts, arrays = storage.read(directory, cls.name)
-        model = cls(TrainingBudget(**facts["budget"]))
-        model._fitted_on, model._curves = facts["fitted_on"], facts["curves"]
-        model._climatology = Climatology(arrays["climatology_kw"])
-        model._kernel.load_state_dict(
-            {key.removeprefix("kernel."): torch.from_numpy(value) for key, value in arrays.items()
-             if key.startswith("kernel.")}
-        )  # fmt: skip
-        model._spreads = {
-            int(key.removeprefix("spread.")): v for key, v in arrays.items() if key.startswith("spread.")
-        }
+        with storage.read(directory, cls.name) as (facts, arrays):
+            model = cls(TrainingBudget(**facts["budget"]))
+            model._fitted_on, model._curves = facts["fitted_on"], facts["curves"]
+            model._climatology = Climatology(arrays["climatology_kw"])
+            network_arrays.from_arrays(model._kernel, storage.take_prefix("kernel", arrays))
+            model._spreads = {int(k): kw for k, kw in storage.take_prefix("spread", arrays).items()}
         return model

@@ -14,7 +14,7 @@ from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import (
 )
 from smartgrid_pipeline.core.forecasting.baselines.samples import Rows, Sample
 from smartgrid_pipeline.core.forecasting.leads import LeadGroup
-from smartgrid_pipeline.core.learning.lightgbm_text import slim, text_of
+from smartgrid_pipeline.core.learning import lightgbm_text
 from smartgrid_pipeline.core.learning.storage import Arrays
 from smartgrid_pipeline.core.schema import QUANTILES, Floats, Meter
 
@@ -95,20 +95,14 @@ class BoostedModel:
         return self.raw(inputs)
 
     def to_arrays(self, prefix: str) -> Arrays:
-        """Plain arrays for an npz file; each booster is its own text."""
-        texts = {
-            f"{prefix}.booster_{k}": np.frombuffer(text_of(booster).encode(), np.uint8)
-            for k, booster in enumerate(self.boosters)
-        }
-        return {f"{prefix}.columns": self.columns, **self.base.to_arrays(prefix), **texts}
+        """Plain arrays for an npz file; the boosters are their compressed texts."""
+        trees = lightgbm_text.to_array(self.boosters)
+        return {f"{prefix}.columns": self.columns, **self.base.to_arrays(prefix), f"{prefix}.trees": trees}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, prefix: str) -> Self:
         """The inverse of ``to_arrays``."""
-        boosters = tuple(
-            lightgbm.Booster(model_str=arrays[f"{prefix}.booster_{k}"].tobytes().decode())
-            for k in range(1 + len(QUANTILES))
-        )
+        boosters = lightgbm_text.from_array(arrays[f"{prefix}.trees"])
         return cls(arrays[f"{prefix}.columns"], TargetOffset.from_arrays(arrays, prefix), boosters)
 
 
@@ -138,7 +132,7 @@ class LightGBM(PerLeadGroupForecaster):
         settings = self.settings(seed) | plan.spread_settings(part)
         count = self.trees(plan.quantile_trees, learn)
         spread = (lightgbm.train(settings | {"alpha": level}, data, count) for level in QUANTILES)
-        return BoostedModel(columns, base, tuple(slim(booster) for booster in (mean, *spread)))
+        return BoostedModel(columns, base, tuple(lightgbm_text.slim(booster) for booster in (mean, *spread)))
 
     def _mean(
         self,

@@ -41,7 +41,7 @@ class _Reference:
         """Learn the climatology, and what else the subclass needs."""
         self._climatology = Climatology.fit(history, split)
         self._learn(history, split)
-        self._fitted_on = storage.identity(history.meter)
+        self._fitted_on = storage.fitted_on(history.meter)
 
     def predict(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
         """Forecast each lead from each origin, using only rows available at that origin."""
@@ -85,10 +85,10 @@ class _Reference:
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Read what ``save`` wrote. Raises ModelError when files are missing or do not fit."""
-        facts, arrays = storage.read(directory, cls.name)
-        model = cls(TrainingBudget(**facts["budget"]))
-        model._fitted_on = facts["fitted_on"]
-        model._take(arrays)
+        with storage.read(directory, cls.name) as (facts, arrays):
+            model = cls(TrainingBudget(**facts["budget"]))
+            model._fitted_on = facts["fitted_on"]
+            model._take(arrays)
         return model
 
 

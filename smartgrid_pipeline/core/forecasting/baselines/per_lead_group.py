@@ -109,7 +109,7 @@ class PerLeadGroupForecaster:
         self._days = float((split.train_end - first) / np.timedelta64(1, "D"))
         with threadpool_limits(self.budget.threads):  # more threads than asked for add other bits
             self._fit_families(history, split, first)
-        self._fitted_on = storage.identity(history.meter) | {"inputs": inputs.identity(history.meter)}
+        self._fitted_on = storage.fitted_on(history.meter) | {"inputs": inputs.identity(history.meter)}
 
     def _fit_families(self, history: History, split: Split, first: np.datetime64) -> None:
         for number, family in enumerate(self._families(history.meter)):
@@ -207,12 +207,12 @@ class PerLeadGroupForecaster:
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Read what ``save`` wrote. Raises ModelError when files are missing or do not fit."""
-        facts, arrays = storage.read(directory, cls.name)
-        model = cls(TrainingBudget(**facts["budget"]))
-        model._fitted_on, model._days = facts["fitted_on"], facts["days"]
-        model._sizes, model._curves = facts["sizes"], facts["curves"]
-        model._climatology = Climatology(arrays["climatology_kw"])
-        model._models = {family: cls._read_family(arrays, family) for family in facts["families"]}
+        with storage.read(directory, cls.name) as (facts, arrays):
+            model = cls(TrainingBudget(**facts["budget"]))
+            model._fitted_on, model._days = facts["fitted_on"], facts["days"]
+            model._sizes, model._curves = facts["sizes"], facts["curves"]
+            model._climatology = Climatology(arrays["climatology_kw"])
+            model._models = {family: cls._read_family(arrays, family) for family in facts["families"]}
         return model
 
 

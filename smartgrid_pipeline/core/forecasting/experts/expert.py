@@ -1,7 +1,6 @@
 """Four neural experts with different views of the past, one class: GRU, CNN-LSTM, Transformer, Attention."""
 
 import copy
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
 
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.minute_series import MinuteSeries, mean_level_kw
@@ -20,13 +18,12 @@ from smartgrid_pipeline.core.forecasting.experts.long_horizon import LongHorizon
 from smartgrid_pipeline.core.forecasting.experts.short_horizon import ShortHorizon
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
 from smartgrid_pipeline.core.forecasting.leads import is_short
+from smartgrid_pipeline.core.learning import network_arrays, storage
 from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, torch_threads
 from smartgrid_pipeline.core.schema import LeadInterval, ModelError, Times, leads_for
 
 WARM_PART, WARM_RATE = 8, 3e-4
 """A monthly update takes this part of the steps of a training, at this rate."""
-
-WEIGHTS_FILE, FACTS_FILE = "expert.safetensors", "expert.json"
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,8 @@ class NeuralExpert:
         if name not in EXPERT_CONFIGS:
             raise ModelError(f"No expert is called {name!r}; there are {', '.join(EXPERT_CONFIGS)}.")
         self.name, self.budget, self.plan = name, budget, EXPERT_CONFIGS[name]
-        self._facts: dict[str, Any] = {}
+        self._fitted_on: dict[str, Any] = {}
+        self._level_kw = 1.0
         self._near: ShortHorizon | None = None
         self._far: LongHorizon | None = None
         self._curves: dict[str, list[Curve]] = {}
@@ -70,7 +68,8 @@ class NeuralExpert:
     def fit(self, history: History, split: Split) -> None:
         """Train both halves on rows before ``split.train_end``, stopped on the rest of the split."""
         history = history.until(split.end) if history.end > split.end else history
-        self._facts = {"level_kw": mean_level_kw(history, split.start, split.train_end), **_identity(history)}
+        self._level_kw = mean_level_kw(history, split.start, split.train_end)
+        self._fitted_on = storage.fitted_on(history.meter) | _inputs(history)
         self._halves(leads_for(history.meter.working_minutes))
         self._train(history, split)
 
@@ -91,7 +90,7 @@ class NeuralExpert:
         return other
 
     def _train(self, history: History, split: Split) -> None:
-        past = MinuteSeries.of(history, self._facts["level_kw"])
+        past = MinuteSeries.of(history, self._level_kw)
         first, train_end, end = past.rows(np.array([split.start, split.train_end, split.end]))
         warm = min(past.steps(28 * DAY), (train_end - first) // 4)
         blocks = RowSplit(int(first + warm), int(train_end), int(end), self.budget.max_rows)
@@ -102,7 +101,8 @@ class NeuralExpert:
             for half in self._present_halves():
                 kind = "near" if half is self._near else "far"
                 self._curves[kind] = half.fit(past, blocks, rng)
-                _round_to_half(half.network)
+                assert half.network is not None
+                network_arrays.round_to_half(half.network)
 
     def _halves(self, leads: tuple[LeadInterval, ...]) -> None:
         plan, cap = self.plan, self.budget.max_steps
@@ -113,15 +113,19 @@ class NeuralExpert:
         self._near = ShortHorizon(plan.encoder, plan.near, near, schedules[0]) if near else None
         self._far = LongHorizon(plan.encoder, plan.far, far, schedules[1], plan.match_days) if far else None
 
+    def _named_halves(self) -> dict[str, ShortHorizon | LongHorizon]:
+        halves = {"near": self._near, "far": self._far}
+        return {kind: half for kind, half in halves.items() if half is not None}
+
     def _present_halves(self) -> list[ShortHorizon | LongHorizon]:
-        return [half for half in (self._near, self._far) if half is not None]
+        return list(self._named_halves().values())
 
     # --- asking -----------------------------------------------------------------------------------
 
     def predict(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
         """Forecast each lead from each origin, using only rows available at that origin."""
         self._require_fit(history)
-        past = MinuteSeries.reaching(history, origins, self._facts["level_kw"])
+        past = MinuteSeries.reaching(history, origins, self._level_kw)
         rows = past.rows(origins)
         mean = np.empty((len(origins), len(leads)), np.float32)
         quantiles = np.empty((len(origins), len(leads), 9), np.float32)
@@ -133,15 +137,7 @@ class NeuralExpert:
         return Forecast(origins, leads, *finish(mean, quantiles))
 
     def _require_fit(self, history: History) -> None:
-        if not self._facts:
-            raise ModelError(f"{self.name} is not fitted: call fit or load first.")
-        found = _identity(history)
-        wrong = [key for key, value in found.items() if self._facts[key] != value]
-        if wrong:
-            raise ModelError(
-                f"{self.name} was fitted on another kind of meter: {wrong[0]} was {self._facts[wrong[0]]}, "
-                f"found {found[wrong[0]]}. Fit it on this meter."
-            )
+        storage.require_fit(self.name, self._fitted_on, history.meter, **_inputs(history))
 
     # --- telling ----------------------------------------------------------------------------------
 
@@ -165,73 +161,40 @@ class NeuralExpert:
     # --- keeping ----------------------------------------------------------------------------------
 
     def save(self, directory: Path) -> None:
-        """Write weights (half precision) and facts into an existing directory."""
-        if not self._facts:
-            raise ModelError(f"{self.name} is not fitted: there is nothing to save.")
-        kept = {}
-        halves = {"near": self._near, "far": self._far}
+        """Write weights (half precision) and facts into an existing, empty directory."""
+        halves = self._named_halves()
+        arrays: storage.Arrays = {}
         for kind, half in halves.items():
-            if half is not None and half.network is not None:
-                parameters = {name for name, _ in half.network.named_parameters()}
-                for name, tensor in half.network.state_dict().items():
-                    kept[f"{kind}.{name}"] = tensor.half() if name in parameters else tensor.contiguous()
-        save_file(kept, str(directory / WEIGHTS_FILE))
-        facts = {
-            "name": self.name,
-            "facts": self._facts,
+            assert half.network is not None
+            arrays |= storage.add_prefix(kind, network_arrays.to_arrays(half.network, half=True))
+        facts = self._fitted_on and {
+            "fitted_on": self._fitted_on,
+            "level_kw": self._level_kw,
             "budget": asdict(self.budget),
-            "sizes": {kind: half.sizes for kind, half in halves.items() if half is not None},
+            "sizes": {kind: half.sizes for kind, half in halves.items()},
             "curves": {kind: [asdict(point) for point in curve] for kind, curve in self._curves.items()},
         }
-        (directory / FACTS_FILE).write_text(json.dumps(facts, indent=1))
+        storage.write(directory, self.name, facts, arrays)
 
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Read what ``save`` wrote. Raises ModelError when files are missing or do not fit."""
-        try:
-            kept = json.loads((directory / FACTS_FILE).read_text())
-            weights = load_file(str(directory / WEIGHTS_FILE))
-            expert = cls(kept["name"], TrainingBudget(**kept["budget"]))
-            expert._facts = kept["facts"]
-            expert._halves(leads_for(kept["facts"]["working_minutes"]))
-            for kind, half in (("near", expert._near), ("far", expert._far)):
-                if half is not None:
-                    sizes = {
-                        key: tuple(v) if isinstance(v, list) else v for key, v in kept["sizes"][kind].items()
-                    }
-                    network = half.build(sizes)
-                    mine = {
-                        k.removeprefix(f"{kind}."): v.float()
-                        for k, v in weights.items()
-                        if k.startswith(kind)
-                    }
-                    network.load_state_dict(mine)
-                    network.eval()
-            expert._curves = {k: [Curve(**point) for point in v] for k, v in kept["curves"].items()}
-        except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ModelError(
-                f"No expert could be read from {directory}: {error}. Train and save it again."
-            ) from error
+        with storage.read(directory, *EXPERT_CONFIGS) as (facts, arrays):
+            expert = cls(facts["model"], TrainingBudget(**facts["budget"]))
+            expert._fitted_on, expert._level_kw = facts["fitted_on"], facts["level_kw"]
+            expert._halves(leads_for(facts["fitted_on"]["working_minutes"]))
+            for kind, half in expert._named_halves().items():
+                sizes = {
+                    key: tuple(v) if isinstance(v, list) else v for key, v in facts["sizes"][kind].items()
+                }
+                network_arrays.from_arrays(half.build(sizes), storage.take_prefix(kind, arrays))
+            expert._curves = {k: [Curve(**point) for point in v] for k, v in facts["curves"].items()}
         return expert
 
 
-def _identity(history: History) -> dict[str, Any]:
-    """What a meter must share with the one that was learned from."""
-    meter = history.meter
-    return {
-        "step_minutes": meter.step_minutes,
-        "working_minutes": meter.working_minutes,
-        "channels": list(meter.channels),
-        "readings_within": sorted(history.within),
-    }
-
-
-def _round_to_half(network: torch.nn.Module | None) -> None:
-    """Round weights to what is stored, so that a loaded model is the same model."""
-    if network is not None:
-        with torch.no_grad():
-            for parameter in network.parameters():
-                parameter.copy_(parameter.half().float())
+def _inputs(history: History) -> dict[str, Any]:
+    """Which channels a history has reading by reading: they shape the inputs of a network."""
+    return {"readings_within": sorted(history.within)}
 
 
 def _expert(name: str) -> Callable[..., NeuralExpert]:

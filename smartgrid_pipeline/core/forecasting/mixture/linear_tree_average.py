@@ -22,7 +22,7 @@ from smartgrid_pipeline.core.forecasting.baselines.ridge import RidgeModel
 from smartgrid_pipeline.core.forecasting.baselines.samples import Rows, Sample, feature_names
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast
 from smartgrid_pipeline.core.forecasting.leads import LeadGroup, is_short
-from smartgrid_pipeline.core.learning.lightgbm_text import slim, text_of
+from smartgrid_pipeline.core.learning import lightgbm_text
 from smartgrid_pipeline.core.learning.storage import Arrays
 from smartgrid_pipeline.core.schema import Floats, LeadInterval, Meter, Times
 
@@ -42,14 +42,13 @@ class LinearTreeModel:
 
     def to_arrays(self, prefix: str) -> Arrays:
         """Plain arrays for an npz file; the trees are their LightGBM text."""
-        text = text_of(self.trees).encode()
-        return {**self.line.to_arrays(prefix), f"{prefix}.trees": np.frombuffer(text, np.uint8)}
+        return {**self.line.to_arrays(prefix), f"{prefix}.trees": lightgbm_text.to_array([self.trees])}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, prefix: str) -> Self:
         """The inverse of ``to_arrays``."""
-        text = arrays[f"{prefix}.trees"].tobytes().decode()
-        return cls(RidgeModel.from_arrays(arrays, prefix), lightgbm.Booster(model_str=text))
+        (trees,) = lightgbm_text.from_array(arrays[f"{prefix}.trees"])
+        return cls(RidgeModel.from_arrays(arrays, prefix), trees)
 
 
 class LinearTreeAverage(PerLeadGroupForecaster):
@@ -79,7 +78,9 @@ class LinearTreeAverage(PerLeadGroupForecaster):
         settings = LightGBM(self.budget).settings(seed) | plan.mean_settings(learn)
         data = lightgbm.Dataset(learn.inputs, learn.observed_kw, weight=learn.weights, params=settings)
         trees = lightgbm.train(settings, data, LightGBM(self.budget).trees(plan.trees, learn))
-        return LinearTreeModel(line.with_errors(errors_of(known, ERROR_LEVELS[family.name])), slim(trees))
+        return LinearTreeModel(
+            line.with_errors(errors_of(known, ERROR_LEVELS[family.name])), lightgbm_text.slim(trees)
+        )
 
     @classmethod
     def _read_family(cls, arrays: Arrays, prefix: str) -> LeadGroupModel:

@@ -30,7 +30,7 @@ from smartgrid_pipeline.core.forecasting.mixture.boosting_params import (
     fit_total,
     select_features,
 )
-from smartgrid_pipeline.core.learning.lightgbm_text import slim, text_of
+from smartgrid_pipeline.core.learning.lightgbm_text import short_text, slim
 from smartgrid_pipeline.core.schema import Floats, LeadInterval
 
 BLOCK = 8_192
@@ -117,7 +117,7 @@ class SubmeterBoosting:
         """Write the compressed LightGBM texts of each lead; ``facts`` are kept by the caller."""
         for lead, booster in self.boosters.items():
             models = [model for fold in booster.circuits for model in fold] + list(booster.whole)
-            whole = PAGE.join(map(text_of, models))
+            whole = PAGE.join(map(short_text, models))
             (directory / _file(lead)).write_bytes(lzma.compress(whole.encode(), preset=6))
 
     @classmethod

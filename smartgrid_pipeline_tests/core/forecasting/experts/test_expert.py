@@ -221,7 +221,7 @@ def test_model__refuses_another_kind_of_meter_and_no_fit(
 def test_load__of_a_broken_directory__says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "expert.json").write_text("{}")
     for model in (type(EXPERTS["gru"](SMALL)), MixtureOfExperts):
-        with pytest.raises(ModelError, match="Train and save it again"):
+        with pytest.raises(ModelError, match=r"could be read from .* Train"):
             model.load(tmp_path)
 
 
