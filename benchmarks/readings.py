@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.result_head import ROOT, compact, head
+from benchmarks.shared.result_head import ROOT, compact, head
 from smartgrid_pipeline.definitions import create_definitions
 from smartgrid_pipeline.orchestration.instance import open_instance
 from smartgrid_pipeline.orchestration.runtime import launch
@@ -62,7 +62,7 @@ def measure(home: Path) -> dict[str, Any]:
     table = load_months(workbench.settings.data_dir, "feature_table", months)
     assert table is not None
     return result | {
-        "minutes": workbench.readings.identity.rows,
+        "minutes": workbench.readings.fingerprint.rows,
         "feature_rows": len(table),
         "months_passed": len(months) - len(launch.failed_verdicts(workbench.verdicts, months)),
         "step_seconds": steps,

@@ -7,14 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy import peers, summary, tasks
+from benchmarks.accuracy import jobs, peers, summary
 from benchmarks.accuracy.console import print_table
-from benchmarks.accuracy.house import house
+from benchmarks.accuracy.jobs import ALL_MODELS, MIXTURE, NEURAL, Job
 from benchmarks.accuracy.page import write_page
 from benchmarks.accuracy.protocol import Protocol
 from benchmarks.accuracy.targets import against_targets
-from benchmarks.accuracy.tasks import ALL_MODELS, MIXTURE, NEURAL, Task
-from benchmarks.result_head import ROOT, compact, head
+from benchmarks.shared.result_head import ROOT, compact, head
+from benchmarks.shared.uci import uci_history
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.schema import FORECAST_TASKS, MODEL_NAMES
 
@@ -52,18 +52,18 @@ def main() -> None:
     """Run, resume or finish the benchmark; write its result file and page; print the targets."""
     options = arguments()
     began = time.monotonic()
-    history = house(options.cache)
-    jobs = tasks.chosen(options.models, options.seeds, options.test_year, options.until, options.cards,
+    history = uci_history(options.cache)
+    chosen = jobs.chosen(options.models, options.seeds, options.test_year, options.until, options.cards,
                         options.cache, options.tiny)  # fmt: skip
-    facts: dict[Task, dict[str, Any]] = {}
+    facts: dict[Job, dict[str, Any]] = {}
     failed: dict[str, str] = {}
-    for task, told in tasks.run_all(jobs, options.workers):
+    for job, told in jobs.run_all(chosen, options.workers):
         if "failed" in told:
-            failed[f"{task.model} seed {task.seed}"] = told["failed"]
+            failed[f"{job.model} seed {job.seed}"] = told["failed"]
         else:
-            facts[task] = told
-        say(task, told, len(facts) + len(failed), len(jobs), time.monotonic() - began)
-    protocol = jobs[0].protocol(history)
+            facts[job] = told
+        say(job, told, len(facts) + len(failed), len(chosen), time.monotonic() - began)
+    protocol = chosen[0].protocol(history)
     asked = {} if options.skip_peers else peers.run(history, protocol, options.cache)
     found = _found(facts, asked, protocol, history, not options.skip_explanations)
     costs = [*facts.values(), *(peer.facts for peer in asked.values())]
@@ -79,10 +79,10 @@ def main() -> None:
 
 
 def _found(
-    facts: dict[Task, dict[str, Any]], asked: dict[str, peers.Peer], protocol: Protocol, history: History,
+    facts: dict[Job, dict[str, Any]], asked: dict[str, peers.Peer], protocol: Protocol, history: History,
     explain: bool,
 ) -> dict[str, Any]:  # fmt: skip
-    """All that finished tasks and peers tell: cards, targets, costs and explanations."""
+    """All that finished jobs and peers tell: cards, targets, costs and explanations."""
     runs = _collected(list(facts), history) | {name: {None: peer.forecasts} for name, peer in asked.items()}
     cards = {
         window.name: summary.of_window(window, runs, protocol, history, tuple(asked))
@@ -96,35 +96,35 @@ def _found(
         "targets": _targets(cards),
         "models": _costs(facts) | {name: peer.facts for name, peer in asked.items()},
     }
-    mixture = next((task for task in facts if task.model == MIXTURE), None)
+    mixture = next((job for job in facts if job.model == MIXTURE), None)
     if mixture and explain:
         from benchmarks.accuracy import explanations
 
-        found["explanations"] = explanations.of_task(mixture, history, runs)
+        found["explanations"] = explanations.of_job(mixture, history, runs)
     return found
 
 
-def say(task: Task, told: dict[str, Any], count: int, total: int, seconds: float) -> None:
+def say(job: Job, told: dict[str, Any], count: int, total: int, seconds: float) -> None:
     """One line of progress."""
     if "failed" in told:
         print(
-            f"{count:3d} of {total}  {task.model} seed {task.seed}: FAILED, {told['failed']}", file=sys.stderr
+            f"{count:3d} of {total}  {job.model} seed {job.seed}: FAILED, {told['failed']}", file=sys.stderr
         )
         return
     fit, forecast = told["fit"]["cpu_seconds"], told["forecast"]["cpu_seconds"]
     print(
-        f"{count:3d} of {total}  {task.model} seed {task.seed}: "
+        f"{count:3d} of {total}  {job.model} seed {job.seed}: "
         f"fit {fit:.0f} s, forecasts {forecast:.0f} s CPU  [{seconds:.0f} s]",
         file=sys.stderr,
         flush=True,
     )
 
 
-def _collected(jobs: list[Task], history: History) -> dict[str, dict[int | None, Any]]:
+def _collected(finished: list[Job], history: History) -> dict[str, dict[int | None, Any]]:
     """Row of the table → seed → forecasts."""
     runs: dict[str, dict[int | None, Any]] = {}
-    for job in jobs:
-        for name, frame in tasks.forecasts(job, history).items():
+    for job in finished:
+        for name, frame in jobs.forecasts(job, history).items():
             runs.setdefault(name, {})[job.seed if job.model in NEURAL else None] = frame
     return runs
 
@@ -139,20 +139,20 @@ def _targets(cards: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _by_seed(facts: dict[Task, dict[str, Any]]) -> dict[str, float]:
+def _by_seed(facts: dict[Job, dict[str, Any]]) -> dict[str, float]:
     """CPU seconds of the fits and forecasts of each seed."""
     out: dict[str, float] = {}
-    for task, told in facts.items():
+    for job, told in facts.items():
         seconds = told["fit"]["cpu_seconds"] + told["forecast"]["cpu_seconds"]
-        out[str(task.seed)] = out.get(str(task.seed), 0.0) + seconds
+        out[str(job.seed)] = out.get(str(job.seed), 0.0) + seconds
     return out
 
 
-def _costs(facts: dict[Task, dict[str, Any]]) -> dict[str, Any]:
+def _costs(facts: dict[Job, dict[str, Any]]) -> dict[str, Any]:
     """Cost and size of each model, of its first seed."""
     out: dict[str, Any] = {}
-    for task, told in facts.items():
-        out.setdefault(task.model, {key: told[key] for key in ("fit", "forecast", "parameters", "size_mb")})
+    for job, told in facts.items():
+        out.setdefault(job.model, {key: told[key] for key in ("fit", "forecast", "parameters", "size_mb")})
     return out
 
 

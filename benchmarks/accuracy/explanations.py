@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy import ablations, fingerprint, importance, tasks
+from benchmarks.accuracy import ablations, importance, jobs
+from benchmarks.accuracy.jobs import Job
 from benchmarks.accuracy.protocol import Protocol
 from benchmarks.accuracy.summary import Runs
-from benchmarks.accuracy.tasks import Task
+from benchmarks.shared import fingerprint
 from smartgrid_pipeline.core.evaluation.audits import mixture as gate
 from smartgrid_pipeline.core.evaluation.scoring import metrics
 from smartgrid_pipeline.core.features.history import History
@@ -23,15 +24,15 @@ DRILL_EVERY = 3
 """Failures are drilled on every third of the origins: twelve variants are asked on each."""
 
 
-def of_task(task: Task, history: History, runs: Runs) -> dict[str, Any]:
+def of_job(job: Job, history: History, runs: Runs) -> dict[str, Any]:
     """Explanations of a finished mixture; what needs asking it is kept beside its forecasts."""
-    protocol = task.protocol(history)
-    path = task.folder / f"explanations-{protocol.key()}-{fingerprint.of_modules(*ASKING)}.json"
+    protocol = job.protocol(history)
+    path = job.folder / f"explanations-{protocol.key()}-{fingerprint.of_modules(*ASKING)}.json"
     if not path.exists():
-        mixture = tasks.load(task)
+        mixture = jobs.load(job)
         assert isinstance(mixture, MixtureOfExperts)
         path.write_text(json.dumps(of_mixture(mixture, history, protocol)))
-    return json.loads(path.read_text()) | of_forecasts(protocol, runs, task.seed)
+    return json.loads(path.read_text()) | of_forecasts(protocol, runs, job.seed)
 
 
 def of_mixture(mixture: MixtureOfExperts, history: History, protocol: Protocol) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def _matches(
 
 def of_forecasts(protocol: Protocol, runs: Runs, seed: int) -> dict[str, Any]:
     """What follows from the kept forecasts alone: oracle gates and error correlations, by window."""
-    names = (*EXPERT_NAMES, tasks.MIXTURE)
+    names = (*EXPERT_NAMES, jobs.MIXTURE)
     one_seed = {name: runs[name][seed] for name in names if seed in runs.get(name, {})}
     oracle, correlation, everything = {}, {}, {}
     for window in protocol.windows:
@@ -99,7 +100,7 @@ def of_forecasts(protocol: Protocol, runs: Runs, seed: int) -> dict[str, Any]:
             continue
         aligned = metrics.align(rows)
         everything |= aligned
-        oracle[window.name] = ablations.oracle(aligned[window.card], EXPERT_NAMES, tasks.MIXTURE)
+        oracle[window.name] = ablations.oracle(aligned[window.card], EXPERT_NAMES, jobs.MIXTURE)
         correlation[window.name] = gate.error_correlation(aligned, window.card).to_dict()
     collapse = asdict(gate.collapse_finding(everything))
     return {"oracle": oracle, "error_correlation": correlation, "collapse": collapse}

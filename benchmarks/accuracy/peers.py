@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.accuracy.protocol import Protocol
-from benchmarks.result_head import ROOT
+from benchmarks.shared.result_head import ROOT
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.schema import FORECAST_COLUMNS, FORECAST_TASKS, LeadInterval
 

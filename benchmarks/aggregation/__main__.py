@@ -16,8 +16,8 @@ import pandas as pd
 from benchmarks.aggregation.model import TASKS, forecast
 from benchmarks.aggregation.page import write_page
 from benchmarks.aggregation.population import Population, mean_power
-from benchmarks.homes.data import half_hours, homes_file
-from benchmarks.result_head import ROOT, compact, head
+from benchmarks.shared.half_hourly import half_hourly_file, half_hourly_table
+from benchmarks.shared.result_head import ROOT, compact, head
 
 RESULT = ROOT / "benchmarks" / "results" / "aggregation.json"
 
@@ -37,11 +37,11 @@ def main() -> None:
     parser.add_argument("--result", type=Path, default=RESULT)
     options = parser.parse_args()
     began = time.monotonic()
-    file = homes_file()
+    file = half_hourly_file()
     if file is None:
         print("The development homes are not on this machine: nothing to measure.", file=sys.stderr)
         return
-    homes = half_hours(file)[FIRST:LAST]
+    homes = half_hourly_table(file)[FIRST:LAST]
     population = Population.of(homes, seed=0)
     rows = [_row(*each) for each in _sums(homes, population, options.draws)]
     result = head("python -m benchmarks.aggregation", [0], began, []) | {

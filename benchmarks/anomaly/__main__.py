@@ -16,7 +16,7 @@ from benchmarks.anomaly.page import write_page
 from benchmarks.anomaly.plain import Plain
 from benchmarks.anomaly.protocol import ALL_KINDS, ORIGINS, NothingChanged, Origin, Outcome, TestYear
 from benchmarks.anomaly.targets import against_targets
-from benchmarks.result_head import ROOT, compact, head
+from benchmarks.shared.result_head import ROOT, compact, head
 from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
 from smartgrid_pipeline.core.anomaly.ensemble.members import MEMBERS

@@ -21,8 +21,8 @@ from rich.table import Table
 from benchmarks.anomaly.__main__ import house
 from benchmarks.anomaly.metrics import wilson
 from benchmarks.anomaly.protocol import ALL_KINDS, GRACE, GUARD
-from benchmarks.homes.data import homes_file, meter_ids
-from benchmarks.result_head import ROOT, compact, head
+from benchmarks.shared.half_hourly import half_hourly_file, meter_ids
+from benchmarks.shared.result_head import ROOT, compact, head
 from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.anomaly import unlabelled
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector, Detection
@@ -84,7 +84,7 @@ class File:
 def files(chosen: tuple[tuple[str, Any, int], ...]) -> Iterator[File]:
     """The pieces of the house, and the homes where their file is there."""
     readings, meter = house()
-    homes = homes_file()
+    homes = half_hourly_file()
     for source, which, days in chosen:
         if source == "house":
             begin = pd.Timestamp(which)

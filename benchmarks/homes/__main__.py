@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.homes.data import homes_file, with_a_year
 from benchmarks.homes.protocol import ANALOGUE, OURS, judge, judge_cold, quarter
-from benchmarks.result_head import ROOT, compact, head
+from benchmarks.shared.half_hourly import half_hourly_file, with_a_year
+from benchmarks.shared.result_head import ROOT, compact, head
 from smartgrid_pipeline.core.features.history import History
 
 RESULT = ROOT / "benchmarks" / "results" / "homes.json"
@@ -31,7 +31,7 @@ def main() -> None:
     )
     parser.add_argument("--result", type=Path, default=RESULT)
     options = parser.parse_args()
-    began, file = time.monotonic(), homes_file()
+    began, file = time.monotonic(), half_hourly_file()
     if file is None:
         print("The development homes are not on this machine: nothing to measure.", file=sys.stderr)
         return

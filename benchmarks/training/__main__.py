@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.accuracy.house import house
-from benchmarks.result_head import ROOT, compact, head
+from benchmarks.shared.result_head import ROOT, compact, head
+from benchmarks.shared.uci import uci_history
 from benchmarks.training.gauge import counting, flops, gemm_peak
 from smartgrid_pipeline.core.evaluation.scoring import comparison
 from smartgrid_pipeline.core.evaluation.scoring.backtest import forecast_cards
@@ -90,7 +90,7 @@ def flops_per_step(name: str, past: History, split: Split, budget: TrainingBudge
 def main() -> None:
     """Fit each expert, then the gate, then update everything by a month and judge it; write the result."""
     options = arguments()
-    began, history, peak = time.monotonic(), house(options.cache), gemm_peak()
+    began, history, peak = time.monotonic(), uci_history(options.cache), gemm_peak()
     budget = TINY if options.tiny else FULL
     past = history.until(MONTH)
     split = Split.before(MONTH, past)

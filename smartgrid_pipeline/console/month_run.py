@@ -123,7 +123,7 @@ def _state(workbench: "Resources", month: str) -> str:
     from smartgrid_pipeline.orchestration.code_version import package_sha256
 
     parts = (
-        workbench.readings.identity.sha256,
+        workbench.readings.fingerprint.sha256,
         repr(workbench.readings.meter),
         package_sha256(),
         repr(workbench.budget),

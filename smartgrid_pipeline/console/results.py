@@ -46,12 +46,12 @@ def validate(settings: "Settings", page: Path | None = None) -> Document:
 
     readings = Resources(settings).readings
     months = [str(each) for each in np.unique(months_of(readings.frame))]
-    last = pd.Timestamp(readings.identity.last)
+    last = pd.Timestamp(readings.fingerprint.last)
     _, verdicts = ingest.validate(readings.frame, readings.meter, months, last)
     if page is not None:
         quality.write_html(verdicts, page)
     return {
-        "source": readings.identity.location,
+        "source": readings.fingerprint.location,
         "meter": readings.meter.meter_id,
         "notes": list(readings.notes),
         "passed": all(verdict.passed for verdict in verdicts),
@@ -71,7 +71,7 @@ def defects(settings: "Settings") -> Document:
     counts = found.groupby("kind")["minutes"].agg(["count", "sum"])
     return {
         "meter": readings.meter.meter_id,
-        "source": readings.identity.location,
+        "source": readings.fingerprint.location,
         "counts": {
             str(kind): {"intervals": int(row["count"]), "minutes": int(row["sum"])}
             for kind, row in counts.iterrows()

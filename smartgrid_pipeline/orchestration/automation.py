@@ -58,7 +58,7 @@ def monthly_schedule(
         context: dg.ScheduleEvaluationContext, workbench: dg.ResourceParam[Resources]
     ) -> dg.RunRequest | dg.SkipReason:
         """Ask for the newest complete month, or say why there is nothing to do."""
-        identity = workbench.readings.identity
+        identity = workbench.readings.fingerprint
         step = pd.Timedelta(minutes=workbench.readings.meter.step_minutes)
         month = newest_complete_month(
             pd.Timestamp(identity.last) + step, pd.Timestamp(context.scheduled_execution_time)
@@ -93,7 +93,7 @@ def failure_notice(context: dg.RunFailureSensorContext, workbench: dg.ResourcePa
     write_notice(workbench.settings.data_dir / "failures" / f"{run.run_id}.json", notice)
     if workbench.settings.notify_url:
         post_notice(workbench.settings.notify_url, notice)
-    workbench.registry.reap(lambda run_id: run_has_ended(context.instance, run_id))
+    workbench.registry.close_abandoned(lambda run_id: run_has_ended(context.instance, run_id))
 
 
 @dg.sensor(

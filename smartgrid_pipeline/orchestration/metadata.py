@@ -62,9 +62,9 @@ def readings(frame: pd.DataFrame) -> Metadata:
 def identity(source: "Readings") -> Metadata:
     """Where readings came from: location, hash, span, and what was assumed or is absent."""
     return {
-        "source": source.identity.location,
-        "sha256": source.identity.sha256,
-        "source_rows": source.identity.rows,
+        "source": source.fingerprint.location,
+        "sha256": source.fingerprint.sha256,
+        "source_rows": source.fingerprint.rows,
         "meter": source.meter.meter_id,
         "notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in source.notes) or "nothing to note"),
     }

@@ -76,7 +76,7 @@ class Resources:
 
     def remember_source(self) -> None:
         """Keep what the source said of the meter and its last reading, for steps that only see tables."""
-        known = asdict(self.readings.meter) | {"last_reading": self.readings.identity.last}
+        known = asdict(self.readings.meter) | {"last_reading": self.readings.fingerprint.last}
         write_atomically(self.settings.data_dir / "meter.json", json.dumps(known, indent=1).encode())
 
     @property

@@ -4,20 +4,20 @@ from smartgrid_pipeline.registry.champion.evidence import about_run
 from smartgrid_pipeline.registry.registry import Registry
 from smartgrid_pipeline.registry.types import (
     Champion,
-    DataIdentity,
     Example,
     LedgerRow,
     Promotion,
     TrackedRun,
+    TrainingData,
 )
 
 __all__ = [
     "Champion",
-    "DataIdentity",
     "Example",
     "LedgerRow",
     "Promotion",
     "Registry",
     "TrackedRun",
+    "TrainingData",
     "about_run",
 ]

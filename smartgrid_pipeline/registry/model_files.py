@@ -32,7 +32,7 @@ class NewModel:
     """
 
     name: str
-    kind: str
+    model_type: str
     meter_id: str
     write: Callable[[Path, Any], None]
 
@@ -71,7 +71,7 @@ def stored(connection: Connection, run_id: str, model: NewModel) -> Iterator[str
         name=model.name,
         source_run_id=run_id,
         tags={MODEL: model.name, "meter": model.meter_id},
-        model_type=model.kind,
+        model_type=model.model_type,
     )
     try:
         _upload(connection, run_id, model, logged)

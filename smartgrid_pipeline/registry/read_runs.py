@@ -1,8 +1,8 @@
-"""Reading runs back: found by tag or by id, with their verdicts and tables."""
+"""Read tracked runs by tag or id, with their verdicts and tables; close those a killed process left open."""
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,21 +21,21 @@ def find(
     tags: Mapping[str, str],
     *,
     status: str | None = None,
-    judged: str = "",
+    compared: str = "",
     limit: int = 100,
 ) -> list[TrackedRun]:
     """Runs with all of these tags (and, for reports, that judged the run given), newest first.
 
     Raises RegistryError for a value that cannot be asked for.
     """
-    for key, value in (*tags.items(), (types.JUDGED, judged)):
+    for key, value in (*tags.items(), (types.COMPARED_RUNS, compared)):
         if "'" in value or "\\" in value:
             raise RegistryError(
                 f"Cannot search runs whose {key} is {value!r}: quotes and backslashes are not allowed."
             )
     clauses = [f"tags.`{key}` = '{value}'" for key, value in tags.items()]
-    if judged:
-        clauses.append(f"tags.`{types.JUDGED}` LIKE '%{judged}%'")
+    if compared:
+        clauses.append(f"tags.`{types.COMPARED_RUNS}` LIKE '%{compared}%'")
     if status:
         clauses.append(f"attributes.status = '{status}'")
     with connection.guard("search runs", writing=False) as client:
@@ -69,7 +69,7 @@ def tracked(run: Any) -> TrackedRun:
     return TrackedRun(
         run_id=run.info.run_id,
         experiment_id=str(run.info.experiment_id),
-        kind=tags.get(types.KIND, ""),
+        run_type=tags.get(types.RUN_TYPE, ""),
         model=tags.get(types.MODEL, ""),
         month=tags.get(types.MONTH, ""),
         fingerprint=tags.get(types.FINGERPRINT, ""),
@@ -110,3 +110,25 @@ def read_table(connection: Connection, run_id: str, name: str) -> pd.DataFrame:
                 f"Run {run_id} keeps no table {name!r}; it keeps {sorted(known) or 'no table'}."
             )
         return pd.read_parquet(client.download_artifacts(run_id, path, scratch))
+
+
+def close_abandoned(connection: Connection, has_ended: Callable[[str], bool]) -> list[str]:
+    """Close the runs that a killed process left RUNNING, and return their run ids.
+
+    ``has_ended`` takes the id of an orchestrator run (tag DAGSTER_RUN) and returns whether that run is over.
+    A tracked run whose orchestrator run is over becomes KILLED, and each of its models that is still PENDING
+    becomes FAILED. Runs without the tag stay open.
+    """
+    open_runs = find(connection, {}, status="RUNNING", limit=1_000)
+    dead = [
+        run.run_id
+        for run in open_runs
+        if types.DAGSTER_RUN in run.tags and has_ended(run.tags[types.DAGSTER_RUN])
+    ]
+    with connection.guard("close abandoned runs") as client:
+        for run_id in dead:
+            models = client.search_logged_models([connection.experiment_id], f"source_run_id = '{run_id}'")
+            for model in [model for model in models if str(model.status) == "PENDING"]:
+                client.finalize_logged_model(model.model_id, "FAILED")
+            client.set_terminated(run_id, "KILLED")
+    return dead

@@ -9,18 +9,18 @@ import pandas as pd
 from smartgrid_pipeline.core.forecasting import newest
 from smartgrid_pipeline.core.forecasting.forecaster import Forecaster
 from smartgrid_pipeline.core.schema import Meter, RegistryError, Verdict
-from smartgrid_pipeline.registry import model_files, read_runs, types, upkeep, write_runs
+from smartgrid_pipeline.registry import model_files, read_runs, types, write_runs
 from smartgrid_pipeline.registry.champion import evidence
 from smartgrid_pipeline.registry.champion.history import NOBODY, ChampionHistory
 from smartgrid_pipeline.registry.connection import Connection
 from smartgrid_pipeline.registry.types import (
     Champion,
-    DataIdentity,
     Detector,
     Example,
     LedgerRow,
     Promotion,
     TrackedRun,
+    TrainingData,
 )
 
 DETECTOR_NAME = "anomaly_detector"
@@ -47,7 +47,7 @@ class Registry:
     ) -> None:
         self.model_name = model_name
         self.connection = Connection(tracking_uri, artifact_root, experiment, patience_seconds)
-        self._succession = ChampionHistory(self.connection, model_name)
+        self._champions = ChampionHistory(self.connection, model_name)
         self._loaders = loaders
         self._model_code = model_code
 
@@ -64,7 +64,7 @@ class Registry:
         model: str,
         month: str,
         fingerprint: str,
-        data: DataIdentity,
+        data: TrainingData,
         example: Example,
         metrics: Mapping[str, float],
         figures: Mapping[str, Any] | None = None,
@@ -77,7 +77,7 @@ class Registry:
         ``figures`` are matplotlib figures, ``tables`` are kept as Parquet. The run is FINISHED when all of it
         is stored; otherwise it is FAILED and RegistryError is raised.
         """
-        contents = write_runs.Contents(
+        contents = write_runs.RunContents(
             parameters=forecaster.parameters(), metrics=metrics, curves=forecaster.curves(),
             figures=figures or {}, tables=tables or {}, verdicts=verdicts, data=data,
         )  # fmt: skip
@@ -95,14 +95,14 @@ class Registry:
         *,
         month: str,
         fingerprint: str,
-        data: DataIdentity,
+        data: TrainingData,
         metrics: Mapping[str, float] | None = None,
         figures: Mapping[str, Any] | None = None,
         tables: Mapping[str, pd.DataFrame] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> TrackedRun:
         """Track one fit of the anomaly detector, as ``log_training`` does; its model is files only."""
-        contents = write_runs.Contents(
+        contents = write_runs.RunContents(
             parameters=detector.parameters(), metrics=metrics or {}, figures=figures or {},
             tables=tables or {}, data=data,
         )  # fmt: skip
@@ -114,7 +114,7 @@ class Registry:
         self,
         *,
         month: str,
-        judged: Sequence[str],
+        compared: Sequence[str],
         html: str,
         metrics: Mapping[str, float],
         verdicts: Sequence[Verdict],
@@ -124,18 +124,18 @@ class Registry:
     ) -> str:
         """Track the month's comparison with the verdicts that ``evidence`` finds; returns its run id.
 
-        ``judged`` are the training runs that were compared; the champion of this moment is remembered as the
-        one they were compared with.
+        ``compared`` are the run ids of the trainings compared. The report is tagged with the run that is
+        champion at this moment, since ``promote`` demands that it still is.
         """
         champion = self.champion()
-        contents = write_runs.Contents(
+        contents = write_runs.RunContents(
             metrics=metrics, figures=figures or {}, tables=tables or {}, verdicts=verdicts, html=html
         )
         about = {
-            types.KIND: types.REPORT,
+            types.RUN_TYPE: types.REPORT,
             types.MONTH: month,
-            types.JUDGED: " ".join(judged),
-            types.JUDGED_AGAINST: champion.run_id if champion else NOBODY,
+            types.COMPARED_RUNS: " ".join(compared),
+            types.COMPARED_WITH: champion.run_id if champion else NOBODY,
             types.REGISTERED_MODEL: self.model_name,
         }
         with write_runs.open_run(self.connection, f"report {month}", {**(tags or {}), **about}) as run_id:
@@ -147,13 +147,13 @@ class Registry:
         return read_runs.get(self.connection, run_id)
 
     def runs(
-        self, *, month: str | None = None, model: str | None = None, kind: str = types.TRAINING
+        self, *, month: str | None = None, model: str | None = None, run_type: str = types.TRAINING
     ) -> list[TrackedRun]:
         """Runs of this meter, newest first, failed and running ones included."""
         wanted = {types.MONTH: month, types.MODEL: model}
         tags = {key: value for key, value in wanted.items() if value is not None}
         return read_runs.find(
-            self.connection, {types.KIND: kind, types.REGISTERED_MODEL: self.model_name, **tags}
+            self.connection, {types.RUN_TYPE: run_type, types.REGISTERED_MODEL: self.model_name, **tags}
         )
 
     def find_training(self, *, model: str, month: str, fingerprint: str) -> TrackedRun | None:
@@ -185,15 +185,15 @@ class Registry:
         """The files the anomaly detector of a run was saved to."""
         return model_files.directory(self.connection, self._owned(run_id, types.DETECTOR))
 
-    def reap(self, has_ended: Callable[[str], bool]) -> list[str]:
-        """Close the runs left open by orchestrator runs that have ended; returns their ids."""
-        return upkeep.reap(self.connection, has_ended)
+    def close_abandoned(self, has_ended: Callable[[str], bool]) -> list[str]:
+        """Close the runs that ended orchestrator runs left open; returns their ids."""
+        return read_runs.close_abandoned(self.connection, has_ended)
 
     # --- champion and challenger ------------------------------------------------------------------
 
     def register_challenger(self, run_id: str) -> int:
         """Give a training run a version (once) and, unless it is champion, the alias ``challenger``."""
-        return self._succession.challenge(self._training(run_id))
+        return self._champions.challenge(self._training(run_id))
 
     def evidence(self, run_id: str) -> list[Verdict]:
         """The verdicts kept with a run and with the newest report that judged it; maybe none."""
@@ -223,35 +223,35 @@ class Registry:
         again changes nothing and asks for nothing.
         """
         run = self._training(run_id)
-        if (already := self._succession.already(run)) is not None:
+        if (already := self._champions.already(run)) is not None:
             return already
         evidence.demand(run, verdicts, training_months, month)
         self.load(run_id)
-        return self._succession.promote(run, self._report_of(run), reason, despite_rollback)
+        return self._champions.promote(run, self._report_of(run), reason, despite_rollback)
 
     def rollback(self, reason: str) -> Promotion:
         """Bring the previous champion back. Raises PromotionRefused when there is none left."""
-        back_to = self._succession.predecessor()
+        back_to = self._champions.predecessor()
         self.load(back_to.run_id)
-        return self._succession.rollback(self._training(back_to.run_id), back_to, reason)
+        return self._champions.rollback(self._training(back_to.run_id), back_to, reason)
 
     def champion(self) -> Champion | None:
         """Who is champion by the ledger; None before the first promotion.
 
         Raises RegistryError when the champion's version was deleted.
         """
-        return self._succession.champion()
+        return self._champions.champion()
 
     def ledger(self, *, attempts: bool = False) -> list[LedgerRow]:
         """Every change of champion, oldest first; with ``attempts`` also those that never took effect."""
-        rows = self._succession.state().settled
+        rows = self._champions.state().settled
         return [row for row in rows if attempts or row.status == "done"]
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _about(self, kind: str, model: str, month: str, fingerprint: str) -> dict[str, str]:
+    def _about(self, run_type: str, model: str, month: str, fingerprint: str) -> dict[str, str]:
         return {
-            types.KIND: kind,
+            types.RUN_TYPE: run_type,
             types.MODEL: model,
             types.MONTH: month,
             types.FINGERPRINT: fingerprint,
@@ -259,7 +259,7 @@ class Registry:
         }
 
     def _log(
-        self, tags: Mapping[str, str], contents: write_runs.Contents, model: model_files.NewModel
+        self, tags: Mapping[str, str], contents: write_runs.RunContents, model: model_files.NewModel
     ) -> TrackedRun:
         with (
             write_runs.open_run(self.connection, f"{model.name} {tags[types.MONTH]}", tags) as run_id,
@@ -272,13 +272,13 @@ class Registry:
         found = read_runs.find(self.connection, tags, status="FINISHED", limit=5)
         return next((run for run in found if model_files.is_complete(self.connection, run)), None)
 
-    def _owned(self, run_id: str, kind: str) -> TrackedRun:
+    def _owned(self, run_id: str, run_type: str) -> TrackedRun:
         run = self.run(run_id)
-        if run.kind != kind or run.tags.get(types.REGISTERED_MODEL) != self.model_name:
+        if run.run_type != run_type or run.tags.get(types.REGISTERED_MODEL) != self.model_name:
             found = run.tags.get(types.REGISTERED_MODEL, "no model of this system")
             raise RegistryError(
-                f"Run {run_id} is a {run.kind or 'foreign'} run of {found}, "
-                f"not a {kind} of {self.model_name}."
+                f"Run {run_id} is a {run.run_type or 'foreign'} run of {found}, "
+                f"not a {run_type} of {self.model_name}."
             )
         return run
 
@@ -288,9 +288,9 @@ class Registry:
     def _report_of(self, run: TrackedRun) -> TrackedRun | None:
         reports = read_runs.find(
             self.connection,
-            {types.KIND: types.REPORT, types.REGISTERED_MODEL: self.model_name},
+            {types.RUN_TYPE: types.REPORT, types.REGISTERED_MODEL: self.model_name},
             status="FINISHED",
-            judged=run.run_id,
+            compared=run.run_id,
             limit=1,
         )
         return next(iter(reports), None)

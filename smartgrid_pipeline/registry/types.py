@@ -11,7 +11,7 @@ import pandas as pd
 
 from smartgrid_pipeline.core.schema import Meter
 
-KIND = "kind"
+RUN_TYPE = "kind"
 """Run tag: TRAINING, DETECTOR or REPORT."""
 TRAINING = "training"
 DETECTOR = "detector"
@@ -20,8 +20,8 @@ MODEL = "model"
 MONTH = "month"
 FINGERPRINT = "fingerprint"
 REGISTERED_MODEL = "registered_model"
-JUDGED = "judged_runs"
-JUDGED_AGAINST = "judged_against"
+COMPARED_RUNS = "judged_runs"
+COMPARED_WITH = "judged_against"
 """Report tags: the runs compared, and the run that was champion then."""
 DAGSTER_RUN = "dagster.run_id"
 NOTE = "mlflow.note.content"
@@ -42,7 +42,7 @@ MONTH_SUITES = ("readings", "features")
 
 
 @dataclass(frozen=True)
-class DataIdentity:
+class TrainingData:
     """Which data a model learned from: SHA-256, rows, and the window [start, end) on the civil clock.
 
     ``left_out`` are months ("2010-10") inside the window whose rows were never published and not used.
@@ -73,7 +73,7 @@ class DataIdentity:
         return f"{self.rows:,} rows from {str(self.start)[:10]} to {str(self.end)[:10]}{without}"
 
     @classmethod
-    def from_tags(cls, tags: Mapping[str, str]) -> "DataIdentity":
+    def from_tags(cls, tags: Mapping[str, str]) -> "TrainingData":
         """The inverse of to_tags."""
         sha256, rows, start, end, left_out = (tags[name] for name in DATA_TAGS)
         return cls(sha256, int(rows), np.datetime64(start), np.datetime64(end), tuple(left_out.split()))
@@ -110,7 +110,7 @@ class TrackedRun:
 
     run_id: str
     experiment_id: str
-    kind: str
+    run_type: str
     model: str
     month: str
     fingerprint: str
@@ -122,9 +122,9 @@ class TrackedRun:
     model_id: str | None = None
 
     @property
-    def data(self) -> DataIdentity:
+    def data(self) -> TrainingData:
         """The data of a training run."""
-        return DataIdentity.from_tags(self.tags)
+        return TrainingData.from_tags(self.tags)
 
     def link(self, server: str = "http://127.0.0.1:5000") -> str:
         """Address of the run's page on an MLflow server."""

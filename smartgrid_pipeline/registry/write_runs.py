@@ -20,7 +20,7 @@ import pandas as pd
 import smartgrid_pipeline
 from smartgrid_pipeline.core.schema import RegistryError, Verdict
 from smartgrid_pipeline.registry.connection import Connection
-from smartgrid_pipeline.registry.types import DataIdentity
+from smartgrid_pipeline.registry.types import TrainingData
 
 VERDICTS_FILE = "verdicts.json"
 REPORT_FILE = "report.html"
@@ -35,7 +35,7 @@ CSV_ROWS = 2_000
 
 
 @dataclass(frozen=True)
-class Contents:
+class RunContents:
     """What a run keeps beside its model: numbers, plots, tables, verdicts and the data it saw."""
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Contents:
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     verdicts: Sequence[Verdict] = ()
     html: str | None = None
-    data: DataIdentity | None = None
+    data: TrainingData | None = None
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def close_run(connection: Connection, run_id: str, status: str) -> str:
 
 
 def write_contents(
-    connection: Connection, run_id: str, contents: Contents, model_id: str | None = None
+    connection: Connection, run_id: str, contents: RunContents, model_id: str | None = None
 ) -> None:
     """Log everything but the model into an open run; its metrics are also those of the model given."""
     from mlflow.entities import Metric, Param
@@ -119,7 +119,7 @@ def _curve_metrics(curves: pd.DataFrame, now: int) -> list[Any]:
     ]
 
 
-def _dataset(data: DataIdentity) -> Any:
+def _dataset(data: TrainingData) -> Any:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     profile = {"rows": data.rows, "sha256": data.sha256}
@@ -130,7 +130,7 @@ def _dataset(data: DataIdentity) -> Any:
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 
-def stage(directory: Path, contents: Contents) -> bool:
+def stage(directory: Path, contents: RunContents) -> bool:
     """Write the files of a run into a folder; False when there is none."""
     files: list[Path] = []
     for name, figure in contents.figures.items():

@@ -18,10 +18,8 @@ from smartgrid_pipeline.core.schema import (
 )
 from smartgrid_pipeline.sources import files, sql, uci
 from smartgrid_pipeline.sources.columns import Layout, normalise
-from smartgrid_pipeline.sources.times import Clock, as_interval_starts, read_clock
-from smartgrid_pipeline.sources.types import DataIdentity, Readings, SourceSpec, identify
-
-__all__ = ["DataIdentity", "Readings", "SourceSpec", "last_month", "list_meters", "read"]
+from smartgrid_pipeline.sources.times import RecordedTimes, as_interval_starts, read_clock
+from smartgrid_pipeline.sources.types import Readings, SourceSpec, fingerprint_of
 
 REGULAR_SHARE = 0.9
 """Share of the time differences that must be the meter's step."""
@@ -55,7 +53,7 @@ def read(spec: SourceSpec) -> Readings:
     )
     absent = (f"Channels this meter does not have: {', '.join(meter.absent_channels)}.",)
     notes = (*clock.notes, *notes, *repeats, *(absent if meter.absent_channels else ()))
-    return Readings(frame, meter, identify(frame, spec.shown), notes)
+    return Readings(frame, meter, fingerprint_of(frame, spec.shown), notes)
 
 
 def last_month(spec: SourceSpec) -> str | None:
@@ -154,7 +152,7 @@ def _only_rows_missing(seconds: npt.NDArray[np.int64], differences: npt.NDArray[
 
 
 def _frame(
-    table: pa.Table, layout: Layout, clock: Clock, step: int, spec: SourceSpec
+    table: pa.Table, layout: Layout, clock: RecordedTimes, step: int, spec: SourceSpec
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The canonical frame, channels in kW, kvar, V and A; and the channels found empty, announced."""
     index = pd.DatetimeIndex(clock.civil, name=INTERVAL_START).as_unit("s")
@@ -198,7 +196,7 @@ def _numbers(values: pa.ChunkedArray, column: str, spec: SourceSpec) -> npt.NDAr
         ) from error
 
 
-def _without_second_pass(frame: pd.DataFrame, clock: Clock) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _without_second_pass(frame: pd.DataFrame, clock: RecordedTimes) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Drop the second pass of the autumn hour, whose civil times the first pass has taken."""
     again = frame.index.duplicated(keep="first")
     if not again.any():

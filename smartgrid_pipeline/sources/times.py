@@ -28,7 +28,7 @@ _ZONE = r"\s*\[?(?P<zone>[A-Z][A-Za-z]+/[A-Za-z_/+-]+\d*)\]?$"
 
 
 @dataclass(frozen=True)
-class Clock:
+class RecordedTimes:
     """Times of every row: civil (naive), UTC, the zone between them and what was assumed."""
 
     civil: pd.DatetimeIndex
@@ -38,7 +38,7 @@ class Clock:
     notes: tuple[str, ...] = ()
 
 
-def read_clock(table: pa.Table, layout: Layout, spec: SourceSpec, default_zone: str | None) -> Clock:
+def read_clock(table: pa.Table, layout: Layout, spec: SourceSpec, default_zone: str | None) -> RecordedTimes:
     """The clock of a recorded table. Raises SourceError on times that cannot be read or placed."""
     timezone = spec.timezone or default_zone
     if timezone is not None:
@@ -51,7 +51,7 @@ def read_clock(table: pa.Table, layout: Layout, spec: SourceSpec, default_zone: 
             () if timezone else ("No time zone given: the clock is taken as UTC (--timezone changes it).",)
         )
         timezone = timezone or "UTC"
-        return Clock(times, civil_to_utc(times, timezone), timezone, False, notes)
+        return RecordedTimes(times, civil_to_utc(times, timezone), timezone, False, notes)
     utc = times.tz_localize("UTC") if times.tz is None else times.tz_convert("UTC")
     timezone = timezone or zone
     if timezone is None:
@@ -61,7 +61,7 @@ def read_clock(table: pa.Table, layout: Layout, spec: SourceSpec, default_zone: 
         )
     civil = utc.tz_convert(timezone).tz_localize(None)
     notes = () if spec.timezone else (f"Times carry their offset; the civil clock is taken as {timezone}.",)
-    return Clock(civil, utc, timezone, True, notes)
+    return RecordedTimes(civil, utc, timezone, True, notes)
 
 
 def check_zone(timezone: str) -> None:
@@ -76,7 +76,7 @@ def check_zone(timezone: str) -> None:
         ) from error
 
 
-def as_interval_starts(clock: Clock, minutes: int) -> Clock:
+def as_interval_starts(clock: RecordedTimes, minutes: int) -> RecordedTimes:
     """Times that end their intervals, moved to the starts."""
     shift = pd.Timedelta(minutes=minutes)
     note = f"Times name the ends of intervals: moved {minutes} min earlier to their starts."
@@ -89,7 +89,7 @@ def as_interval_starts(clock: Clock, minutes: int) -> Clock:
 
 def _both_clocks(
     civil: pd.DatetimeIndex, table: pa.Table, layout: Layout, timezone: str | None, spec: SourceSpec
-) -> Clock:
+) -> RecordedTimes:
     """Civil and UTC times side by side, as our own frames are saved; they must agree with the zone."""
     valid = pc.is_valid(table[str(layout.utc)])
     civil_known = civil[valid.to_numpy()]
@@ -111,7 +111,7 @@ def _both_clocks(
             f"The two clocks of {spec.shown} do not agree with time zone {timezone}: {civil_known[row]} is "
             f"given as {utc[row]}, expected {expected[row]} ({len(wrong)} rows). Correct --timezone."
         )
-    return Clock(civil, civil_to_utc(civil, timezone), timezone, False)
+    return RecordedTimes(civil, civil_to_utc(civil, timezone), timezone, False)
 
 
 def _instants(table: pa.Table, layout: Layout, spec: SourceSpec) -> tuple[pd.DatetimeIndex, str | None]:

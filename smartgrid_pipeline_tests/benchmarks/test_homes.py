@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from benchmarks.homes.data import homes_file, with_a_year
 from benchmarks.homes.protocol import ANALOGUE, OURS, judge, judge_cold, last_hours, quarter
+from benchmarks.shared.half_hourly import half_hourly_file, with_a_year
 from smartgrid_pipeline_tests.conftest import HOME, make_history
 
-FILE = homes_file()
+FILE = half_hourly_file()
 
 
 def test_last_hours__are_no_more_than_asked_for() -> None:

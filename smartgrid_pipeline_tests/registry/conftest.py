@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from smartgrid_pipeline.core.schema import Finding, Verdict
-from smartgrid_pipeline.registry import DataIdentity, Example, Registry, TrackedRun, about_run
+from smartgrid_pipeline.registry import Example, Registry, TrackedRun, TrainingData, about_run
 from smartgrid_pipeline_tests.conftest import HOME, make_readings
 from smartgrid_pipeline_tests.registry.tiny import LOADERS, TinyForecaster
 
 MONTH = "2010-03"
-DATA = DataIdentity("ab" * 32, 8_064, np.datetime64("2010-01-04T00:00"), np.datetime64("2010-03-01T00:00"))
+DATA = TrainingData("ab" * 32, 8_064, np.datetime64("2010-01-04T00:00"), np.datetime64("2010-03-01T00:00"))
 CODE = Path(__file__).with_name("tiny_code.py")
 
 

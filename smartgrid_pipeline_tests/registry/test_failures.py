@@ -93,7 +93,7 @@ def test_locked_database__fails_soon_and_changes_nothing(
 
 def test_promotion_under_way__is_waited_for_then_said(candidates: Candidates) -> None:
     registry, run = candidates.registry, candidates.runs[0]
-    with ThreadPoolExecutor(1) as pool, registry._succession._lock("test"):
+    with ThreadPoolExecutor(1) as pool, registry._champions._lock("test"):
         asked = pool.submit(candidates.reopen().promote, run.run_id, evidence_for(run), reason="too")
         with pytest.raises(RegistryError, match="Cannot promote: another process has held"):
             asked.result()

@@ -48,7 +48,7 @@ def test_refused_candidate__leaves_the_champion_and_says_why(
     registry.promote(reigning.run_id, evidence_for(reigning), reason="the first")
     candidate = train(fingerprint="f2")
     evidence = spoilt(evidence_for(candidate), suite)
-    registry.log_report(month=MONTH, judged=[candidate.run_id], html="", metrics={}, verdicts=evidence)
+    registry.log_report(month=MONTH, compared=[candidate.run_id], html="", metrics={}, verdicts=evidence)
     before, ledger = registry.champion(), registry.ledger()
     aliases = registry.connection.client.get_registered_model("smartgrid-uci").aliases
     monkeypatch.setattr(os, "environ", os.environ | {"SMARTGRID_HOME": str(tmp_path)})

@@ -129,7 +129,7 @@ def test_report__hands_its_verdicts_to_the_runs_it_judged(registry: Registry, tr
     for subject, passed in (("old", False), ("new", True)):
         registry.log_report(
             month=MONTH,
-            judged=[run.run_id],
+            compared=[run.run_id],
             html="<p>fine</p>",
             metrics={"tiny/T1.rmse_kw": 0.25},
             verdicts=[verdict("leakage", subject, passed)],
@@ -149,7 +149,7 @@ def test_run_of_another_meter__is_refused(registry: Registry, train: Train, tmp_
         open_registry(tmp_path, "smartgrid-neighbour").register_challenger(run.run_id)
 
 
-def test_reaper__closes_what_died_and_nothing_else(registry: Registry, train: Train) -> None:
+def test_abandoned_runs__are_closed_and_no_others(registry: Registry, train: Train) -> None:
     client, experiment = registry.connection.client, registry.connection.experiment_id
     finished = train(tags={"dagster.run_id": "dead"})
     runs = {
@@ -159,8 +159,8 @@ def test_reaper__closes_what_died_and_nothing_else(registry: Registry, train: Tr
         for who in ("dead", "alive", "notebook")
     }
     models = {who: client.create_logged_model(experiment, source_run_id=runs[who]).model_id for who in runs}
-    assert registry.reap(lambda dagster_run: dagster_run == "dead") == [runs["dead"]]
-    assert registry.reap(lambda dagster_run: dagster_run == "dead") == []
+    assert registry.close_abandoned(lambda dagster_run: dagster_run == "dead") == [runs["dead"]]
+    assert registry.close_abandoned(lambda dagster_run: dagster_run == "dead") == []
     statuses = {who: client.get_run(run_id).info.status for who, run_id in runs.items()}
     assert statuses == {"dead": "KILLED", "alive": "RUNNING", "notebook": "RUNNING"}
     left = {who: str(client.get_logged_model(model_id).status) for who, model_id in models.items()}

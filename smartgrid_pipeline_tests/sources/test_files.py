@@ -189,8 +189,8 @@ def test_identity__follows_the_readings_and_not_their_file(tmp_path: Path) -> No
     frame.to_parquet(tmp_path / "b.parquet")
     frame.assign(kwh=made_values() + 0.001).to_csv(tmp_path / "c.csv", index=False)
     a, b, c = (sources.read(SourceSpec(str(tmp_path / name))) for name in ("a.csv", "b.parquet", "c.csv"))
-    assert a.identity.sha256 == b.identity.sha256 != c.identity.sha256
-    assert a.identity.rows == 400
+    assert a.fingerprint.sha256 == b.fingerprint.sha256 != c.fingerprint.sha256
+    assert a.fingerprint.rows == 400
 
 
 def test_sub_meters__are_read_by_either_name(tmp_path: Path) -> None:

@@ -44,13 +44,21 @@ class History:
     def until(self, origin: np.datetime64) -> "History":
         """The past at ``origin``: the one place where a history is cut."""
         n = int(np.clip((origin.astype("datetime64[m]") - self.starts[0]) // self.step, 0, len(self.starts)))
+        return self._cut(slice(n))
+
+    def last_days(self, days: int) -> "History":
+        """The latest rows, as many as fill ``days``; the whole history when it is shorter."""
+        n = days * 1440 // self.meter.working_minutes
+        return self._cut(slice(max(0, len(self.starts) - n), None))
+
+    def _cut(self, rows: slice) -> "History":
         return replace(
             self,
-            starts=self.starts[:n],
-            power_kw=self.power_kw[:n],
-            observed_share=self.observed_share[:n],
-            features=self.features[:n],
-            within={channel: values[:n] for channel, values in self.within.items()},
+            starts=self.starts[rows],
+            power_kw=self.power_kw[rows],
+            observed_share=self.observed_share[rows],
+            features=self.features[rows],
+            within={channel: values[rows] for channel, values in self.within.items()},
         )
 
     def origins(self, start: np.datetime64, end: np.datetime64, every_minutes: int) -> Times:

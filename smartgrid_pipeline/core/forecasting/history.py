@@ -1,4 +1,8 @@
-"""From frames to a ``History``: the feature table of an asset, or readings as recorded."""
+"""A ``History`` made from frames, and kept in a file: save and load as one npz archive without pickle."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -43,3 +47,29 @@ def history_from_readings(recorded: pd.DataFrame, meter: Meter) -> History:
     """
     clean = meter_data.mask(recorded, meter_data.defect_kinds(recorded))
     return history_from_table(feature_table.table(meter_data.resample(clean, meter), meter), meter)
+
+
+_ARRAYS = ("starts", "power_kw", "observed_share", "features")
+_WITHIN = "within."
+
+
+def save(history: History, path: Path) -> Path:
+    """Write a history to ``path`` (an ``.npz`` file), whole or not at all; returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {name: getattr(history, name) for name in _ARRAYS}
+    within = {f"{_WITHIN}{channel}": values for channel, values in history.within.items()}
+    unfinished = path.with_name(f"unfinished-{path.name}")
+    np.savez(
+        unfinished, allow_pickle=False, meter=np.array(json.dumps(asdict(history.meter))), **arrays, **within
+    )
+    return unfinished.replace(path)
+
+
+def load(path: Path) -> History:
+    """Read what ``save`` wrote: the same meter and the same arrays, bit for bit."""
+    with np.load(path, allow_pickle=False) as file:
+        kept = {name: file[name] for name in file.files}
+    facts = json.loads(str(kept["meter"]))
+    meter = Meter(**{**facts, "channels": tuple(facts["channels"])})
+    within = {name.removeprefix(_WITHIN): kept[name] for name in kept if name.startswith(_WITHIN)}
+    return History(meter, within=within, **{name: kept[name] for name in _ARRAYS})

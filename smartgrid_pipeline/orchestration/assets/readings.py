@@ -28,7 +28,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         """The meter's readings of the month exactly as recorded, in canonical columns and units."""
         source = workbench.readings
         workbench.remember_source()
-        rows = ingest.take_months(source.frame, run_months(context), source.identity.span)
+        rows = ingest.take_months(source.frame, run_months(context), source.fingerprint.span)
         facts = metadata.readings(rows) | metadata.identity(source)
         return dg.MaterializeResult(value=rows, metadata=facts)
 

@@ -271,7 +271,7 @@ def is_published(workbench: Resources, month: str) -> bool:
     path = summary_path(workbench, month)
     if not path.exists():
         return False
-    reports = workbench.registry.runs(month=month, kind="report")
+    reports = workbench.registry.runs(month=month, run_type="report")
     return json.loads(path.read_text())["report_run_id"] in {run.run_id for run in reports}
 
 

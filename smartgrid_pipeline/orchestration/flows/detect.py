@@ -56,7 +56,7 @@ def judge(
 
 def _newest(workbench: Resources) -> "TrackedRun | None":
     """The newest detector that has not failed its gate."""
-    runs = [each for each in workbench.registry.runs(kind="detector") if each.status == "FINISHED"]
+    runs = [each for each in workbench.registry.runs(run_type="detector") if each.status == "FINISHED"]
     failed = {
         v.subject for v in workbench.verdicts.failed([release_check.SUITE], [each.month for each in runs])
     }

@@ -65,7 +65,7 @@ class DetectionContext:
 
 def find_or_fit(workbench: Resources, watch: DetectionContext, tags: dict[str, str]) -> "TrackedRun":
     """The month's detector, tracked: found by its fingerprint, or fitted and logged."""
-    from smartgrid_pipeline.registry import DataIdentity
+    from smartgrid_pipeline.registry import TrainingData
 
     registry, fingerprint = workbench.registry, watch.fingerprint(workbench)
     found = registry.find_detector(month=watch.month, fingerprint=fingerprint)
@@ -81,7 +81,7 @@ def find_or_fit(workbench: Resources, watch: DetectionContext, tags: dict[str, s
         detector,
         month=watch.month,
         fingerprint=fingerprint,
-        data=DataIdentity(watch.sha256, len(span), start, end),
+        data=TrainingData(watch.sha256, len(span), start, end),
         tags=tags | {"calibrated_from": str(watch.calibrate_from)},
     )
 

@@ -10,8 +10,9 @@ import pandas as pd
 
 from smartgrid_pipeline.core.evaluation.audits import mape_forensics
 from smartgrid_pipeline.core.evaluation.audits import mixture as gate
-from smartgrid_pipeline.core.evaluation.promotion import deployment, fresh_process
+from smartgrid_pipeline.core.evaluation.promotion import deployment
 from smartgrid_pipeline.core.evaluation.report import report
+from smartgrid_pipeline.core.forecasting import history
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, MODEL_NAMES
 from smartgrid_pipeline.orchestration.flows import compare
 from smartgrid_pipeline.orchestration.flows.compare import Comparison
@@ -42,7 +43,7 @@ def publish(
     write_atomically(page, html.encode())
     run_id = workbench.registry.log_report(
         month=compared.month,
-        judged=[run.run_id for run in compared.runs.values()],
+        compared=[run.run_id for run in compared.runs.values()],
         html=html,
         metrics={f"composite/{model}": value for model, value in compared.scores.composite.items()},
         verdicts=compared.evidence,
@@ -143,11 +144,10 @@ def costs(workbench: Resources, occasion: TrainingContext, runs: "Mapping[str, T
     known = loaders()
     rows: list[dict[str, Any]] = []
     with TemporaryDirectory(prefix="smartgrid-costs-") as folder:
-        recent = Path(folder) / "recent.npz"
-        fresh_process.write_history(occasion.past, compare.RECENT_DAYS, recent)
+        recent = history.save(occasion.past.last_days(compare.RECENT_DAYS), Path(folder) / "recent.npz")
         for name in [name for name in MEASURED if name in runs]:
             directory = workbench.registry.model_directory(runs[name].run_id)
-            memory = fresh_process.peak_memory(known[name], directory, recent)
+            memory = deployment.peak_memory(known[name], directory, recent)
             rows.append({
                 "model": name,
                 "fit_seconds": float(runs[name].tags.get("fit_cpu_seconds", "nan")),

@@ -32,7 +32,7 @@ from smartgrid_pipeline.registry import Example
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from smartgrid_pipeline.registry import DataIdentity, TrackedRun
+    from smartgrid_pipeline.registry import TrackedRun, TrainingData
 
 Fit = Callable[[History, Split], Forecaster]
 """Makes a fitted forecaster from a history cut before the judged month."""
@@ -91,12 +91,12 @@ class TrainingContext:
         return hashlib.sha256("|".join(parts).encode()).hexdigest()[:32]
 
     @property
-    def identity(self) -> "DataIdentity":
+    def identity(self) -> "TrainingData":
         """Which data exactly a candidate of this occasion learned from."""
-        from smartgrid_pipeline.registry import DataIdentity
+        from smartgrid_pipeline.registry import TrainingData
 
         rows = len(self.past.starts)
-        return DataIdentity(self.data_sha256, rows, self.split.start, self.split.end, self.left_out)
+        return TrainingData(self.data_sha256, rows, self.split.start, self.split.end, self.left_out)
 
 
 def month_times(month: str) -> tuple[np.datetime64, np.datetime64]:

@@ -115,14 +115,14 @@ def missing_months(instance: dg.DagsterInstance, workbench: Resources, month: st
 
 def source_months(workbench: Resources) -> list[str]:
     """Every civil month between the first and the last reading."""
-    identity = workbench.readings.identity
+    identity = workbench.readings.fingerprint
     months = pd.period_range(identity.first, identity.last, freq="M")
     return [str(period) for period in months]
 
 
 def choose_month(workbench: Resources, asked: str | None) -> str:
     """The month asked for, or the newest complete one. Raises DataError when the source does not have it."""
-    identity, step = workbench.readings.identity, workbench.readings.meter.step_minutes
+    identity, step = workbench.readings.fingerprint, workbench.readings.meter.step_minutes
     newest = automation.newest_complete_month(
         pd.Timestamp(identity.last) + pd.Timedelta(minutes=step), pd.Timestamp.now(tz="UTC")
     )
@@ -137,7 +137,7 @@ def choose_month(workbench: Resources, asked: str | None) -> str:
 
 def _intake(workbench: Resources) -> dict[str, str]:
     """What stored months depend on beside their own rows."""
-    return {"readings": workbench.readings.identity.sha256, "package": package_sha256()}
+    return {"readings": workbench.readings.fingerprint.sha256, "package": package_sha256()}
 
 
 def _last_intake(workbench: Resources) -> dict[str, str] | None:

@@ -37,7 +37,7 @@ def alone(instance: dg.DagsterInstance, workbench: Resources) -> Iterator[list[s
         home = workbench.settings.dagster_home
         closed = [*process_locks.close_dead(instance, home), *close_dead_runs(instance)]
         _refuse_company(instance)
-        workbench.registry.reap(lambda run_id: run_has_ended(instance, run_id))
+        workbench.registry.close_abandoned(lambda run_id: run_has_ended(instance, run_id))
         yield closed
 
 

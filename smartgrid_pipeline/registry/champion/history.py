@@ -12,7 +12,7 @@ from smartgrid_pipeline.registry.connection import Connection, exclusive
 from smartgrid_pipeline.registry.types import (
     CHALLENGER,
     CHAMPION,
-    JUDGED_AGAINST,
+    COMPARED_WITH,
     Champion,
     LedgerRow,
     Promotion,
@@ -137,10 +137,10 @@ def _objections(
         )
     if report is None or reigning is None:
         return problems
-    judged_against = report.tags.get(JUDGED_AGAINST, NOBODY)
-    if judged_against != reigning.run_id:
+    compared_with = report.tags.get(COMPARED_WITH, NOBODY)
+    if compared_with != reigning.run_id:
         problems.append(
-            f"it was compared with {judged_against}, but champion is {reigning.run_id}: make the report again"
+            f"it was compared with {compared_with}, but champion is {reigning.run_id}: make the report again"
         )
     return problems
 

@@ -12,7 +12,7 @@ from smartgrid_pipeline.orchestration.flows import detect
 from smartgrid_pipeline.orchestration.workbench import VerdictFiles
 from smartgrid_pipeline.settings import Settings
 from smartgrid_pipeline.sources import Readings
-from smartgrid_pipeline.sources.types import identify
+from smartgrid_pipeline.sources.types import fingerprint_of
 from smartgrid_pipeline_tests.conftest import HOME, make_readings
 
 
@@ -28,7 +28,7 @@ class Registry:
     directory: Path
     known: list[Run] = field(default_factory=list)
 
-    def runs(self, kind: str) -> list[Run]:
+    def runs(self, run_type: str) -> list[Run]:
         return self.known
 
     def detector_directory(self, run_id: str) -> Path:
@@ -44,7 +44,7 @@ class Bench:
 
 
 def as_read(frame: pd.DataFrame) -> Readings:
-    return Readings(frame, HOME, identify(frame, "test"))
+    return Readings(frame, HOME, fingerprint_of(frame, "test"))
 
 
 @pytest.fixture(scope="module")

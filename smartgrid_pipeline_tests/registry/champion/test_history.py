@@ -117,7 +117,7 @@ def test_evidence_of_the_report__is_enough_for_a_promotion(candidates: Candidate
     with pytest.raises(PromotionRefused):
         registry.promote(run.run_id, registry.evidence(run.run_id), reason="from the command line")
     report = registry.log_report(
-        month=MONTH, judged=[run.run_id], html="", metrics={}, verdicts=evidence_for(run)
+        month=MONTH, compared=[run.run_id], html="", metrics={}, verdicts=evidence_for(run)
     )
     done = registry.promote(run.run_id, registry.evidence(run.run_id), reason="from the command line")
     assert done.row.evidence_run == report
@@ -205,7 +205,9 @@ def test_champion_changed_since_the_comparison__refuses(candidates: Candidates) 
     first, second, third, _ = candidates.runs
     registry.promote(first.run_id, evidence_for(first), reason="first")
     for run in (second, third):
-        registry.log_report(month=MONTH, judged=[run.run_id], html="", metrics={}, verdicts=evidence_for(run))
+        registry.log_report(
+            month=MONTH, compared=[run.run_id], html="", metrics={}, verdicts=evidence_for(run)
+        )
     assert registry.promote(second.run_id, registry.evidence(second.run_id), reason="better").changed
     with pytest.raises(PromotionRefused, match=f"compared with {first.run_id}.*champion is {second.run_id}"):
         registry.promote(third.run_id, registry.evidence(third.run_id), reason="better")
@@ -255,7 +257,7 @@ def test_deleted_champion__is_said_and_rolled_back_from(candidates: Candidates) 
 
 def test_deleted_first_champion__can_be_promoted_again(candidates: Candidates) -> None:
     registry, run = candidates.registry, candidates.runs[0]
-    registry.log_report(month=MONTH, judged=[run.run_id], html="", metrics={}, verdicts=evidence_for(run))
+    registry.log_report(month=MONTH, compared=[run.run_id], html="", metrics={}, verdicts=evidence_for(run))
     registry.promote(run.run_id, registry.evidence(run.run_id), reason="first")
     registry.connection.client.delete_model_version(registry.model_name, "1")
     assert registry.promote(run.run_id, registry.evidence(run.run_id), reason="deleted by mistake").changed

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smartgrid_pipeline.core.evaluation.promotion import deployment, fresh_process, readiness
+from smartgrid_pipeline.core.evaluation.promotion import deployment, readiness
 from smartgrid_pipeline.core.evaluation.promotion.deployment import COST_COLUMNS, SCENARIOS, Scenario
 from smartgrid_pipeline.core.evaluation.scoring.comparison import evaluate
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.forecasting import catalogue
+from smartgrid_pipeline.core.forecasting import catalogue, history
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Split
 from smartgrid_pipeline.core.schema import MODEL_NAMES, Finding, Verdict
 from smartgrid_pipeline_tests.core.evaluation.helpers import (
@@ -52,27 +52,21 @@ def test_parameters__of_any_saved_model_are_counted(name: str, tmp_path: Path, h
 @pytest.fixture(scope="module")
 def recent(tmp_path_factory: pytest.TempPathFactory, home_history: History) -> Path:
     """The last month of a home, as a new process reads it."""
-    return fresh_process.write_history(home_history, 30, tmp_path_factory.mktemp("recent") / "recent.npz")
-
-
-def test_history__comes_back_from_its_file(recent: Path, home_history: History) -> None:
-    found = fresh_process.read_history(recent)
-    assert (found.meter, found.end, len(found.starts)) == (home_history.meter, home_history.end, 30 * 48)
-    np.testing.assert_array_equal(found.features, home_history.features[-30 * 48 :])
+    return history.save(home_history.last_days(30), tmp_path_factory.mktemp("recent") / "recent.npz")
 
 
 def test_memory__of_a_heavy_model_is_seen_in_a_new_process(tmp_path: Path, recent: Path) -> None:
     RuleForecaster("persistence", persistence).save(tmp_path)
-    light = fresh_process.peak_memory(RuleForecaster.load, tmp_path, recent)
-    heavy = fresh_process.peak_memory(HeavyForecaster.load, tmp_path, recent)
+    light = deployment.peak_memory(RuleForecaster.load, tmp_path, recent)
+    heavy = deployment.peak_memory(HeavyForecaster.load, tmp_path, recent)
     assert light.reason == heavy.reason == ""
     assert light.whole_mb > light.model_mb + 20
     assert heavy.model_mb > light.model_mb + 0.9 * HeavyForecaster.MEGABYTES
 
 
 def test_memory__that_cannot_be_measured_has_a_reason_and_no_number(tmp_path: Path, recent: Path) -> None:
-    nowhere = fresh_process.peak_memory(RuleForecaster.load, tmp_path, recent, python="/no/python")
-    broken = fresh_process.peak_memory(RuleForecaster.load, tmp_path, recent)
+    nowhere = deployment.peak_memory(RuleForecaster.load, tmp_path, recent, python="/no/python")
+    broken = deployment.peak_memory(RuleForecaster.load, tmp_path, recent)
     assert "no process could be started" in nowhere.reason and np.isnan(nowhere.whole_mb)
     assert "rule.txt" in broken.reason and np.isnan(broken.model_mb)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.result_head import ROOT
+from benchmarks.shared.result_head import ROOT
 from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.history import history_from_readings
@@ -18,7 +18,7 @@ NAME = "sgsc80_30min.parquet"
 YEAR = np.timedelta64(365, "D")
 
 
-def homes_file() -> Path | None:
+def half_hourly_file() -> Path | None:
     """SMARTGRID_HOMES_FILE, else the shared data beside the repository; None where there is neither."""
     said = os.environ.get("SMARTGRID_HOMES_FILE")
     place = Path(said) if said else ROOT.parent / "shared" / "data" / NAME
@@ -49,7 +49,7 @@ def with_a_year(file: Path, count: int, skip: int = 0) -> dict[str, History]:
     return dict(list(found.items())[skip:])
 
 
-def half_hours(file: Path) -> pd.DataFrame:
+def half_hourly_table(file: Path) -> pd.DataFrame:
     """Mean power (kW) of every home (columns) on one grid of half-hours, NaN where it was not observed."""
     series = {}
     for meter_id in meter_ids(file):

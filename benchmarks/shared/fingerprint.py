@@ -1,18 +1,21 @@
-"""What code a result hangs on: a module of the package and everything it imports, as one hash."""
+"""One hash of the code behind a result: some modules and everything of this repository they import."""
 
 import ast
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
-import smartgrid_pipeline
+from benchmarks.shared.result_head import ROOT
 
-PACKAGE = "smartgrid_pipeline"
-FOLDER = Path(smartgrid_pipeline.__file__).parent
+PACKAGES = ("smartgrid_pipeline.", "benchmarks.")
 
 
 def of_modules(*names: str) -> str:
-    """Hash of the source of these modules and of all modules of the package they import, directly or not."""
+    """Hash (16 hex digits) of the source of these modules and of all they import, directly or not.
+
+    ``names`` are dotted names of modules of this repository; libraries are not hashed. Raises
+    FileNotFoundError for a module that does not exist.
+    """
     digest = sha256()
     for name in sorted(closure(names)):
         digest.update(name.encode() + _file(name).read_bytes())
@@ -20,7 +23,7 @@ def of_modules(*names: str) -> str:
 
 
 def closure(names: tuple[str, ...]) -> set[str]:
-    """The modules and those of the package they import, as dotted names."""
+    """Dotted names of the modules and of all modules of this repository they import."""
     found: set[str] = set()
     todo = list(names)
     while todo:
@@ -39,11 +42,11 @@ def _imports(name: str) -> tuple[str, ...]:
             imported += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(each for each in imported if each.startswith(f"{PACKAGE}.") and _is_module(each))
+    return tuple(each for each in imported if each.startswith(PACKAGES) and _is_module(each))
 
 
 def _file(name: str) -> Path:
-    path = FOLDER.joinpath(*name.split(".")[1:])
+    path = ROOT.joinpath(*name.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 

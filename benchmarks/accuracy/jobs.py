@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.accuracy import fingerprint
-from benchmarks.accuracy.house import house, identity
 from benchmarks.accuracy.protocol import Protocol, rolling
+from benchmarks.shared import fingerprint
+from benchmarks.shared.uci import code_fingerprint, uci_history
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting import catalogue
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, TINY, Forecaster, TrainingBudget
@@ -32,7 +32,7 @@ ORDER = (*EXPERT_NAMES, "extra_trees", "random_forest", MIXTURE)
 
 
 @dataclass(frozen=True)
-class Task:
+class Job:
     """A model and seed under a protocol, with where its results are kept."""
 
     model: str
@@ -58,7 +58,7 @@ class Task:
     def code(self) -> str:
         """Hash of what the model's fit and forecasts hang on: its code, the house, the budget."""
         module = type(catalogue.create(self.model, TINY)).__module__
-        parts = (fingerprint.of_modules(module), identity(), repr(self.budget))
+        parts = (fingerprint.of_modules(module), code_fingerprint(), repr(self.budget))
         return sha256("|".join(parts).encode()).hexdigest()[:12]
 
     @property
@@ -70,61 +70,61 @@ class Task:
 def chosen(
     models: list[str], seeds: list[int], year: int, until: str | None, cards: list[str] | None,
     cache: Path, tiny: bool = False,
-) -> list[Task]:  # fmt: skip
-    """The tasks of some models: neural ones with every seed, others with the first."""
+) -> list[Job]:  # fmt: skip
+    """The jobs of some models: neural ones with every seed, others with the first."""
     wanted = [*models, *(EXPERT_NAMES if MIXTURE in models else ())]
     names = sorted(dict.fromkeys(wanted), key=lambda m: ORDER.index(m) if m in ORDER else len(ORDER))
     only = tuple(cards) if cards else None
     return [
-        Task(name, seed, year, until, only, cache, tiny)
+        Job(name, seed, year, until, only, cache, tiny)
         for seed in seeds
         for name in names
         if name in NEURAL or seed == seeds[0]
     ]
 
 
-# --- one task ---------------------------------------------------------------------------------------
+# --- one job ---------------------------------------------------------------------------------------
 
 
-def run(task: Task, history: History) -> dict[str, Any]:
-    """Fit (or load) and forecast (or read); returns the task's facts."""
-    protocol = task.protocol(history)
-    task.folder.mkdir(parents=True, exist_ok=True)
-    facts_path = task.folder / "fit.json"
+def run(job: Job, history: History) -> dict[str, Any]:
+    """Fit (or load) and forecast (or read); returns the job's facts."""
+    protocol = job.protocol(history)
+    job.folder.mkdir(parents=True, exist_ok=True)
+    facts_path = job.folder / "fit.json"
     if not facts_path.exists():
-        facts_path.write_text(json.dumps(_fit(task, history, protocol), indent=1))
-    told = task.folder / f"forecasts-{protocol.key()}.json"
+        facts_path.write_text(json.dumps(_fit(job, history, protocol), indent=1))
+    told = job.folder / f"forecasts-{protocol.key()}.json"
     if not told.exists():
-        told.write_text(json.dumps(_forecast(task, history, protocol), indent=1))
+        told.write_text(json.dumps(_forecast(job, history, protocol), indent=1))
     return json.loads(facts_path.read_text()) | json.loads(told.read_text())
 
 
-def done(task: Task, history: History) -> dict[str, Any] | None:
-    """The facts of a task that is finished already."""
-    told = task.folder / f"forecasts-{task.protocol(history).key()}.json"
+def done(job: Job, history: History) -> dict[str, Any] | None:
+    """The facts of a job that is finished already."""
+    told = job.folder / f"forecasts-{job.protocol(history).key()}.json"
     if not told.exists():
         return None
-    return json.loads((task.folder / "fit.json").read_text()) | json.loads(told.read_text())
+    return json.loads((job.folder / "fit.json").read_text()) | json.loads(told.read_text())
 
 
-def forecasts(task: Task, history: History) -> dict[str, pd.DataFrame]:
-    """The kept forecasts of a finished task, by row of the table."""
-    table = pd.read_parquet(task.folder / f"forecasts-{task.protocol(history).key()}.parquet")
+def forecasts(job: Job, history: History) -> dict[str, pd.DataFrame]:
+    """The kept forecasts of a finished job, by row of the table."""
+    table = pd.read_parquet(job.folder / f"forecasts-{job.protocol(history).key()}.parquet")
     return {str(name): rows.drop(columns="model") for name, rows in table.groupby("model", sort=False)}
 
 
-def load(task: Task) -> Forecaster:
-    """The kept fit of a task."""
-    return catalogue.loaders()[task.model](task.folder / "fitted")
+def load(job: Job) -> Forecaster:
+    """The kept fit of a job."""
+    return catalogue.loaders()[job.model](job.folder / "fitted")
 
 
-def _fit(task: Task, history: History, protocol: Protocol) -> dict[str, Any]:
-    folder = task.folder / "fitted"
+def _fit(job: Job, history: History, protocol: Protocol) -> dict[str, Any]:
+    folder = job.folder / "fitted"
     past, clock = history.until(protocol.fit_before), _Clock()
     split = protocol.split(past)
-    forecaster = catalogue.create(task.model, task.budget)
-    if task.model == MIXTURE:
-        experts = [load(expert_task(task, name)) for name in EXPERT_NAMES]
+    forecaster = catalogue.create(job.model, job.budget)
+    if job.model == MIXTURE:
+        experts = [load(expert_job(job, name)) for name in EXPERT_NAMES]
         forecaster.fit(past, split, experts)  # type: ignore[call-arg]  # the mixture takes fitted experts
     else:
         forecaster.fit(past, split)
@@ -137,17 +137,17 @@ def _fit(task: Task, history: History, protocol: Protocol) -> dict[str, Any]:
     return {"fit": clock.facts(), "parameters": forecaster.parameters(), "size_mb": size / 1e6}
 
 
-def expert_task(task: Task, name: str) -> Task:
-    """The task of one of the mixture's experts."""
-    return replace(task, model=name)
+def expert_job(job: Job, name: str) -> Job:
+    """The job of one of the mixture's experts."""
+    return replace(job, model=name)
 
 
-def _forecast(task: Task, history: History, protocol: Protocol) -> dict[str, Any]:
+def _forecast(job: Job, history: History, protocol: Protocol) -> dict[str, Any]:
     clock = _Clock()
-    rows = rolling(load(task), history, protocol)
+    rows = rolling(load(job), history, protocol)
     clock.stop()
     table = pd.concat([frame.assign(model=name) for name, frame in rows.items()], ignore_index=True)
-    table.to_parquet(task.folder / f"forecasts-{protocol.key()}.parquet", index=False)
+    table.to_parquet(job.folder / f"forecasts-{protocol.key()}.parquet", index=False)
     return {"forecast": clock.facts(), "rows": list(rows)}
 
 
@@ -165,44 +165,44 @@ class _Clock:
         return {"wall_seconds": self.wall, "cpu_seconds": self.cpu, "peak_memory_mb": peak}
 
 
-# --- many tasks -------------------------------------------------------------------------------------
+# --- many jobs -------------------------------------------------------------------------------------
 
 
-def run_all(tasks: list[Task], workers: int) -> Iterator[tuple[Task, dict[str, Any]]]:
-    """Run what is not done yet, each task in a process of its own; yields tasks as they finish.
+def run_all(jobs: list[Job], workers: int) -> Iterator[tuple[Job, dict[str, Any]]]:
+    """Run what is not done yet, each job in a process of its own; yields jobs as they finish.
 
-    A task that failed yields ``{"failed": why}``.
+    A job that failed yields ``{"failed": why}``.
     """
-    history = house(tasks[0].cache)
-    ready: list[Task] = []
-    for task in tasks:
-        facts = done(task, history)
+    history = uci_history(jobs[0].cache)
+    ready: list[Job] = []
+    for job in jobs:
+        facts = done(job, history)
         if facts is None:
-            ready.append(task)
+            ready.append(job)
         else:
-            yield task, facts
+            yield job, facts
     if ready:
         yield from _run_missing(ready, workers)
 
 
-def _run_missing(waiting: list[Task], workers: int) -> Iterator[tuple[Task, dict[str, Any]]]:
+def _run_missing(waiting: list[Job], workers: int) -> Iterator[tuple[Job, dict[str, Any]]]:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
-    running: dict[Future[dict[str, Any]], Task] = {}
+    running: dict[Future[dict[str, Any]], Job] = {}
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), max_tasks_per_child=1)
     with pool:
         while waiting or running:
-            for task in [t for t in waiting if _may_start(t, [*waiting, *running.values()])]:
+            for job in [t for t in waiting if _may_start(t, [*waiting, *running.values()])]:
                 if len(running) < workers:
-                    waiting.remove(task)
-                    running[pool.submit(_run_alone, task)] = task
+                    waiting.remove(job)
+                    running[pool.submit(_run_alone, job)] = job
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 yield running.pop(future), _outcome(future)
 
 
 def _outcome(future: Future[dict[str, Any]]) -> dict[str, Any]:
-    """The facts of a task, or why it failed: one broken model does not cost the others their run."""
+    """The facts of a job, or why it failed: one broken model does not cost the others their run."""
     error = future.exception()
     if error is None:
         return future.result()
@@ -210,12 +210,12 @@ def _outcome(future: Future[dict[str, Any]]) -> dict[str, Any]:
     return {"failed": f"{type(error).__name__}: {error}"}
 
 
-def _may_start(task: Task, unfinished: list[Task]) -> bool:
+def _may_start(job: Job, unfinished: list[Job]) -> bool:
     """A mixture starts when no expert of its seed is unfinished."""
-    return task.model != MIXTURE or not any(
-        other.model in EXPERT_NAMES and other.seed == task.seed for other in unfinished
+    return job.model != MIXTURE or not any(
+        other.model in EXPERT_NAMES and other.seed == job.seed for other in unfinished
     )
 
 
-def _run_alone(task: Task) -> dict[str, Any]:
-    return run(task, house(task.cache))
+def _run_alone(job: Job) -> dict[str, Any]:
+    return run(job, uci_history(job.cache))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def head(command: str, seeds: list[int], began: float, task_facts: list[dict[str, Any]]) -> dict[str, Any]:
