@@ -6,14 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-<<<<<<< HEAD
 from benchmarks.accuracy import jobs, peers, protocol, summary, targets
-=======
-from benchmarks.accuracy import fingerprint, peers, protocol, summary, targets, tasks
->>>>>>> a789054 (Measure deployment in one module, keep a history in one file format, read and close runs in one place)
 from benchmarks.accuracy.page import write_page
 from benchmarks.accuracy.protocol import Protocol, Window
-from benchmarks.shared import fingerprint, uci
+from benchmarks.shared import fingerprint
 from benchmarks.shared.result_head import compact
 from smartgrid_pipeline.core.evaluation.scoring import metrics
 from smartgrid_pipeline.core.features.history import History
@@ -147,7 +143,6 @@ def test_target__tells_by_how_much_it_was_missed() -> None:
     assert targets.Target("T3", "r2", 0.375, None).miss(0.30) == pytest.approx(0.075)
 
 
-<<<<<<< HEAD
 def test_peers__get_means_and_are_scored_on_our_truth(
     history: History, exam: Protocol, tmp_path: Path
 ) -> None:

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smartgrid_pipeline.core.forecasting import history
 from smartgrid_pipeline.core.features.history import History
+from smartgrid_pipeline.core.forecasting import history
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, DataError
 from smartgrid_pipeline_tests.conftest import HOUSE, make_readings
 
