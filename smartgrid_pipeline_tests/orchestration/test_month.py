@@ -1,13 +1,23 @@
 """One month from readings to a decision on a small home: what it leaves, and what a rerun changes."""
 
 import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from smartgrid_pipeline.console import month_run, results
+from smartgrid_pipeline.core.evaluation.audits import leakage
+from smartgrid_pipeline.core.evaluation.scoring import backtest
+from smartgrid_pipeline.core.forecasting import catalogue
+from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
 from smartgrid_pipeline.core.schema import MODEL_NAMES, REFERENCE_NAMES, PromotionRefused
 from smartgrid_pipeline.orchestration.flows import compare
 from smartgrid_pipeline_tests.conftest import HOME, make_readings
@@ -24,14 +34,66 @@ def run(place: Place, *, force: bool = False) -> str:
     return said.getvalue()
 
 
+@dataclass
+class Calls:
+    """How often a run fitted each model, scored its forecasts of the month, and audited it for leakage."""
+
+    fitted: Counter[str] = field(default_factory=Counter)
+    scored: Counter[str] = field(default_factory=Counter)
+    audited: Counter[str] = field(default_factory=Counter)
+
+
+@contextmanager
+def recorded() -> Iterator[Calls]:
+    """Count the calls that a run makes, by model; every call goes through unchanged."""
+    calls, start = Calls(), np.datetime64(f"{MONTH}-01", "m")
+
+    def count(counter: Counter[str], name: Callable[..., str | None], call: Callable[..., Any]) -> Any:
+        def counted(*words: Any) -> Any:
+            counter.update(filter(None, [name(*words)]))
+            return call(*words)
+
+        return counted
+
+    scored = count(
+        calls.scored,
+        lambda model, _, begin, __: model.name if begin == start else None,
+        backtest.forecast_cards,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "create", count(calls.fitted, lambda name, _: name, catalogue.create))
+        fit = count(calls.fitted, lambda model, *_: model.name, MixtureOfExperts.fit)
+        patch.setattr(MixtureOfExperts, "fit", fit)
+        patch.setattr(backtest, "forecast_cards", scored)
+        audit = count(calls.audited, lambda model, *_: model.name, leakage.audit_forecaster)
+        patch.setattr(leakage, "audit_forecaster", audit)
+        yield calls
+
+
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """The month was run once."""
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Calls]:
+    """The month was run once: its home, and what the run called."""
     place = Place(tmp_path_factory.mktemp("month"))
     place.write(make_readings(125, "2010-01-01", HOME))
-    said = run(place)
+    with recorded() as calls:
+        said = run(place)
     assert "report" in said and "challenger" in said
-    return place
+    return place, calls
+
+
+@pytest.fixture(scope="module")
+def ran(first_run: tuple[Place, Calls]) -> Place:
+    """The home of the month that was run once."""
+    return first_run[0]
+
+
+@pytest.mark.slow
+def test_month__fits_scores_and_audits_each_model_once(first_run: tuple[Place, Calls]) -> None:
+    _, calls = first_run
+    once = dict.fromkeys((*MODEL_NAMES, *REFERENCE_NAMES), 1)
+    assert calls.fitted == once
+    assert calls.audited == once
+    assert {name: calls.scored[name] for name in once} == once
 
 
 @pytest.mark.slow

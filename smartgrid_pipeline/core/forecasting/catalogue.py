@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from smartgrid_pipeline.core.forecasting.baselines.forests import BASELINES
+from smartgrid_pipeline.core.forecasting.baselines.gradient_boosting import LightGBM
 from smartgrid_pipeline.core.forecasting.baselines.naive import REFERENCES
 from smartgrid_pipeline.core.forecasting.experts.expert import EXPERTS, NeuralExpert
 from smartgrid_pipeline.core.forecasting.forecaster import Forecaster, TrainingBudget
@@ -12,6 +13,7 @@ from smartgrid_pipeline.core.schema import ModelError
 
 MAKERS: dict[str, Callable[[TrainingBudget], Forecaster]] = {
     **REFERENCES,
+    LightGBM.name: LightGBM,
     **BASELINES,
     **EXPERTS,
     MixtureOfExperts.name: MixtureOfExperts,
@@ -20,6 +22,7 @@ MAKERS: dict[str, Callable[[TrainingBudget], Forecaster]] = {
 
 LOADERS: dict[str, Callable[[Path], Forecaster]] = {
     **{name: kind.load for name, kind in REFERENCES.items()},
+    LightGBM.name: LightGBM.load,
     **{name: kind.load for name, kind in BASELINES.items()},
     **dict.fromkeys(EXPERTS, NeuralExpert.load),
     MixtureOfExperts.name: MixtureOfExperts.load,

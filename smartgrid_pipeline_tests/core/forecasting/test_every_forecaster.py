@@ -12,6 +12,7 @@ import pytest
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.analog_ensemble.model import AnalogEnsemble
 from smartgrid_pipeline.core.forecasting.baselines.forests import BASELINES
+from smartgrid_pipeline.core.forecasting.baselines.gradient_boosting import LightGBM
 from smartgrid_pipeline.core.forecasting.baselines.naive import REFERENCES
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Forecaster, Split, TrainingBudget
 from smartgrid_pipeline.core.schema import REFERENCE_NAMES, DataError, ModelError, leads_for
@@ -26,6 +27,7 @@ from smartgrid_pipeline_tests.core.forecasting.spoiling import (
 
 FACTORIES: dict[str, Callable[[TrainingBudget], Forecaster]] = {
     **REFERENCES,
+    LightGBM.name: LightGBM,
     **BASELINES,
     AnalogEnsemble.name: AnalogEnsemble,
 }
@@ -56,7 +58,7 @@ def home_models(home_history: History) -> Fitted:
 
 
 def test_references__are_those_of_the_schema() -> None:
-    assert tuple(REFERENCES) == REFERENCE_NAMES
+    assert (*REFERENCES, LightGBM.name) == REFERENCE_NAMES
 
 
 @every_model

@@ -7,7 +7,7 @@ import pytest
 
 from smartgrid_pipeline.core.features.feature_table import names as feature_names
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.forecasting.baselines.naive import LightGBM
+from smartgrid_pipeline.core.forecasting.baselines.gradient_boosting import LightGBM
 from smartgrid_pipeline.core.forecasting.fallback import TIERS, answer, with_channels
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Forecaster, Split
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, ModelError, leads_for

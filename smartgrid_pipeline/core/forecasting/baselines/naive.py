@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.forecasting.baselines.gradient_boosting import LightGBM
 from smartgrid_pipeline.core.forecasting.climatology import Climatology
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
 from smartgrid_pipeline.core.forecasting.leads import RESIDUALS
@@ -194,6 +193,6 @@ def _first_seen(values: Floats) -> Floats:
 
 
 REFERENCES: dict[str, type[Any]] = {
-    model.name: model for model in (Persistence, SeasonalDay, SeasonalWeek, Analogue7d, Analogue28d, LightGBM)
+    model.name: model for model in (Persistence, SeasonalDay, SeasonalWeek, Analogue7d, Analogue28d)
 }
 """Reference name → class; each is made from a budget."""
