@@ -6,9 +6,9 @@ from pathlib import Path
 
 import dagster as dg
 import pandas as pd
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from smartgrid_pipeline.orchestration import process_locks
+from smartgrid_pipeline.orchestration.dagster_private import AssetJob
 from smartgrid_pipeline.orchestration.instance import reason_of_failure
 from smartgrid_pipeline.orchestration.partitions import key_of
 from smartgrid_pipeline.orchestration.workbench import Resources, write_atomically
@@ -16,7 +16,7 @@ from smartgrid_pipeline.orchestration.workbench import Resources, write_atomical
 READINGS = dg.AssetSelection.groups("readings")
 
 
-def jobs() -> dict[str, UnresolvedAssetJobDefinition]:
+def jobs() -> dict[str, AssetJob]:
     """``take_in`` brings a range of months to features in one run; ``monthly_retraining`` does a whole month.
 
     Both run in one process: a killed worker then leaves nothing alive that still trains or holds the pool.
@@ -43,9 +43,7 @@ def newest_complete_month(last_reading_end: pd.Timestamp, now: pd.Timestamp) -> 
     return str(until.to_period("M") - 1)
 
 
-def monthly_schedule(
-    job: UnresolvedAssetJobDefinition, months: dg.MonthlyPartitionsDefinition
-) -> dg.ScheduleDefinition:
+def monthly_schedule(job: AssetJob, months: dg.MonthlyPartitionsDefinition) -> dg.ScheduleDefinition:
     """Retrain on the second of each month at 03:00, once the month just closed is complete in the source."""
 
     @dg.schedule(

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import dagster as dg
 import pandas as pd
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from dagster._core.storage.event_log.base import PartitionKeyFilter
 
 from smartgrid_pipeline.core.schema import Verdict
+from smartgrid_pipeline.orchestration.dagster_private import check_statuses
 from smartgrid_pipeline.orchestration.metadata import Metadata, as_markdown
 from smartgrid_pipeline.orchestration.partitions import month_of
 from smartgrid_pipeline.orchestration.workbench import Resources
@@ -112,7 +111,7 @@ def _each_month(
 def require_passed(context: dg.AssetExecutionContext, *names: str) -> None:
     """Refuse to work on a month unless the latest status of each named check, for that month, is passed.
 
-    Raises dg.Failure. Reads Dagster's event log storage, which is not public API: pinned below 1.14.
+    Raises dg.Failure.
     """
     keys = [dg.AssetCheckKey(dg.AssetKey(CHECKED[name][0]), name) for name in names]
     for partition in context.partition_keys:
@@ -126,12 +125,11 @@ def require_passed(context: dg.AssetExecutionContext, *names: str) -> None:
 
 
 def _not_passed(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey], partition: str) -> list[str]:
-    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(
-        keys, partition_filter=PartitionKeyFilter(key=partition)
-    )
+    """Each check whose latest status of the partition is not "succeeded", with that status."""
+    found = check_statuses(instance, keys, partition)
+    statuses = {key: found.get(key, "never run") for key in keys}
     return [
-        f"{key.asset_key.to_user_string()}.{key.name} "
-        + (records[key].status.value.lower() if key in records else "never run")
-        for key in keys
-        if key not in records or records[key].status != AssetCheckExecutionRecordStatus.SUCCEEDED
+        f"{key.asset_key.to_user_string()}.{key.name} {status}"
+        for key, status in statuses.items()
+        if status != "succeeded"
     ]

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from smartgrid_pipeline.orchestration.dagster_private import free_pool_slots
+
 UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
@@ -56,7 +58,7 @@ def close_dead(instance: dg.DagsterInstance, home: Path) -> list[str]:
 def close(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     """Mark a run failed whose process is known to be dead, and free its places in pools."""
     instance.report_run_failed(run, "The process of this run ended without a word: it was killed.")
-    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    free_pool_slots(instance, run.run_id)
 
 
 def _path(home: Path, run_id: str) -> Path:
