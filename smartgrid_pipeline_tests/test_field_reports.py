@@ -55,7 +55,7 @@ def test_frozen_readings__never_enter_a_sum(meter: Meter) -> None:
     channels = list(meter.channels)
     stuck = readings.copy()
     stuck.loc[frozen, channels] = (3.8 * readings.loc[frozen, channels].mean()).to_numpy()
-    kinds = meter_data.defect_kinds(stuck)
+    kinds = meter_data.defect_types(stuck)
     intervals = meter_data.resample(meter_data.mask(stuck, kinds), meter)
     inside = (intervals.index >= "2010-01-20 01:00") & (intervals.index < "2010-01-22")
     assert np.isnan(intervals.loc[inside, ACTIVE_POWER]).all()

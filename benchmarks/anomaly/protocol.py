@@ -152,7 +152,7 @@ class TestYear:
         rule_flags = rules.raised(prepared.stream, prepared.hits)[first:]
         year = readings[origin.test_from :]
         defects = meter_data.defect_table(
-            meter_data.defect_kinds(year), detector.meter.step_minutes, detector.meter.channels
+            meter_data.defect_types(year), detector.meter.step_minutes, detector.meter.channels
         )
         return cls(origin, detector, detector.meter, readings, prepared, first,
                    detector.listen(prepared, first), rule_flags, defects)  # fmt: skip

@@ -174,7 +174,7 @@ def natural(year: TestYear) -> dict[str, Any]:
     from smartgrid_pipeline.core import meter_data
 
     stream = year.prepared.stream
-    kinds = meter_data.defect_kinds(year.readings)
+    kinds = meter_data.defect_types(year.readings)
     table = meter_data.defect_table(kinds, year.meter.step_minutes, year.meter.channels)
     real = table[table["kind"] != "chance_copy"]
     spans = [

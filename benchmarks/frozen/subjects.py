@@ -128,7 +128,7 @@ def real_house() -> Iterator[Subject]:
 
 def feature_table(subject: Subject) -> pd.DataFrame:
     """The feature table as the pipeline stores it."""
-    clean = meter_data.mask(subject.readings, meter_data.defect_kinds(subject.readings))
+    clean = meter_data.mask(subject.readings, meter_data.defect_types(subject.readings))
     return features.table(meter_data.resample(clean, subject.meter), subject.meter)
 
 

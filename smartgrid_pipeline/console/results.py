@@ -66,7 +66,7 @@ def defects(settings: "Settings") -> Document:
 
     readings = Resources(settings).readings
     grid = meter_data.to_grid(readings.frame, readings.meter)
-    kinds = meter_data.defect_kinds(grid)
+    kinds = meter_data.defect_types(grid)
     found = meter_data.defect_table(kinds, readings.meter.step_minutes, readings.meter.channels)
     counts = found.groupby("kind")["minutes"].agg(["count", "sum"])
     return {

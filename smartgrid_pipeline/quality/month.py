@@ -41,7 +41,7 @@ class Month:
         ends = pd.DatetimeIndex([first, last]).difference(parts[0].index)
         channels = [part[list(meter.channels)].set_axis(part.index.as_unit("s")) for part in parts]
         context = meter_data.to_grid(pd.concat([*channels, pd.DataFrame(index=ends.as_unit("s"))]), meter)
-        kinds = meter_data.defect_kinds(context)
+        kinds = meter_data.defect_types(context)
         own = context.index >= first
         grid, kinds = context[own], kinds[own]
         return cls(period, meter, recorded, grid, kinds, meter_data.mask(grid, kinds), earlier)

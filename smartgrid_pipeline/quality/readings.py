@@ -117,7 +117,7 @@ def validate(frame: pd.DataFrame, meter: Meter, limit_kw: float = LIMIT_KW) -> t
         verdicts.append(verdict)
         if verdict.passed:
             grid = meter_data.to_grid(rows, meter)
-            kinds = meter_data.defect_kinds(pd.concat([*context[-1:], grid]).pipe(_regular, meter))
+            kinds = meter_data.defect_types(pd.concat([*context[-1:], grid]).pipe(_regular, meter))
             context = [*context[-12:], meter_data.mask(grid, kinds[kinds.index >= grid.index[0]])]
     return tuple(verdicts)
 

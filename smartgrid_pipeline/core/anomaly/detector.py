@@ -58,7 +58,7 @@ class AnomalyDetector:
         """
         stream = IntervalArray.from_readings(readings, meter)
         clean = np.zeros(len(stream.times), bool)
-        kinds = meter_data.defect_kinds(readings).to_numpy()
+        kinds = meter_data.defect_types(readings).to_numpy()
         clean[stream.first_row : stream.first_row + stream.rows] = kinds == ""
         early = clean & (stream.times < calibrate_from.astype("datetime64[m]"))
         if early.sum() * meter.step_minutes < 14 * 1440:

@@ -125,12 +125,6 @@ def run_lengths(flags: Flags) -> npt.NDArray[np.int64]:
     return rows - last_quiet
 
 
-def runs(flags: Flags) -> list[tuple[int, int]]:
-    """First row and row after the last of every run of flagged rows."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-
-
 def lag(values: Array, rows: int) -> Array:
     """The value ``rows`` earlier, NaN before the start."""
     out = np.full(len(values), np.nan)

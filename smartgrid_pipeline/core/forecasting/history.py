@@ -45,7 +45,7 @@ def history_from_readings(recorded: pd.DataFrame, meter: Meter) -> History:
     """The history of readings as recorded, on the meter's grid: defects left out, features built, nothing
     filled.
     """
-    clean = meter_data.mask(recorded, meter_data.defect_kinds(recorded))
+    clean = meter_data.mask(recorded, meter_data.defect_types(recorded))
     return history_from_table(feature_table.table(meter_data.resample(clean, meter), meter), meter)
 
 

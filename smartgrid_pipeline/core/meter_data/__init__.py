@@ -1,18 +1,13 @@
-"""From raw readings to honest intervals: hidden defects found in the readings, masked, then resampled.
+"""Recorded readings → working intervals: put on a regular grid, hidden defects masked, then averaged.
 
 Readings are frames indexed by INTERVAL_START (civil clock, regular) with INTERVAL_START_UTC and channels in
-kW, kvar, V and A. Nothing here is ever filled: what was not observed is NaN.
+kW, kvar, V and A. Nothing is filled here: what was not observed is NaN.
 """
 
 from smartgrid_pipeline.core.meter_data.defects import (
-    CHANCE_SHARE,
-    DAY,
-    DEFECT_KINDS,
-    FINE_MINUTES,
+    DEFECT_TYPES,
     FREEZE_HOURS,
-    FREEZE_MINUTES,
-    Flags,
-    defect_kinds,
+    defect_types,
     standstill_limit,
     standstills,
 )
@@ -21,18 +16,13 @@ from smartgrid_pipeline.core.meter_data.resampling import WITHIN_CHANNELS, mask,
 from smartgrid_pipeline.core.meter_data.tables import DEFECT_COLUMNS, defect_table, merge_defects
 
 __all__ = [
-    "CHANCE_SHARE",
-    "DAY",
     "DEFECT_COLUMNS",
-    "DEFECT_KINDS",
-    "FINE_MINUTES",
+    "DEFECT_TYPES",
     "FREEZE_HOURS",
-    "FREEZE_MINUTES",
     "WITHIN_CHANNELS",
-    "Flags",
     "civil_to_utc",
-    "defect_kinds",
     "defect_table",
+    "defect_types",
     "mask",
     "merge_defects",
     "resample",

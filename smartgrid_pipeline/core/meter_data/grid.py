@@ -1,4 +1,4 @@
-"""The regular grid of the civil clock, and UTC beside it."""
+"""Readings on the regular grid of the civil clock, with UTC beside it."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from smartgrid_pipeline.core.schema import CHANNELS, INTERVAL_START, INTERVAL_ST
 def step_minutes(readings: pd.DataFrame) -> int:
     """Minutes between rows of a regular readings frame. Raises DataError when it is not regular."""
     if len(readings) < 2:
-        raise DataError(f"Too few readings to tell their step: found {len(readings)}, at least 2 are needed.")
+        raise DataError(f"Too few readings to find their step: found {len(readings)}, at least 2 are needed.")
     steps = np.diff(readings.index.to_numpy().astype("datetime64[s]")).astype(int)
     if (steps != steps[0]).any() or steps[0] <= 0 or steps[0] % 60:
         found = sorted({int(step) for step in np.unique(steps)})[:4]
@@ -21,10 +21,10 @@ def step_minutes(readings: pd.DataFrame) -> int:
 
 
 def to_grid(readings: pd.DataFrame, meter: Meter) -> pd.DataFrame:
-    """Recorded readings on the complete regular civil grid of the meter; rows never recorded become NaN.
+    """Recorded readings on the complete civil grid of the meter, in order; rows never recorded are NaN.
 
-    Rows are ordered; of rows with one civil time (the autumn hour, or a repeat) the first is kept. Raises
-    DataError when nothing is left.
+    Of several rows with one civil time (the autumn hour, or a repeat) the first is kept. Raises DataError on
+    an empty frame.
     """
     if readings.empty:
         raise DataError("No readings to put on a grid: the frame is empty.")
@@ -38,6 +38,6 @@ def to_grid(readings: pd.DataFrame, meter: Meter) -> pd.DataFrame:
 
 
 def civil_to_utc(civil: pd.DatetimeIndex, timezone: str) -> pd.DatetimeIndex:
-    """Civil clock to UTC: NaT in the spring hour that does not exist, the first pass of the autumn one."""
+    """Civil times to UTC: NaT in the spring hour that does not exist, the first pass of the autumn hour."""
     first_pass = np.ones(len(civil), bool)
     return civil.tz_localize(timezone, nonexistent="NaT", ambiguous=first_pass).tz_convert("UTC")

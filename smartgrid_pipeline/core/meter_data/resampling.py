@@ -1,4 +1,4 @@
-"""Masked readings to working intervals, with the share of each that was observed."""
+"""Masked readings → working intervals: channel means, and the share of each interval that was observed."""
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +21,10 @@ WITHIN_CHANNELS = (ACTIVE_POWER, REACTIVE_POWER, *SUB_METERS)
 """Channels whose single readings inside a working interval are kept beside the mean."""
 
 
-def mask(readings: pd.DataFrame, kinds: pd.Series) -> pd.DataFrame:
-    """Readings with every flagged row's channels set to NaN; the rows themselves stay."""
+def mask(readings: pd.DataFrame, types: pd.Series) -> pd.DataFrame:
+    """Readings with all channels NaN where ``types`` (of ``defect_types``) is not ""; no row is dropped."""
     clean = readings.copy()
-    clean.loc[kinds.to_numpy() != "", [c for c in CHANNELS if c in readings]] = np.nan
+    clean.loc[types.to_numpy() != "", [c for c in CHANNELS if c in readings]] = np.nan
     return clean
 
 
@@ -36,11 +36,12 @@ def within_columns(channel: str, per_interval: int) -> list[str]:
 
 
 def resample(readings: pd.DataFrame, meter: Meter) -> pd.DataFrame:
-    """Masked readings to working intervals: channel means over the observed rows, the share observed, and
-    the single readings of WITHIN_CHANNELS where the meter is finer than the interval.
+    """Masked readings to working intervals of the meter, float32, indexed by INTERVAL_START.
 
-    The grid is that of whole intervals on the civil clock; rows before the first or after the last reading
-    count as not observed. Raises DataError on an empty or irregular frame.
+    Columns: each channel's mean over its observed rows, OBSERVED_SHARE of active power, and the single
+    readings of WITHIN_CHANNELS where the meter is finer than the interval. Intervals begin at whole multiples
+    from midnight on; rows before the first or after the last reading count as not observed. Raises DataError
+    on an empty or irregular frame.
     """
     if readings.empty:
         raise DataError("No readings to resample: the frame is empty.")
@@ -59,11 +60,11 @@ def resample(readings: pd.DataFrame, meter: Meter) -> pd.DataFrame:
         padded = np.full(n * per, np.nan)
         padded[lead : lead + len(index)] = readings[channel].to_numpy(np.float64)
         block = padded.reshape(n, per)
-        seen = ~np.isnan(block)
+        observed = ~np.isnan(block)
         with np.errstate(invalid="ignore"):
-            out[channel] = (np.where(seen, block, 0).sum(1) / seen.sum(1)).astype(np.float32)
+            out[channel] = (np.where(observed, block, 0).sum(1) / observed.sum(1)).astype(np.float32)
         if channel == ACTIVE_POWER:
-            out[OBSERVED_SHARE] = (seen.sum(1) / per).astype(np.float32)
+            out[OBSERVED_SHARE] = (observed.sum(1) / per).astype(np.float32)
         for i, name in enumerate(within_columns(channel, per)):
             out[name] = block[:, i].astype(np.float32)
     frame = pd.DataFrame(out, index=pd.DatetimeIndex(starts.astype("datetime64[s]"), name=INTERVAL_START))

@@ -301,7 +301,7 @@ def forecast_newest(
     meter = workbench.meter
     grid = meter_data.to_grid(recorded, meter)
     recent = grid[grid.index >= grid.index[-1] - pd.Timedelta(days=RECENT_DAYS)]
-    clean = meter_data.mask(recent, meter_data.defect_kinds(recent))
+    clean = meter_data.mask(recent, meter_data.defect_types(recent))
     registry = workbench.registry
     frame = registry.forecast_latest(registry.load(champion.run_id), clean, meter)
     return pd.Timestamp(frame["origin"].iloc[0]), frame.drop(columns="origin")

@@ -117,7 +117,7 @@ def assess(workbench: Resources, watch: DetectionContext, detection: Detection) 
     near = watch.readings[
         (watch.readings.index >= start - pd.Timedelta(days=35)) & (watch.readings.index < end)
     ]
-    kinds = meter_data.defect_kinds(near)[start:]
+    kinds = meter_data.defect_types(near)[start:]
     defects = meter_data.defect_table(kinds, workbench.meter.step_minutes, workbench.meter.channels)
     found = release_check.figures(detection, defects, workbench.settings.alarms_per_month)
     verdict = release_check.verdict(found, watch.month)

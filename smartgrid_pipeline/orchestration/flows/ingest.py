@@ -41,7 +41,7 @@ def validate(
     from smartgrid_pipeline import quality
 
     grid = meter_data.to_grid(recorded, meter)
-    kinds = meter_data.defect_kinds(grid)
+    kinds = meter_data.defect_types(grid)
     clean = meter_data.mask(grid, kinds)
     recorded_month, grid_month = months_of(recorded), months_of(clean)
     rows = {month: recorded[recorded_month == np.datetime64(month, "M")] for month in months}
@@ -56,7 +56,7 @@ def validate(
         verdicts.append(verdict)
         if not verdict.passed:
             failed.add(month)
-    clean[DEFECT] = pd.Categorical(kinds.to_numpy(), ["", *meter_data.DEFECT_KINDS])
+    clean[DEFECT] = pd.Categorical(kinds.to_numpy(), ["", *meter_data.DEFECT_TYPES])
     return clean[in_months(clean, months)], verdicts
 
 

@@ -18,9 +18,9 @@ from smartgrid_pipeline.core.anomaly.interval_array import (
     IntervalArray,
     lag,
     run_lengths,
-    runs,
 )
 from smartgrid_pipeline.core.meter_data import civil_to_utc
+from smartgrid_pipeline.core.meter_data.runs import runs
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
     CURRENT,

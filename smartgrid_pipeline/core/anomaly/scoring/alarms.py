@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from smartgrid_pipeline.core.anomaly.interval_array import Array, Flags, runs
+from smartgrid_pipeline.core.anomaly.interval_array import Array, Flags
+from smartgrid_pipeline.core.meter_data.runs import runs
 
 MERGE_HOURS = 6
 """Alarms closer than this are one event."""
