@@ -28,7 +28,7 @@ from smartgrid_pipeline.core.forecasting.baselines.ridge import RidgeModel
 from smartgrid_pipeline.core.forecasting.baselines.samples import Sample
 from smartgrid_pipeline.core.forecasting.mixture import gating
 from smartgrid_pipeline.core.forecasting.past_days import ensemble_quantiles
-from smartgrid_pipeline.core.learning import training_loop
+from smartgrid_pipeline.core.learning import network_losses
 from smartgrid_pipeline.core.schema import QUANTILE_COLUMNS, QUANTILES
 from smartgrid_pipeline_tests.core.evaluation.helpers import forecasts
 
@@ -65,7 +65,7 @@ def test_forecast_loss__is_the_pinball_loss_of_scikit_learn() -> None:
     observed, quantiles = _observed_and_quantiles()
     output = torch.from_numpy(np.column_stack([np.sqrt(quantiles), observed]))
     one = torch.ones(1, dtype=torch.float64)
-    found = training_loop.forecast_loss(output, torch.from_numpy(observed), one, one)
+    found = network_losses.forecast_loss(output, torch.from_numpy(observed), one, one)
     expected = np.mean(
         [2 * sklearn_metrics.mean_pinball_loss(observed, quantiles[:, k], alpha=level)
          for k, level in enumerate(QUANTILES)]

@@ -1,4 +1,9 @@
-"""One training loop for every network: AdamW, decaying rate, averaged weights, stopped on a later block."""
+"""The one loop that trains every network: gate, experts, analog ensemble, autoencoder.
+
+AdamW (Loshchilov & Hutter 2019) with a learning rate that falls as a half cosine and gradients of bounded
+norm. With a validation loss the weights are averaged over the steps (exponentially), training stops when the
+averaged weights no longer improve, and the best of them stay; without one the last weights stay.
+"""
 
 import copy
 import math
@@ -10,14 +15,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from smartgrid_pipeline.core.schema import QUANTILES
-
 Loss = Callable[[nn.Module], Tensor]
+
+
+def cosine(step: int, steps: int, floor: float = 0.0) -> float:
+    """Factor of the learning rate before ``step`` = 0, 1, … of ``steps``: from 1 down towards ``floor``."""
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def warm_cosine(step: int, steps: int) -> float:
+    """A cosine down to 2 %, after a linear rise over the first twentieth of the steps."""
+    return min(1.0, (step + 1) / max(1, steps // 20)) * cosine(step + 1, steps, 0.02)
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a network is trained: the rate falls as a half cosine over ``steps``."""
+    """How a network is trained, for at most ``steps`` steps.
+
+    ``rate`` is the learning rate and ``factor`` its course; ``weight_decay`` holds for matrices only;
+    gradients are scaled down to ``largest_gradient`` (norm over all parameters). With a validation loss,
+    ``average`` is the part of the averaged weights that one step leaves as it was, and training stops after
+    ``patience`` checks, one each ``check_every`` steps, without a new best.
+    """
 
     steps: int
     rate: float = 3e-3
@@ -25,20 +44,22 @@ class Schedule:
     average: float = 0.99
     check_every: int = 100
     patience: int = 6
+    factor: Callable[[int, int], float] = warm_cosine
+    largest_gradient: float = 1.0
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a training curve."""
+    """One point of a training curve: mean training loss since the point before, and validation loss."""
 
     step: int
     training: float
-    validation: float
+    validation: float | None
 
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Run with exactly this many threads and repeatable algorithms, then put things back."""
+    """Run the block with this many torch threads: the number of threads changes the order of sums."""
     before = torch.get_num_threads()
     torch.set_num_threads(max(1, count))
     try:
@@ -47,84 +68,75 @@ def torch_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def train(network: nn.Module, loss: Loss, validate: Loss, schedule: Schedule) -> list[Curve]:
-    """Train in place and leave the averaged weights that validated best.
+def train(
+    network: nn.Module, loss: Callable[[nn.Module], Tensor | None], validate: Loss | None, schedule: Schedule
+) -> list[Curve]:
+    """Train in place and return the training curve; the network is left in evaluation mode.
 
-    ``loss`` draws a batch and returns its loss; ``validate`` is called on the averaged network. Stops when
-    ``patience`` checks in a row bring nothing better.
+    ``loss`` draws a batch and returns its loss, or None for a batch with nothing to learn from, which is
+    skipped. ``validate`` returns the loss of the averaged network on held-out rows.
     """
     optimiser = torch.optim.AdamW(_groups(network, schedule), lr=schedule.rate)
-    averaged = copy.deepcopy(network).eval()
-    best, best_state, since, running = math.inf, copy.deepcopy(network.state_dict()), 0, 0.0
+    best = None if validate is None else _BestAverage(network, validate, schedule)
     curves: list[Curve] = []
+    total, count = 0.0, 0
     network.train()
-    for step in range(1, schedule.steps + 1):
+    for step in range(schedule.steps):
         for group in optimiser.param_groups:
-            group["lr"] = schedule.rate * _rate(step, schedule.steps)
+            group["lr"] = schedule.rate * schedule.factor(step, schedule.steps)
         optimiser.zero_grad(set_to_none=True)
         value = loss(network)
-        value.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        _average(averaged, network, min(schedule.average, step / (step + 10)))
-        running += value.item()
-        if step % schedule.check_every and step != schedule.steps:
-            continue
-        with torch.no_grad():
-            judged = validate(averaged).item()
-        curves.append(Curve(step, running / (step - (curves[-1].step if curves else 0)), judged))
-        running, since = 0.0, since + 1
-        if judged < best:
-            best, best_state, since = judged, copy.deepcopy(averaged.state_dict()), 0
-        if since >= schedule.patience:
-            break
-    network.load_state_dict(best_state)
+        if value is not None:
+            value.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), schedule.largest_gradient)
+            optimiser.step()
+            total, count = total + value.item(), count + 1
+        if best is not None:
+            best.average(network, step + 1)
+        if count and ((step + 1) % schedule.check_every == 0 or step + 1 == schedule.steps):
+            curves.append(Curve(step + 1, total / count, None if best is None else best.check()))
+            total, count = 0.0, 0
+            if best is not None and best.checks_since >= schedule.patience:
+                break
+    if best is not None:
+        network.load_state_dict(best.state)
     network.eval()
     return curves
 
 
+class _BestAverage:
+    """Exponentially averaged weights of a network, and the best of them on held-out rows so far."""
+
+    def __init__(self, network: nn.Module, validate: Loss, schedule: Schedule) -> None:
+        self._validate, self._keep = validate, schedule.average
+        self._network = copy.deepcopy(network).eval()
+        self.state = copy.deepcopy(network.state_dict())
+        self._lowest, self.checks_since = math.inf, 0
+
+    @torch.no_grad()
+    def average(self, network: nn.Module, step: int) -> None:
+        """Move towards the weights after step 1, 2, …; early steps count more, as the start is no guide."""
+        keep = min(self._keep, step / (step + 10))
+        averaged: list[Tensor] = list(self._network.parameters())
+        torch._foreach_mul_(averaged, keep)
+        torch._foreach_add_(averaged, list(network.parameters()), alpha=1 - keep)
+
+    @torch.no_grad()
+    def check(self) -> float:
+        """Validation loss of the averaged weights, which are kept when it is the lowest so far."""
+        value = self._validate(self._network).item()
+        self.checks_since += 1
+        if value < self._lowest:
+            self._lowest, self.checks_since = value, 0
+            self.state = copy.deepcopy(self._network.state_dict())
+        return value
+
+
 def _groups(network: nn.Module, schedule: Schedule) -> list[dict[str, Any]]:
-    """Weight decay for matrices only."""
+    """Parameters with weight decay (matrices) and without (everything else)."""
     matrices = [p for p in network.parameters() if p.ndim >= 2]
     others = [p for p in network.parameters() if p.ndim < 2]
     return [
         {"params": matrices, "weight_decay": schedule.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-
-
-def _rate(step: int, steps: int) -> float:
-    warm = min(1.0, step / max(1, steps // 20))
-    return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
-
-
-@torch.no_grad()
-def _average(averaged: nn.Module, network: nn.Module, keep: float) -> None:
-    mine: list[Tensor] = list(averaged.parameters())
-    others: list[Tensor] = list(network.parameters())
-    torch._foreach_mul_(mine, keep)
-    torch._foreach_add_(mine, others, alpha=1 - keep)
-
-
-def forecast_loss(
-    output: Tensor, target_kw: Tensor, weight: Tensor, scale_kw: Tensor, squares: float = 0.3
-) -> Tensor:
-    """Pinball of the nine quantiles plus squared error of the mean, both relative to each lead's spread.
-
-    ``output`` (…, 10): roots of the quantiles and the mean; ``target_kw`` (…) with NaN where unobserved;
-    ``weight`` and ``scale_kw`` broadcast to it; ``squares`` is the part of the mean. The pinball is taken in
-    kW, where it is judged.
-    """
-    seen = torch.isfinite(target_kw)
-    target = torch.where(seen, target_kw, torch.zeros_like(target_kw))
-    weight = (weight * seen).expand_as(target)
-    levels = target.new_tensor(QUANTILES)
-    off = target[..., None] - square(output[..., :9])
-    pinball = 2 * torch.maximum(levels * off, (levels - 1) * off).mean(-1) / scale_kw
-    squared = ((target - output[..., 9]) / scale_kw) ** 2
-    return ((pinball + squares * squared) * weight).sum() / weight.sum().clamp_min(1e-9)
-
-
-def square(roots: Tensor) -> Tensor:
-    """Roots back to kW, rising everywhere: what is below zero stays a little below zero."""
-    return torch.where(roots > 0, roots**2, 0.05 * roots)

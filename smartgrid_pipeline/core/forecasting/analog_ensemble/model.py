@@ -5,13 +5,14 @@ than power readings, starts from weights that suit most homes, and learns the ho
 """
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.tabular import Rows
@@ -25,10 +26,10 @@ from smartgrid_pipeline.core.forecasting.analog_ensemble.similarity import NAMES
 from smartgrid_pipeline.core.forecasting.climatology import Climatology
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
 from smartgrid_pipeline.core.learning import network_arrays, storage
-from smartgrid_pipeline.core.learning.training_loop import torch_threads
+from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, cosine, torch_threads, train
 from smartgrid_pipeline.core.schema import Floats, LeadInterval, Times, leads_for
 
-STEPS, BATCH, RATE = 150, 192, 0.03
+STEPS, BATCH, RATE, LOWEST_RATE = 150, 192, 0.03, 0.05
 """How the weights are learned. Few steps on purpose: the weights they start from are good ones."""
 
 WARM_DAYS, LEARNING_DAYS = 60, 300
@@ -64,7 +65,7 @@ class AnalogEnsemble:
         self._climatology = Climatology.unknown()
         self._kernel = Kernel(START)
         self._spreads: dict[int, Floats] = {}
-        self._curves: list[dict[str, float]] = []
+        self._curves: list[Curve] = []
 
     # --- learning ---------------------------------------------------------------------------------
 
@@ -86,19 +87,16 @@ class AnalogEnsemble:
         if not steps:
             return
         rng = np.random.default_rng(self.budget.seed)
-        optimiser = torch.optim.Adam(self._kernel.parameters(), lr=RATE)
         scale = max(float(np.nanmean(history.power_kw, dtype=np.float64)), 1e-3)
-        for step in range(steps):
-            optimiser.param_groups[0]["lr"] = RATE * (0.05 + 0.475 * (1 + np.cos(np.pi * step / steps)))
+
+        def loss(kernel: nn.Module) -> Tensor | None:
             scores = self._scores(history, first, rng)
-            if not len(scores):
-                continue
-            loss = scores.mean() / scale
-            optimiser.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(self._kernel.parameters(), 1.0)
-            optimiser.step()
-            self._curves.append({"step": step + 1, "training": loss.item()})
+            return scores.mean() / scale if len(scores) else None
+
+        schedule = Schedule(
+            steps, RATE, weight_decay=0, check_every=1, factor=partial(cosine, floor=LOWEST_RATE)
+        )
+        self._curves = train(self._kernel, loss, None, schedule)
 
     def _scores(self, history: History, first: np.datetime64, rng: np.random.Generator) -> Tensor:
         """CRPS (kW) of random hours of the day after random origins; those not observed are left out."""
@@ -157,12 +155,12 @@ class AnalogEnsemble:
 
     def curves(self) -> pd.DataFrame:
         """Training loss (CRPS over mean power) per step."""
-        return pd.DataFrame(self._curves, columns=["step", "training"])
+        return pd.DataFrame(map(asdict, self._curves), columns=["step", "training"])
 
     def save(self, directory: Path) -> None:
         """Write the fitted model into an existing, empty directory."""
         facts = self._fitted_on and {"fitted_on": self._fitted_on, "budget": asdict(self.budget),
-                                     "curves": self._curves}  # fmt: skip
+                                     "curves": [asdict(point) for point in self._curves]}  # fmt: skip
         arrays = storage.add_prefix("kernel", network_arrays.to_arrays(self._kernel))
         arrays |= storage.add_prefix("spread", {str(width): kw for width, kw in self._spreads.items()})
         storage.write(directory, self.name, facts, arrays | {"climatology_kw": self._climatology.kw})
@@ -172,7 +170,8 @@ class AnalogEnsemble:
         """Read what ``save`` wrote. Raises ModelError when files are missing or do not fit."""
         with storage.read(directory, cls.name) as (facts, arrays):
             model = cls(TrainingBudget(**facts["budget"]))
-            model._fitted_on, model._curves = facts["fitted_on"], facts["curves"]
+            model._fitted_on = facts["fitted_on"]
+            model._curves = [Curve(**point) for point in facts["curves"]]
             model._climatology = Climatology(arrays["climatology_kw"])
             network_arrays.from_arrays(model._kernel, storage.take_prefix("kernel", arrays))
             model._spreads = {int(k): kw for k, kw in storage.take_prefix("spread", arrays).items()}

@@ -14,7 +14,7 @@ from torch import Tensor
 from smartgrid_pipeline.core.features import windows as inputs
 from smartgrid_pipeline.core.features.minute_series import MinuteSeries, Rows
 from smartgrid_pipeline.core.features.windows import MatchView, TokenView
-from smartgrid_pipeline.core.learning.training_loop import square
+from smartgrid_pipeline.core.learning.network_losses import power_from_sqrt
 from smartgrid_pipeline.core.schema import DataError, Floats
 
 View = TokenView | MatchView
@@ -80,4 +80,4 @@ def to_kw(outputs: list[Tensor], leads: int) -> tuple[Floats, Floats]:
     if not outputs:
         return np.zeros((0, leads), np.float32), np.zeros((0, leads, 9), np.float32)
     output = torch.cat(outputs)
-    return output[..., 9].numpy(), square(output[..., :9]).numpy()
+    return output[..., 9].numpy(), power_from_sqrt(output[..., :9]).numpy()

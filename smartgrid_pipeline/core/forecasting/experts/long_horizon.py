@@ -12,7 +12,8 @@ from smartgrid_pipeline.core.features.minute_series import DAY, MinuteSeries, Ro
 from smartgrid_pipeline.core.features.windows import LeadTable
 from smartgrid_pipeline.core.forecasting.experts.horizons import RowSplit, View, look, moments, tensors, to_kw
 from smartgrid_pipeline.core.forecasting.experts.networks import LongHorizonNetwork
-from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, forecast_loss, train
+from smartgrid_pipeline.core.learning.network_losses import forecast_loss
+from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, train
 from smartgrid_pipeline.core.schema import Floats, LeadInterval
 
 DRAWS = {15: 6, 60: 4, DAY: 1, 7 * DAY: 1}

@@ -11,7 +11,8 @@ from smartgrid_pipeline.core.features import windows as inputs
 from smartgrid_pipeline.core.features.minute_series import MinuteSeries, Rows
 from smartgrid_pipeline.core.forecasting.experts.horizons import RowSplit, View, look, moments, tensors, to_kw
 from smartgrid_pipeline.core.forecasting.experts.networks import ShortHorizonNetwork
-from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, forecast_loss, train
+from smartgrid_pipeline.core.learning.network_losses import forecast_loss
+from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, train
 from smartgrid_pipeline.core.schema import Floats, LeadInterval
 
 CARD_SHARES = {LeadInterval(0, 5): 0.35, LeadInterval(0, 60): 0.35}
