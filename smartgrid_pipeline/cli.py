@@ -128,7 +128,11 @@ def forecast(
     file: Annotated[str | None, typer.Option(help="Recent readings of a meter like the champion's.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Forecast from the newest reading with the champion: every lead interval, mean and quantiles in kW."""
+    """Forecast from the newest reading: every lead interval, mean and quantiles in kW.
+
+    By the champion; with none, too few readings or absent channels by the past days or a typical home, and
+    always saying which.
+    """
     from smartgrid_pipeline.console import results, tables
 
     document = results.forecast(settings, file)

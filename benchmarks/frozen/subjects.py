@@ -203,7 +203,7 @@ def _fallback(asked: _Asked, champion: Forecaster, mixture: Forecaster) -> Named
         "no_readings": (None, whole.until(whole.starts[0]), slice(None)),
     }
     for word, (model, history, some) in situations.items():
-        found = fallback.answer(model, asked.meter, history, asked.origins[some], asked.leads)
+        found = fallback.predict_with_fallback(model, asked.meter, history, asked.origins[some], asked.leads)
         yield f"fallback/{word}", (*_arrays(found.forecast), np.asarray(found.tier, np.int64))
 
 

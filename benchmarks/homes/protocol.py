@@ -11,7 +11,7 @@ from smartgrid_pipeline.core.evaluation.scoring.metrics import score
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.analog_ensemble.model import AnalogEnsemble
 from smartgrid_pipeline.core.forecasting.catalogue import create
-from smartgrid_pipeline.core.forecasting.fallback import answer
+from smartgrid_pipeline.core.forecasting.fallback import predict_with_fallback
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecaster, Split
 from smartgrid_pipeline.core.schema import FORECAST_TASKS
 
@@ -51,12 +51,12 @@ def judge(
 
 
 def judge_cold(history: History, test: np.datetime64, hours: float) -> dict[str, Any]:
-    """The ladder's answers when only the last hours before each origin are known, every fourth midnight."""
+    """Fallback forecasts of every fourth midnight when only the last hours before each are known."""
     origins = history.origins(test, history.end - np.timedelta64(1440, "m"), 4 * 1440)
     tiers, crps = [], []
     for origin in origins:
         known = last_hours(history, origin, hours)
-        found = answer(None, None, known, np.array([origin]), CARD.leads)
+        found = predict_with_fallback(None, None, known, np.array([origin]), CARD.leads)
         tiers += found.tier_names()
         frame = found.forecast.to_frame(CARD.name, history.targets(np.array([origin]), CARD.leads))
         crps.append(score(frame[frame["observed_kw"].notna()])["crps_kw"])

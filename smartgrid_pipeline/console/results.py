@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core.schema import DataError, RegistryError
+from smartgrid_pipeline.core.schema import DataError
 
 if TYPE_CHECKING:
     from smartgrid_pipeline.orchestration.workbench import Resources
@@ -130,21 +130,26 @@ def rollback(settings: "Settings", reason: str) -> str:
 
 
 def forecast(settings: "Settings", file: str | None) -> Document:
-    """The champion's forecast from the newest reading of a file, or of the meter itself."""
-    from smartgrid_pipeline.orchestration.flows import compare
+    """The forecast from the newest reading of a file, or of the meter itself: by the champion, or by the best
+    tier of the fallback chain below it, with the reason.
+    """
+    from smartgrid_pipeline.core.forecasting.newest import newest_forecast, to_frame
 
     workbench = _workbench(settings)
-    now = workbench.registry.champion()
-    if now is None:
-        raise RegistryError("There is no champion to forecast with: run `smartgrid run` first.")
     readings = workbench.readings if file is None else _read_file(settings, file)
-    origin, frame = compare.forecast_newest(workbench, now, readings.frame)
+    now = workbench.registry.champion()
+    model = None if now is None else workbench.registry.load(now.run_id)
+    fitted_on = None if now is None else workbench.meter
+    found = newest_forecast(model, fitted_on, readings.frame, readings.meter)
+    frame = to_frame(found.forecast)
     return {
         "meter": readings.meter.meter_id,
-        "origin": str(origin),
-        "champion": champion_dict(now),
+        "origin": str(frame["origin"].iloc[0]),
+        "tier": found.tier_names()[0],
+        "reason": found.reason or None,
+        "champion": None if now is None else champion_dict(now),
         "unit": "kW, mean over each interval (origin + lead_start, origin + lead_end]",
-        "forecasts": frame.to_dict("records"),
+        "forecasts": frame.drop(columns="origin").to_dict("records"),
     }
 
 

@@ -131,8 +131,12 @@ def print_champion(document: Document, out: Console) -> None:
 
 
 def print_forecast(document: Document, out: Console) -> None:
-    """Next intervals in full, the day in hours."""
-    out.print(f"{document['champion']['model']} for {document['meter']}, from {document['origin']}")
+    """Which tier of the fallback chain forecasts and why; the next intervals, then the day in hours."""
+    tier, champion_now = document["tier"], document["champion"]
+    model = champion_now["model"] if tier.startswith("champion") else tier.replace("_", " ")
+    out.print(f"{model} for {document['meter']}, from {document['origin']}", highlight=False)
+    why = f": {document['reason']}" if document["reason"] else ""
+    out.print(f"tier {tier}{why}", style="dim" if tier == "champion" else "yellow", markup=False)
     table = Table()
     for head in ("from (min)", "to (min)", "mean kW", "10 %", "50 %", "90 %"):
         table.add_column(head, justify="right")

@@ -14,7 +14,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
 from smartgrid_pipeline.core.forecasting.forecaster import Forecaster
-from smartgrid_pipeline.core.forecasting.newest import Loaders, forecast_latest, load_forecaster, to_frame
+from smartgrid_pipeline.core.forecasting.newest import Loaders, load_forecaster, model_forecast, to_frame
 from smartgrid_pipeline.core.schema import (
     CHANNELS,
     INTERVAL_START,
@@ -66,7 +66,7 @@ class ForecastModel(PythonModel):
     def predict(self, context: PythonModelContext, model_input: pd.DataFrame) -> pd.DataFrame:
         """Readings (INTERVAL_START and channels as columns) to a frame of OUTPUT_COLUMNS."""
         readings = model_input.set_index(pd.DatetimeIndex(model_input[INTERVAL_START], name=INTERVAL_START))
-        return to_frame(forecast_latest(self.forecaster, readings.drop(columns=INTERVAL_START), self.meter))
+        return to_frame(model_forecast(self.forecaster, readings.drop(columns=INTERVAL_START), self.meter))
 
 
 def read_about(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from smartgrid_pipeline.core.forecasting import newest
 from smartgrid_pipeline.core.forecasting.forecaster import Forecaster
-from smartgrid_pipeline.core.schema import Meter, RegistryError, Verdict
+from smartgrid_pipeline.core.schema import RegistryError, Verdict
 from smartgrid_pipeline.registry import model_files, read_runs, types, write_runs
 from smartgrid_pipeline.registry.champion import evidence
 from smartgrid_pipeline.registry.champion.history import NOBODY, ChampionHistory
@@ -175,11 +175,6 @@ class Registry:
     def model_directory(self, run_id: str) -> Path:
         """The files the forecaster of a training run was saved to."""
         return model_files.directory(self.connection, self._training(run_id))
-
-    @staticmethod
-    def forecast_latest(forecaster: Forecaster, readings: pd.DataFrame, meter: Meter) -> pd.DataFrame:
-        """The newest forecast, as a logged model gives it: a frame of latest.OUTPUT_COLUMNS."""
-        return newest.to_frame(newest.forecast_latest(forecaster, readings, meter))
 
     def detector_directory(self, run_id: str) -> Path:
         """The files the anomaly detector of a run was saved to."""

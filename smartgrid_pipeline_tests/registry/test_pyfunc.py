@@ -65,17 +65,17 @@ def test_logged_model__holds_no_pickle(registry: Registry, train: Train) -> None
     assert suffixes <= {".json", ".yaml", ".txt", ".py", ""}
 
 
-def test_forecast_latest__uses_complete_intervals_only() -> None:
+def test_model_forecast__uses_complete_intervals_only() -> None:
     """A reading of 10:03 does not make the interval to 10:05 known."""
-    from smartgrid_pipeline.core.forecasting.newest import forecast_latest
+    from smartgrid_pipeline.core.forecasting.newest import model_forecast
 
     readings = make_readings(8)
-    whole = forecast_latest(TinyForecaster(), readings.iloc[:-5], HOUSE)
-    begun = forecast_latest(TinyForecaster(), readings.iloc[:-2], HOUSE)
+    whole = model_forecast(TinyForecaster(), readings.iloc[:-5], HOUSE)
+    begun = model_forecast(TinyForecaster(), readings.iloc[:-2], HOUSE)
     np.testing.assert_array_equal(whole.origins, begun.origins)
     np.testing.assert_array_equal(whole.mean_kw, begun.mean_kw)
     with pytest.raises(DataError, match="no complete interval"):
-        forecast_latest(TinyForecaster(), readings.iloc[:3], HOUSE)
+        model_forecast(TinyForecaster(), readings.iloc[:3], HOUSE)
 
 
 def test_requirements__can_be_installed_anywhere() -> None:
@@ -87,6 +87,7 @@ def test_requirements__can_be_installed_anywhere() -> None:
 def test_real_model__needs_no_help_to_load(registry: Registry, load_model: Load) -> None:
     """The project's own names and script: what a user of MLflow gets."""
     from smartgrid_pipeline.core.forecasting.catalogue import create
+    from smartgrid_pipeline.core.forecasting.newest import model_forecast, to_frame
     from smartgrid_pipeline.registry.pyfunc import to_input
 
     readings = make_readings(40, meter=HOME)
@@ -106,7 +107,7 @@ def test_real_model__needs_no_help_to_load(registry: Registry, load_model: Load)
     )
     location = str(own.model_directory(run.run_id).parents[1])
     answer = load_model(location).predict(to_input(readings, HOME))
-    direct = own.forecast_latest(own.load(run.run_id), readings, HOME)
+    direct = to_frame(model_forecast(own.load(run.run_id), readings, HOME))
     pd.testing.assert_frame_equal(answer, direct)
     before = forecaster.predict(history, np.array([history.end]), leads_for(HOME.working_minutes))
     np.testing.assert_array_equal(answer["mean_kw"].to_numpy(np.float32), before.mean_kw[0])

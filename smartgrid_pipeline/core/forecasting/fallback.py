@@ -1,6 +1,8 @@
-"""Who answers when little is known: from the champion down to what any home does. Somebody always answers.
+"""The fallback chain: the best forecast that the readings at hand allow, and which tier it came from.
 
-A restart without readings, a meter that lost channels, a new home: each is a rung, not a failure.
+There is a forecast at every origin: after a restart without readings, for a meter that lost channels, for a
+new home. Best tier first: the champion; the champion with the absent channels unobserved; the past days of
+this home; the default profile at the level of this home; the default profile.
 """
 
 from dataclasses import dataclass, replace
@@ -9,77 +11,84 @@ import numpy as np
 
 from smartgrid_pipeline.core.features import feature_table
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.features.tabular import Rows
 from smartgrid_pipeline.core.forecasting.analog_ensemble.model import AnalogEnsemble
-from smartgrid_pipeline.core.forecasting.default_profile import known_level, typical
+from smartgrid_pipeline.core.forecasting.default_profile import estimate_level, profile_forecast
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster, Split, TrainingBudget, finish
 from smartgrid_pipeline.core.meter_data import WITHIN_CHANNELS
-from smartgrid_pipeline.core.schema import DataError, Floats, LeadInterval, Meter, ModelError, Times
+from smartgrid_pipeline.core.schema import DataError, Floats, LeadInterval, Meter, ModelError, Rows, Times
 
 TIERS = ("champion", "champion_without_channels", "past_days", "typical_home_of_this_level", "typical_home")
-"""Best first; each answers where those before it cannot."""
+"""Best first; each is used where those before it cannot be."""
 
 PAST_DAYS = TIERS.index("past_days")
 
 CHAMPION_DAYS, CHAMPION_WINDOW_DAYS = 7.0, 28
-"""A champion is asked when so many days of the last ones were observed: its inputs are lags and levels."""
+"""The champion needs this many observed days within its window: its features are lags and levels."""
 
-FIRST_DAYS = 1.0
-"""Past days are asked from the first whole one on."""
+PAST_DAYS_MINIMUM = 1.0
+"""Past days are used from the first whole observed day on."""
 
-BELIEF_DAYS = 4.0
-"""With so many past days they weigh as much as the typical home of this level."""
+PRIOR_DAYS = 4.0
+"""Observed days at which past days count half, and the default profile half."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A forecast, who gave it (an index into TIERS per origin), and why it was not the champion."""
+class FallbackForecast:
+    """A forecast and where it came from.
+
+    ``tier`` (origins,) is an index into TIERS; ``reason`` says why it is not the champion's for all origins,
+    and is empty when it is.
+    """
 
     forecast: Forecast
     tier: np.ndarray
-    why: str
+    reason: str
 
     def tier_names(self) -> tuple[str, ...]:
         """The tier of each origin by name."""
         return tuple(TIERS[k] for k in self.tier)
 
 
-def answer(
+def predict_with_fallback(
     champion: Forecaster | None, fitted_on: Meter | None, history: History, origins: Times,
     leads: tuple[LeadInterval, ...],
-) -> Answer:  # fmt: skip
-    """Forecast each lead from each origin by the best tier that can; never raises for want of readings.
+) -> FallbackForecast:  # fmt: skip
+    """Forecast each lead from each origin by the best tier possible; too few readings raise nothing.
 
     ``fitted_on`` is the champion's meter. Uses only rows available at each origin.
     """
     origins = origins.astype("datetime64[m]")
     n = len(history.starts)
     rows = np.minimum(history.rows(origins), n - 1) if n else np.full(len(origins), -1)
-    level, belief = known_level(history, rows)
-    mean, quantiles = typical(origins, leads, level, belief)
-    tier = np.where(belief > 0, TIERS.index("typical_home_of_this_level"), TIERS.index("typical_home"))
+    level_kw, level_weight = estimate_level(history, rows)
+    mean, quantiles = profile_forecast(origins, leads, level_kw, level_weight)
+    tier = np.where(level_weight > 0, TIERS.index("typical_home_of_this_level"), TIERS.index("typical_home"))
     days = _observed_days(history, rows)
-    why = _ask_champion(champion, fitted_on, history, origins, leads, days, (mean, quantiles, tier))
-    place = np.flatnonzero((days >= FIRST_DAYS) & (tier >= PAST_DAYS))
-    if len(place):
-        found = _past_days(history, origins[place], leads)
-        trust = (days[place] / (days[place] + BELIEF_DAYS)).astype(np.float32)[:, None]
-        mean[place] += trust * np.nan_to_num(found.mean_kw - mean[place])
-        quantiles[place] += trust[..., None] * np.nan_to_num(found.quantiles_kw - quantiles[place])
-        tier[place] = PAST_DAYS
-    return Answer(Forecast(origins, leads, *finish(mean, quantiles)), tier, why)
+    out = mean, quantiles, tier
+    reason = _fill_from_champion(champion, fitted_on, history, origins, leads, days, out)
+    at = np.flatnonzero((days >= PAST_DAYS_MINIMUM) & (tier >= PAST_DAYS))
+    if len(at):
+        found = _predict_past_days(history, origins[at], leads)
+        weight = (days[at] / (days[at] + PRIOR_DAYS)).astype(np.float32)[:, None]
+        mean[at] += weight * np.nan_to_num(found.mean_kw - mean[at])
+        quantiles[at] += weight[..., None] * np.nan_to_num(found.quantiles_kw - quantiles[at])
+        tier[at] = PAST_DAYS
+    return FallbackForecast(Forecast(origins, leads, *finish(mean, quantiles)), tier, reason)
 
 
 def _observed_days(history: History, rows: Rows) -> np.ndarray:
-    """Days' worth of readings in the champion's window before each row."""
+    """Observed time in the champion's window before each row, in days, (rows,)."""
     per_day = 1440 // history.meter.working_minutes
     count = np.concatenate([[0], np.cumsum(np.isfinite(history.power_kw))])
     last = np.clip(rows + 1, 0, len(history.starts))
     return (count[last] - count[np.maximum(last - CHAMPION_WINDOW_DAYS * per_day, 0)]) / per_day
 
 
-def _past_days(history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
-    """Past days under weights that suit most homes; each origin is scaled by its own past alone."""
+def _predict_past_days(history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
+    """Analog ensemble with its default similarity weights, fitted on the past of each origin alone.
+
+    NaN where that past holds no whole hour.
+    """
     parts = []
     for origin in origins:
         past = history.until(origin)
@@ -98,39 +107,42 @@ def _past_days(history: History, origins: Times, leads: tuple[LeadInterval, ...]
     )
 
 
-def _ask_champion(
+def _fill_from_champion(
     champion: Forecaster | None, fitted_on: Meter | None, history: History, origins: Times,
     leads: tuple[LeadInterval, ...], days: np.ndarray, out: tuple[Floats, Floats, np.ndarray],
 ) -> str:  # fmt: skip
-    """Put the champion's numbers in where it knows enough and gives finite ones; say what kept it from it."""
+    """Write the champion's numbers into ``out`` (mean, quantiles, tier) at the origins where they are finite
+    and enough days were observed. Returns the reason why not at all origins, or that channels are missing.
+    """
     if champion is None or fitted_on is None:
         return "there is no champion"
-    place = np.flatnonzero(days >= CHAMPION_DAYS)
-    if not len(place):
+    at = np.flatnonzero(days >= CHAMPION_DAYS)
+    if not len(at):
         return f"{float(days.max(initial=0)):.1f} observed days, the champion needs {CHAMPION_DAYS:g}"
-    whole = history.meter.channels == fitted_on.channels
+    complete = history.meter.channels == fitted_on.channels
     try:
-        given = history if whole else with_channels(history, fitted_on)
-        forecast = champion.predict(given, origins[place], leads)
+        given = history if complete else with_channels(history, fitted_on)
+        forecast = champion.predict(given, origins[at], leads)
     except ModelError as error:
         return str(error)
     good = np.asarray(np.isfinite(forecast.mean_kw).all(1) & np.isfinite(forecast.quantiles_kw).all((1, 2)))
     mean, quantiles, tier = out
-    mean[place[good]], quantiles[place[good]] = forecast.mean_kw[good], forecast.quantiles_kw[good]
-    tier[place[good]] = 0 if whole else 1
-    if whole:
-        return "" if good.all() and len(place) == len(origins) else "the champion knew too little for some"
+    mean[at[good]], quantiles[at[good]] = forecast.mean_kw[good], forecast.quantiles_kw[good]
+    tier[at[good]] = 0 if complete else 1
+    if complete:
+        everywhere = good.all() and len(at) == len(origins)
+        return "" if everywhere else "too few readings for the champion at some origins"
     return f"channels are missing: {', '.join(sorted(set(fitted_on.channels) - set(history.meter.channels)))}"
 
 
 def with_channels(history: History, meter: Meter) -> History:
-    """The history as one of a meter with more channels: what it lacks was not observed.
+    """The history as one of ``meter``, which has more channels: the absent ones count as not observed.
 
-    Raises ModelError when the meters differ in more than that.
+    Raises ModelError when the steps differ, or when the history has channels that ``meter`` lacks.
     """
     own = history.meter
-    same = (own.step_minutes, own.working_minutes) == (meter.step_minutes, meter.working_minutes)
-    if not same or not set(own.channels) <= set(meter.channels):
+    same_step = (own.step_minutes, own.working_minutes) == (meter.step_minutes, meter.working_minutes)
+    if not same_step or not set(own.channels) <= set(meter.channels):
         raise ModelError(
             f"The champion was fitted on {meter.step_minutes}-min readings of {', '.join(meter.channels)}; "
             f"found {own.step_minutes}-min readings of {', '.join(own.channels)}. Train on this meter."

@@ -28,9 +28,6 @@ VARIANTS = ("equal_weights", "best_expert")
 CONTENDERS = (*MODEL_NAMES, "lightgbm")
 """Who may become champion; the simple references are what a champion has to beat."""
 
-RECENT_DAYS = 480
-"""Readings behind a newest forecast: a year ago, the weeks around that, and what fills their gaps."""
-
 Forecasts = Mapping[str, pd.DataFrame]
 """Model name → its forecasts of every month judged so far."""
 
@@ -290,18 +287,3 @@ def write_summary(workbench: Resources, month: str, summary: Mapping[str, Any]) 
     path = summary_path(workbench, month)
     write_atomically(path, json.dumps(summary, indent=1, default=str).encode())
     return path
-
-
-def forecast_newest(
-    workbench: Resources, champion: "Champion", recorded: pd.DataFrame
-) -> tuple[pd.Timestamp, pd.DataFrame]:
-    """The champion's forecast from the newest recorded reading: origin, and a row per lead interval."""
-    from smartgrid_pipeline.core import meter_data
-
-    meter = workbench.meter
-    grid = meter_data.to_grid(recorded, meter)
-    recent = grid[grid.index >= grid.index[-1] - pd.Timedelta(days=RECENT_DAYS)]
-    clean = meter_data.mask(recent, meter_data.defect_types(recent))
-    registry = workbench.registry
-    frame = registry.forecast_latest(registry.load(champion.run_id), clean, meter)
-    return pd.Timestamp(frame["origin"].iloc[0]), frame.drop(columns="origin")

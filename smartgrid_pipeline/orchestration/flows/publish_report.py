@@ -140,11 +140,12 @@ def expert_shares(
 def costs(workbench: Resources, occasion: TrainingContext, runs: "Mapping[str, TrackedRun]") -> pd.DataFrame:
     """What running each model costs on this machine (deployment.COST_COLUMNS)."""
     from smartgrid_pipeline.core.forecasting.catalogue import loaders
+    from smartgrid_pipeline.core.forecasting.newest import WINDOW_DAYS
 
     known = loaders()
     rows: list[dict[str, Any]] = []
     with TemporaryDirectory(prefix="smartgrid-costs-") as folder:
-        recent = history.save(occasion.past.last_days(compare.RECENT_DAYS), Path(folder) / "recent.npz")
+        recent = history.save(occasion.past.last_days(WINDOW_DAYS), Path(folder) / "recent.npz")
         for name in [name for name in MEASURED if name in runs]:
             directory = workbench.registry.model_directory(runs[name].run_id)
             memory = deployment.peak_memory(known[name], directory, recent)

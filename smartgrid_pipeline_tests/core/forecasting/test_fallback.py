@@ -1,4 +1,4 @@
-"""Somebody always answers, and every rung of the ladder is reached."""
+"""There is a forecast at every amount of history, and every tier is reached."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import pytest
 from smartgrid_pipeline.core.features.feature_table import names as feature_names
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.baselines.gradient_boosting import LightGBM
-from smartgrid_pipeline.core.forecasting.fallback import TIERS, answer, with_channels
+from smartgrid_pipeline.core.forecasting.fallback import TIERS, predict_with_fallback, with_channels
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Forecaster, Split
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, ModelError, leads_for
 from smartgrid_pipeline_tests.conftest import HOME, HOUSE
@@ -55,22 +55,22 @@ def _power_only(history: History) -> History:
         (0, False, "typical_home"),
     ],
 )
-def test_ladder__reaches_every_tier(
+def test_fallback__reaches_every_tier(
     hours: float, without_channels: bool, tier: str, champion: Forecaster, house_history: History
 ) -> None:
     history = _last(house_history, hours)
     history = _power_only(history) if without_channels else history
-    found = answer(champion, HOUSE, history, np.array([house_history.end]), leads_for(5))
+    found = predict_with_fallback(champion, HOUSE, history, np.array([house_history.end]), leads_for(5))
     assert found.tier_names() == (tier,)
-    assert (found.why == "") == (tier == "champion")
+    assert (found.reason == "") == (tier == "champion")
     assert_legal(found.forecast)
 
 
-def test_ladder__knows_its_tiers_best_first() -> None:
+def test_fallback__knows_its_tiers_best_first() -> None:
     assert TIERS[0] == "champion" and TIERS[-1] == "typical_home" and len(TIERS) == 5
 
 
-def test_ladder__goes_on_after_a_restart_with_a_gap(champion: Forecaster, house_history: History) -> None:
+def test_fallback__goes_on_after_a_restart_with_a_gap(champion: Forecaster, house_history: History) -> None:
     """Field report 23: a gap after a restart leaves lags missing; predicting must not crash."""
     whole = house_history
     gap = np.isin(np.arange(len(whole.starts)), np.arange(len(whole.starts) - 400, len(whole.starts) - 12))
@@ -80,33 +80,38 @@ def test_ladder__goes_on_after_a_restart_with_a_gap(champion: Forecaster, house_
         observed_share=np.where(gap, np.float32(0), whole.observed_share),
         features=np.where(gap[:, None], np.float32(np.nan), whole.features),
     )
-    found = answer(champion, HOUSE, broken, np.array([whole.end]), leads_for(5))
+    found = predict_with_fallback(champion, HOUSE, broken, np.array([whole.end]), leads_for(5))
     assert found.tier_names() == ("champion",)
     assert_legal(found.forecast)
 
 
-def test_ladder__falls_past_a_champion_of_another_kind_of_meter(
+def test_fallback__falls_past_a_champion_of_another_kind_of_meter(
     champion: Forecaster, home_history: History
 ) -> None:
-    found = answer(champion, HOUSE, home_history, np.array([home_history.end]), leads_for(30))
+    found = predict_with_fallback(champion, HOUSE, home_history, np.array([home_history.end]), leads_for(30))
     assert found.tier_names() == ("past_days",)
-    assert "Train on this meter" in found.why
+    assert "Train on this meter" in found.reason
 
 
-def test_ladder__does_not_depend_on_what_comes_after(home_history: History) -> None:
+def test_fallback__does_not_depend_on_what_comes_after(home_history: History) -> None:
     for back in (20 * 24 * HOUR, (100 * 24 - 30) * HOUR):
         origin = np.array([home_history.end - back])
-        honest = answer(None, None, home_history, origin, leads_for(30))
+        honest = predict_with_fallback(None, None, home_history, origin, leads_for(30))
         for how in SPOILS:
-            other = answer(None, None, spoiled(home_history, origin[0], how), origin, leads_for(30))
+            other = predict_with_fallback(
+                None, None, spoiled(home_history, origin[0], how), origin, leads_for(30)
+            )
             assert_same(honest.forecast, other.forecast)
 
 
-def test_ladder__follows_the_level_of_a_home_within_hours(home_history: History) -> None:
+def test_fallback__follows_the_level_of_a_home_within_hours(home_history: History) -> None:
     history = _last(home_history, 12)
     louder = replace(history, power_kw=5 * history.power_kw)
     origin = np.array([home_history.end])
-    quiet, loud = (answer(None, None, h, origin, leads_for(30)).forecast.mean_kw for h in (history, louder))
+    quiet, loud = (
+        predict_with_fallback(None, None, h, origin, leads_for(30)).forecast.mean_kw
+        for h in (history, louder)
+    )
     assert (loud > 2 * quiet).all()
 
 
