@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.features import feature_table
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.forecasting.history import history_from_table
+from smartgrid_pipeline.core.forecasting.history import build_feature_table, history_from_table
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
     CHANNELS,
@@ -61,7 +60,7 @@ def make_readings(
 def make_table(readings: pd.DataFrame, meter: Meter = HOUSE) -> pd.DataFrame:
     """The feature table of readings, as the asset stores it."""
     intervals = meter_data.resample(readings, meter)
-    return feature_table.table(intervals, meter)
+    return build_feature_table(intervals, meter)
 
 
 def make_history(days: int = 30, meter: Meter = HOUSE, seed: int = 0) -> History:

@@ -16,6 +16,7 @@ from smartgrid_pipeline.core.evaluation.scoring import backtest, metrics
 from smartgrid_pipeline.core.features import feature_table
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast
+from smartgrid_pipeline.core.forecasting.history import features_of
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, INTERVAL_START, ForecastTask, Times
 
 Rows = npt.NDArray[np.int64]
@@ -175,7 +176,7 @@ def _rebuilt(history: History, power_rows: Rows, other_rows: Rows) -> History:
     rows_of = {channel: power_rows if channel == ACTIVE_POWER else other_rows for channel in meter.channels}
     channels = {c: history.channel_means(c)[rows] for c, rows in rows_of.items()}
     index = pd.DatetimeIndex(history.starts.astype("datetime64[s]"), name=INTERVAL_START)
-    built = feature_table.build(pd.DataFrame(channels, index=index), meter)
+    built = features_of(pd.DataFrame(channels, index=index), meter)
     return replace(
         history,
         power_kw=history.power_kw[power_rows],

@@ -22,7 +22,7 @@ from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting import catalogue, fallback
 from smartgrid_pipeline.core.forecasting.analog_ensemble.model import AnalogEnsemble
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster, Split, TrainingBudget
-from smartgrid_pipeline.core.forecasting.history import history_from_table
+from smartgrid_pipeline.core.forecasting.history import build_feature_table, history_from_table
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
@@ -129,7 +129,7 @@ def real_house() -> Iterator[Subject]:
 def feature_table(subject: Subject) -> pd.DataFrame:
     """The feature table as the pipeline stores it."""
     clean = meter_data.mask(subject.readings, meter_data.defect_types(subject.readings))
-    return features.table(meter_data.resample(clean, subject.meter), subject.meter)
+    return build_feature_table(meter_data.resample(clean, subject.meter), subject.meter)
 
 
 def forecasts(subject: Subject, table: pd.DataFrame) -> Named:

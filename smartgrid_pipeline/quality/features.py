@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core.features import feature_table
+from smartgrid_pipeline.core.features import calendar, feature_table
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
     INTERVAL_START,
@@ -101,7 +101,7 @@ def _known(table: pd.DataFrame, names: tuple[str, ...]) -> Finding:
 
 def _calendar(table: pd.DataFrame, meter: Meter) -> Finding:
     """The calendar columns are those of the index, so no row sits at another's time."""
-    expected = feature_table.calendar(table.index.to_numpy(), meter)
+    expected = calendar.facts(table.index.to_numpy(), meter)
     wrong = [name for name, values in expected.items() if not np.allclose(table[name], values, atol=1e-6)]
     return Finding(
         "calendar features are those of their interval",

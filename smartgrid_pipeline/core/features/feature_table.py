@@ -1,35 +1,30 @@
-"""The 31 causal features of an interval, defined in time; one builder for training and serving.
+"""The 31 causal features of a working interval: what asset ``feature_table`` holds.
 
-A feature row belongs to the interval that starts at its index and is available when that interval ends;
-it uses this interval and earlier ones only. Channels a meter lacks are absent features, never invented.
+A feature row belongs to the interval that starts at its time and is available when that interval ends; it
+uses this interval and earlier ones only. Channels a meter lacks are absent features, never invented.
 """
 
-from contextlib import suppress
-from functools import lru_cache
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
+from smartgrid_pipeline.core.features import calendar
+from smartgrid_pipeline.core.features.lags import lag
+from smartgrid_pipeline.core.features.rolling import window_statistics
+from smartgrid_pipeline.core.meter_data.growing_array import GrowingArray
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
     CHANNELS,
     REACTIVE_POWER,
     SUB_METERS,
+    Doubles,
+    Floats,
     Meter,
+    Times,
 )
 
 LAG_MINUTES = (5, 10, 15, 60, 1440, 10080)
-CALENDAR = (
-    "hour_sin",
-    "hour_cos",
-    "weekday_sin",
-    "weekday_cos",
-    "day_of_year_sin",
-    "day_of_year_cos",
-    "is_weekend",
-    "is_public_holiday",
-)
 
 
 def names(meter: Meter) -> tuple[str, ...]:
@@ -42,7 +37,7 @@ def names(meter: Meter) -> tuple[str, ...]:
     }
     lags = [f"power_lag_{m}min_kw" for m in LAG_MINUTES if m % meter.working_minutes == 0]
     windows = [f"power_1h_{what}_kw" for what in ("mean", "sd", "max", "min")]
-    calendar = [name for name in CALENDAR if name != "is_public_holiday" or meter.holiday_country]
+    days = [name for name in calendar.NAMES if name != "is_public_holiday" or meter.holiday_country]
     return (
         *(channel for channel in CHANNELS if channel in have),
         *(name for name, needs in derived.items() if needs <= have),
@@ -51,133 +46,67 @@ def names(meter: Meter) -> tuple[str, ...]:
         *windows,
         "power_24h_mean_kw",
         "power_24h_sd_kw",
-        *calendar,
+        *days,
     )
 
 
-def build(intervals: pd.DataFrame, meter: Meter) -> pd.DataFrame:
-    """Features of every working interval, float32, NaN where the readings behind one are missing.
-
-    ``intervals`` is the regular frame of ``meter_data.resample``; seven earlier days make every feature
-    complete. The columns are ``names(meter)``.
+@dataclass(frozen=True)
+class Intervals:
+    """Working intervals of a meter on a regular grid: starts (n,) and the mean of each channel (n,), NaN
+    where nothing was observed.
     """
-    power = intervals[ACTIVE_POWER].to_numpy(np.float64)
-    per_hour, per_day = 60 // meter.working_minutes, 1440 // meter.working_minutes
-    columns: dict[str, npt.NDArray[np.floating]] = {
-        channel: intervals[channel].to_numpy() for channel in CHANNELS if channel in meter.channels
-    }
-    if set(SUB_METERS) <= set(meter.channels):
-        columns["other_load_kw"] = power - sum(intervals[sub].to_numpy(np.float64) for sub in SUB_METERS)
-    if REACTIVE_POWER in meter.channels:
-        apparent = np.hypot(power, intervals[REACTIVE_POWER].to_numpy(np.float64))
-        columns["apparent_power_kva"] = apparent
-        with np.errstate(invalid="ignore", divide="ignore"):
-            columns["power_factor"] = np.where(apparent > 0, power / apparent, np.nan)
-    for minutes in LAG_MINUTES:
-        if minutes % meter.working_minutes == 0:
-            columns[f"power_lag_{minutes}min_kw"] = _lag(power, minutes // meter.working_minutes)
-    columns["power_difference_kw"] = power - _lag(power, 1)
-    hour = _window(power, per_hour)
-    for what in ("mean", "sd", "max", "min"):
-        columns[f"power_1h_{what}_kw"] = hour[what]
-    day = _window(power, per_day)
-    columns["power_24h_mean_kw"], columns["power_24h_sd_kw"] = day["mean"], day["sd"]
-    columns |= calendar(intervals.index.to_numpy(), meter)
-    return pd.DataFrame(
-        {name: columns[name].astype(np.float32) for name in names(meter)}, index=intervals.index
-    )
+
+    starts: Times
+    channels: dict[str, Doubles]
 
 
-def table(intervals: pd.DataFrame, meter: Meter) -> pd.DataFrame:
-    """The feature table: ``build`` beside what ``resample`` knows more (UTC, shares, within)."""
-    built = build(intervals, meter)
-    return pd.concat([intervals.drop(columns=[c for c in intervals if c in built]), built], axis=1)
+class IntervalFeatures:
+    """The features ``names(meter)`` of every working interval, kept up to date as intervals arrive."""
 
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+        self._values: GrowingArray[np.float32] = GrowingArray(np.float32, (len(names(meter)),))
 
-def calendar(times: npt.NDArray[np.datetime64], meter: Meter) -> dict[str, npt.NDArray[np.float32]]:
-    """What the civil calendar says of each time: always known, so also of times to come. Keys: CALENDAR."""
-    minutes = times.astype("datetime64[m]")
-    days = minutes.astype("datetime64[D]")
-    year = days.astype("datetime64[Y]")
-    hour = (minutes - days).astype(float) / 1440
-    weekday = ((days.astype(int) + 3) % 7).astype(float)  # 1970-01-01 was a Thursday
-    day_of_year = (days - year.astype("datetime64[D]")).astype(float) / 365.25
-    out = {}
-    for name, phase in (("hour", hour), ("weekday", weekday / 7), ("day_of_year", day_of_year)):
-        out[f"{name}_sin"] = np.sin(2 * np.pi * phase).astype(np.float32)
-        out[f"{name}_cos"] = np.cos(2 * np.pi * phase).astype(np.float32)
-    out["is_weekend"] = (weekday >= 5).astype(np.float32)
-    if meter.holiday_country:
-        first, last = (
-            (int(str(value)[:4]) for value in (year.min(), year.max())) if len(year) else (1970, 1970)
-        )
-        out["is_public_holiday"] = np.isin(days, public_holidays(meter.holiday_country, first, last)).astype(
-            np.float32
-        )
-    return out
+    @classmethod
+    def transform(cls, intervals: Intervals, meter: Meter) -> Self:
+        """Of a whole history; seven earlier days make every feature complete."""
+        block = cls(meter)
+        block.update(intervals)
+        return block
 
+    @property
+    def values(self) -> Floats:
+        """(n, features), NaN where the readings behind a feature are missing."""
+        return self._values.values
 
-@lru_cache(maxsize=32)
-def public_holidays(country: str, first_year: int, last_year: int) -> npt.NDArray[np.datetime64]:
-    """Days that are public holidays of a country (ISO code) in the years given, both included."""
-    import holidays
+    def update(self, intervals: Intervals, first: int = 0) -> None:
+        """Take in rows ``first`` and later: new ones, or ones that were corrected."""
+        columns: dict[str, Any] = self._of_channels(intervals, first) | self._of_the_past(intervals, first)
+        columns |= calendar.facts(intervals.starts[first:], self.meter)
+        stacked = [columns[name].astype(np.float32) for name in names(self.meter)]
+        self._values.write(first, np.stack(stacked, -1))
 
-    days = holidays.country_holidays(country, years=range(first_year, last_year + 1))
-    return np.array(sorted(days), "datetime64[D]")
+    def _of_channels(self, intervals: Intervals, first: int) -> dict[str, Doubles]:
+        """The channels of each interval and what follows from them."""
+        columns = {name: values[first:] for name, values in intervals.channels.items()}
+        power = columns[ACTIVE_POWER]
+        if set(SUB_METERS) <= set(columns):
+            columns["other_load_kw"] = power - sum(columns[sub] for sub in SUB_METERS)
+        if REACTIVE_POWER in columns:
+            apparent = np.hypot(power, columns[REACTIVE_POWER])
+            with np.errstate(invalid="ignore", divide="ignore"):
+                factor = np.where(apparent > 0, power / apparent, np.nan)
+            columns |= {"apparent_power_kva": apparent, "power_factor": factor}
+        return columns
 
-
-def school_holidays(days: npt.NDArray[np.datetime64], meter: Meter) -> dict[str, npt.NDArray[np.float32]]:
-    """Whether schools of the meter's zone are closed on each day; empty for a meter without a zone.
-
-    Days of years that no calendar has been published for count as school days.
-    """
-    if not meter.school_zone:
-        return {}
-    days = days.astype("datetime64[D]")
-    first, last = (int(str(value)[:4]) for value in (days.min(), days.max())) if len(days) else (1970, 1970)
-    closed = np.isin(days, french_school_holidays(meter.school_zone, first, last))
-    return {"is_school_holiday": closed.astype(np.float32)}
-
-
-@lru_cache(maxsize=32)
-def french_school_holidays(zone: str, first_year: int, last_year: int) -> npt.NDArray[np.datetime64]:
-    """Days of school holidays of a French zone (A, B or C) in the years given, both included."""
-    from vacances_scolaires_france import SchoolHolidayDates, UnsupportedYearException
-
-    known, days = SchoolHolidayDates(), set()
-    for year in range(first_year, last_year + 1):
-        with suppress(UnsupportedYearException):
-            days |= set(known.holidays_for_year_and_zone(year, zone))
-    return np.array(sorted(days), "datetime64[D]")
-
-
-def _lag(values: npt.NDArray[np.float64], rows: int) -> npt.NDArray[np.float64]:
-    out = np.full(len(values), np.nan)
-    if rows < len(values):
-        out[rows:] = values[:-rows]
-    return out
-
-
-def _window(values: npt.NDArray[np.float64], rows: int) -> dict[str, npt.NDArray[np.float64]]:
-    """Mean, sd, max and min of the last ``rows`` values, each window computed on its own so that a value
-    does not depend on where the frame begins; NaN unless half of the window was observed.
-    """
-    stats = {what: np.full(len(values), np.nan) for what in ("mean", "sd", "max", "min")}
-    if len(values) < rows:
-        return stats
-    windows = np.lib.stride_tricks.sliding_window_view(values, rows)
-    for begin in range(0, len(windows), 8_192):  # bounded memory
-        block = windows[begin : begin + 8_192]
-        seen = ~np.isnan(block)
-        count = seen.sum(1)
-        good = count >= max(1, rows / 2)
-        at = slice(rows - 1 + begin, rows - 1 + begin + len(block))
-        filled = np.where(seen, block, 0.0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = filled.sum(1) / count
-            variance = np.where(seen, block - mean[:, None], 0.0)
-            stats["mean"][at] = np.where(good, mean, np.nan)
-            stats["sd"][at] = np.where(good, np.sqrt((variance**2).sum(1) / count), np.nan)
-        stats["max"][at] = np.where(good, np.where(seen, block, -np.inf).max(1), np.nan)
-        stats["min"][at] = np.where(good, np.where(seen, block, np.inf).min(1), np.nan)
-    return stats
+    def _of_the_past(self, intervals: Intervals, first: int) -> dict[str, Doubles]:
+        """Lags, the last step, and statistics of the last hour and day."""
+        power, minutes = intervals.channels[ACTIVE_POWER], self.meter.working_minutes
+        columns = {
+            f"power_lag_{m}min_kw": lag(power, m // minutes, first) for m in LAG_MINUTES if m % minutes == 0
+        }
+        columns["power_difference_kw"] = power[first:] - lag(power, 1, first)
+        hour = window_statistics(power, 60 // minutes, first)
+        day = window_statistics(power, 1440 // minutes, first)
+        columns |= {f"power_1h_{what}_kw": values for what, values in hour.items()}
+        return columns | {"power_24h_mean_kw": day["mean"], "power_24h_sd_kw": day["sd"]}

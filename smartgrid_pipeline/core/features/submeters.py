@@ -1,133 +1,133 @@
-"""What each circuit drew: the sub-meters one by one, and what they leave over of the total.
+"""What each sub-meter drew, and the remainder that they leave of the total.
 
-A home's power is a sum of things that hardly know of each other, each easier to forecast than their sum.
-Gaps are left out of means, not filled. A meter without sub-meters has one circuit, its total. It has no
-columns here, nor has one that reads less often than every five minutes: the other inputs say the same.
+A home's power is a sum of loads that are nearly independent, each easier to forecast than their sum. Gaps are
+left out of means, not filled. A meter without sub-meters has one load, its total: it has no columns here, nor
+has one that reads less often than every five minutes, as other features hold the same.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
 
 import numpy as np
 
-from smartgrid_pipeline.core.features.appliances import COARSEST_MINUTES, REST, held
+from smartgrid_pipeline.core.features.appliances import COARSEST_MINUTES, REMAINDER, hold
 from smartgrid_pipeline.core.features.history import History
+from smartgrid_pipeline.core.features.lags import DAY_MINUTES
+from smartgrid_pipeline.core.meter_data.growing_array import GrowingArray, RunningSum
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, SUB_METERS, Doubles, Floats, Meter, Rows
 
-DAY = 1440
-LEVEL_MINUTES = (15, 60, 180, 720, DAY, 2 * DAY, 7 * DAY)
-"""Mean power of each circuit over the last minutes."""
+MEAN_MINUTES = (15, 60, 180, 720, DAY_MINUTES, 2 * DAY_MINUTES, 7 * DAY_MINUTES)
+"""Mean power of each load over the last minutes."""
 
 AHEAD_MINUTES = (15, 60)
-"""What followed this clock time on earlier days is told for so many minutes."""
+"""Mean power of each load in so many minutes after this clock time on earlier days."""
 
 SINGLE_DAYS, MEAN_DAYS, MEAN_WEEKS = (1, 2, 7), 7, 4
 READINGS = 15
-"""Single readings of what the sub-meters leave over."""
+"""Single readings of the remainder."""
 
 
-def names_of(meter: Meter) -> tuple[str, ...]:
-    """The circuits of a meter: its sub-meters and the rest."""
-    return (*(sub for sub in SUB_METERS if sub in meter.channels), REST)
+def load_names(meter: Meter) -> tuple[str, ...]:
+    """The loads of a meter: its sub-meters and the remainder."""
+    return (*(sub for sub in SUB_METERS if sub in meter.channels), REMAINDER)
 
 
 @lru_cache(maxsize=16)
-def names(meter: Meter, step_minutes: int) -> tuple[str, ...]:
-    """Names of the columns of ``SubmeterLoads.at`` for readings ``step_minutes`` apart."""
-    if step_minutes > COARSEST_MINUTES or len(names_of(meter)) == 1:
+def names(meter: Meter, reading_minutes: int) -> tuple[str, ...]:
+    """Names of the columns of ``SubmeterLoads`` for readings so many minutes apart."""
+    if reading_minutes > COARSEST_MINUTES or len(load_names(meter)) == 1:
         return ()
     ahead = [f"{day}_{minutes}min" for minutes in AHEAD_MINUTES
              for day in (*(f"day_{d}" for d in SINGLE_DAYS), "mean_7", "weeks_4")]  # fmt: skip
-    each = [*(f"mean_{minutes}min" for minutes in LEVEL_MINUTES), *ahead]
-    columns = [f"circuit_{circuit}_{what}" for circuit in names_of(meter) for what in each]
-    return (*columns, *(f"circuit_{REST}_reading_{k}" for k in range(READINGS)))
+    each = [*(f"mean_{minutes}min" for minutes in MEAN_MINUTES), *ahead]
+    columns = [f"load_{load}_{what}" for load in load_names(meter) for what in each]
+    return (*columns, *(f"load_{REMAINDER}_reading_{k}" for k in range(READINGS)))
 
 
-@dataclass(frozen=True)
 class SubmeterLoads:
-    """All circuits of a meter, ready to be asked about any reading.
-
-    ``sums`` (circuits, n + 1) are running sums of power in kW, ``count`` (n + 1,) of what was observed,
-    ``latest_kw`` (circuits, n) the readings with the last one held through gaps.
+    """Running sums (kW) and latest readings of all loads; a reading counts where every channel was
+    observed.
     """
 
-    step_minutes: int
-    sums: tuple[Doubles, ...]
-    count: Rows
-    latest_kw: tuple[Floats, ...]
+    def __init__(self, history: History) -> None:
+        self.meter, self.reading_minutes = history.meter, history.reading_minutes
+        self.readings_per_row = history.readings_per_row
+        self._sums = tuple(RunningSum(np.float64) for _ in load_names(history.meter))
+        self._count: RunningSum[np.int64] = RunningSum(np.int64)
+        self._latest_kw = tuple(GrowingArray(np.float32) for _ in load_names(history.meter))
 
     @classmethod
-    def of(cls, power_kw: Floats, subs_kw: tuple[Floats, ...], step_minutes: int) -> Self:
-        """From readings (n,) on a regular grid, NaN where there is none."""
-        rest = power_kw - sum(subs_kw, np.zeros(1, np.float32))
-        seen = ~np.isnan(rest)
-        powers = [np.where(seen, values, 0) for values in (*subs_kw, rest)]
-        return cls(
-            step_minutes,
-            tuple(np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)]) for values in powers),
-            np.concatenate([[0], np.cumsum(seen)]).astype(np.int64),
-            tuple(held(np.where(seen, values, np.nan)) for values in (*subs_kw, rest)),
-        )
+    def transform(cls, history: History) -> Self:
+        """Of a whole history."""
+        block = cls(history)
+        block.update(history)
+        return block
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns; none for a meter without sub-meters or a coarse one."""
+        return names(self.meter, self.reading_minutes)
+
+    def update(self, history: History, first: int = 0) -> None:
+        """Take in rows ``first`` and later."""
+        begin = first * self.readings_per_row
+        subs = [history.readings(sub)[begin:] for sub in load_names(self.meter)[:-1]]
+        remainder = history.readings(ACTIVE_POWER)[begin:] - sum(subs, np.zeros(1, np.float32))
+        observed = ~np.isnan(remainder)
+        self._count.write(begin, observed)
+        for values, sums, latest in zip((*subs, remainder), self._sums, self._latest_kw, strict=True):
+            sums.write(begin, np.where(observed, values, 0))
+            before = latest.values[begin - 1] if begin else 0.0
+            latest.write(begin, hold(np.where(observed, values, np.nan), before))
 
     def targets(self, first: Rows, width_minutes: int) -> Floats:
-        """Mean power (rows, circuits) of an interval that begins with each row, NaN unless all of it was
-        observed.
+        """Mean power (rows, loads) in kW of an interval that begins with each reading, NaN unless all of it
+        was observed.
         """
-        width = width_minutes // self.step_minutes
-        inside = (first >= 0) & (first + width < len(self.count))
+        count, width = self._count.sums, width_minutes // self.reading_minutes
+        inside = (first >= 0) & (first + width < len(count))
         first = np.where(inside, first, 0)
-        full = self.count[first + width] - self.count[first] == width
-        means = [(sums[first + width] - sums[first]) / width for sums in self.sums]
+        full = count[first + width] - count[first] == width
+        means = [(each.sums[first + width] - each.sums[first]) / width for each in self._sums]
         return np.where((inside & full)[:, None], np.stack(means, -1), np.nan).astype(np.float32)
 
-    def latest(self, rows: Rows) -> Floats:
-        """The latest readings (rows, circuits) once these rows have been read, kW."""
-        return np.stack([values[rows] for values in self.latest_kw], -1)
+    def latest(self, readings: Rows) -> Floats:
+        """The last observed readings (readings, loads) once these readings have arrived, kW."""
+        return np.stack([latest.values[readings] for latest in self._latest_kw], -1)
 
-    def at(self, rows: Rows) -> Floats:
-        """What is known once these rows have been read, (rows, len(names(meter, step_minutes)))."""
-        end = rows + 1
+    def at(self, readings: Rows) -> Floats:
+        """Columns once these readings have arrived, (readings, columns), as square roots of kW."""
+        end = readings + 1
         columns: list[Floats] = []
-        for sums in self.sums:
-            columns += [_root(self._mean(sums, end, -minutes, minutes)) for minutes in LEVEL_MINUTES]
+        for each in self._sums:
+            columns += [_root(self._mean(each.sums, end, -minutes, minutes)) for minutes in MEAN_MINUTES]
             for minutes in AHEAD_MINUTES:
-                days = [_root(self._mean(sums, end, -day * DAY, minutes)) for day in range(1, MEAN_DAYS + 1)]
-                weeks = [_root(self._mean(sums, end, -7 * week * DAY, minutes))
+                days = [_root(self._mean(each.sums, end, -day * DAY_MINUTES, minutes))
+                        for day in range(1, MEAN_DAYS + 1)]  # fmt: skip
+                weeks = [_root(self._mean(each.sums, end, -7 * week * DAY_MINUTES, minutes))
                          for week in range(1, MEAN_WEEKS + 1)]  # fmt: skip
                 columns += [days[day - 1] for day in SINGLE_DAYS]
                 columns += [_mean_of(np.stack(days)), _mean_of(np.stack(weeks))]
-        back = np.maximum(rows[:, None] - np.arange(READINGS), 0)
-        return np.concatenate([np.stack(columns, -1), _root(self.latest_kw[-1][back])], 1)
+        back = np.maximum(readings[:, None] - np.arange(READINGS), 0)
+        return np.concatenate([np.stack(columns, -1), _root(self._latest_kw[-1].values[back])], 1)
+
+    def at_rows(self, rows: Rows) -> Floats:
+        """Columns at the end of working intervals; NaN outside the history."""
+        out = np.full((len(rows), len(self.columns)), np.nan, np.float32)
+        inside = (rows >= 0) & (rows < (len(self._count.sums) - 1) // self.readings_per_row)
+        if out.shape[1] and inside.any():
+            out[inside] = self.at((rows[inside] + 1) * self.readings_per_row - 1)
+        return out
 
     def _mean(self, sums: Doubles, end: Rows, offset_minutes: int, width_minutes: int) -> Floats:
         """Mean of what was observed in an interval that begins so far from each end, NaN if nothing was."""
-        first = end + offset_minutes // self.step_minutes
-        width = width_minutes // self.step_minutes
+        count = self._count.sums
+        first = end + offset_minutes // self.reading_minutes
+        width = width_minutes // self.reading_minutes
         begin, last = np.maximum(first, 0), np.maximum(first + width, 0)
-        seen = self.count[last] - self.count[begin]
+        observed = count[last] - count[begin]
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(seen > 0, (sums[last] - sums[begin]) / seen, np.nan).astype(np.float32)
-
-
-def of_history(history: History) -> SubmeterLoads:
-    """The circuits of a history, made once."""
-    if "circuits" not in history.derived:
-        subs = tuple(history.readings(sub) for sub in names_of(history.meter)[:-1])
-        step = history.meter.working_minutes // history.readings_per_row
-        history.derived["circuits"] = SubmeterLoads.of(history.readings(ACTIVE_POWER), subs, step)
-    return history.derived["circuits"]
-
-
-def at_rows(history: History, rows: Rows) -> Floats:
-    """``SubmeterLoads.at`` at the end of working intervals; NaN outside the history."""
-    found = of_history(history)
-    per = history.meter.working_minutes // found.step_minutes
-    out = np.full((len(rows), len(names(history.meter, found.step_minutes))), np.nan, np.float32)
-    inside = (rows >= 0) & (rows < len(history.starts))
-    if out.shape[1] and inside.any():
-        out[inside] = found.at((rows[inside] + 1) * per - 1)
-    return out
+            return np.where(observed > 0, (sums[last] - sums[begin]) / observed, np.nan).astype(np.float32)
 
 
 def _root(values: Floats) -> Floats:
@@ -136,6 +136,6 @@ def _root(values: Floats) -> Floats:
 
 def _mean_of(values: Floats) -> Floats:
     """Mean over the first axis of what is not NaN."""
-    seen = ~np.isnan(values)
+    observed = ~np.isnan(values)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (np.where(seen, values, 0).sum(0) / seen.sum(0)).astype(np.float32)
+        return (np.where(observed, values, 0).sum(0) / observed.sum(0)).astype(np.float32)

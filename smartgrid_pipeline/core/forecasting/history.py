@@ -8,9 +8,26 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.features import feature_table
+from smartgrid_pipeline.core.features.feature_table import IntervalFeatures, Intervals, names
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CHANNELS, OBSERVED_SHARE, DataError, Meter
+
+
+def features_of(intervals: pd.DataFrame, meter: Meter) -> pd.DataFrame:
+    """The columns ``feature_table.names(meter)`` of every working interval, float32, NaN where the readings
+    behind one are missing.
+
+    ``intervals`` is the regular frame of ``meter_data.resample``.
+    """
+    channels = {name: intervals[name].to_numpy(np.float64) for name in CHANNELS if name in meter.channels}
+    found = IntervalFeatures.transform(Intervals(intervals.index.to_numpy(), channels), meter)
+    return pd.DataFrame(found.values, index=intervals.index, columns=list(names(meter)))
+
+
+def build_feature_table(intervals: pd.DataFrame, meter: Meter) -> pd.DataFrame:
+    """The feature table: features beside the other columns of ``resample`` (UTC, shares, within)."""
+    features = features_of(intervals, meter)
+    return pd.concat([intervals.drop(columns=[c for c in intervals if c in features]), features], axis=1)
 
 
 def history_from_table(table: pd.DataFrame, meter: Meter) -> History:
@@ -36,7 +53,7 @@ def history_from_table(table: pd.DataFrame, meter: Meter) -> History:
         starts,
         table[ACTIVE_POWER].to_numpy(np.float32),
         table[OBSERVED_SHARE].to_numpy(np.float32),
-        np.ascontiguousarray(table[list(feature_table.names(meter))].to_numpy(np.float32)),
+        np.ascontiguousarray(table[list(names(meter))].to_numpy(np.float32)),
         within,
     )
 
@@ -46,7 +63,7 @@ def history_from_readings(recorded: pd.DataFrame, meter: Meter) -> History:
     filled.
     """
     clean = meter_data.mask(recorded, meter_data.defect_types(recorded))
-    return history_from_table(feature_table.table(meter_data.resample(clean, meter), meter), meter)
+    return history_from_table(build_feature_table(meter_data.resample(clean, meter), meter), meter)
 
 
 _ARRAYS = ("starts", "power_kw", "observed_share", "features")

@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.features import feature_table
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster
-from smartgrid_pipeline.core.forecasting.history import history_from_table
+from smartgrid_pipeline.core.forecasting.history import build_feature_table, history_from_table
 from smartgrid_pipeline.core.schema import QUANTILE_COLUMNS, DataError, Meter, ModelError, leads_for
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def _unobserved(origin: np.datetime64, meter: Meter) -> pd.DataFrame:
 
 
 def _history(grid: pd.DataFrame, meter: Meter) -> History:
-    return history_from_table(feature_table.table(meter_data.resample(grid, meter), meter), meter)
+    return history_from_table(build_feature_table(meter_data.resample(grid, meter), meter), meter)
 
 
 def to_frame(forecast: Forecast) -> pd.DataFrame:

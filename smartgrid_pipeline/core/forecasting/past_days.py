@@ -3,7 +3,7 @@
 import numpy as np
 
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.features.tabular import nan_mean
+from smartgrid_pipeline.core.features.rolling import mean_of_observed
 from smartgrid_pipeline.core.schema import QUANTILES, Floats, LeadInterval, Times
 
 
@@ -11,8 +11,8 @@ def past_days(
     history: History, origins: Times, leads: tuple[LeadInterval, ...], days: int
 ) -> tuple[Floats, Floats]:
     """Mean (origins, leads) and QUANTILES (origins, leads, 9) of the last days; NaN where all are missing."""
-    members = history.analogues(origins, leads, days)
-    return nan_mean(members), ensemble_quantiles(members)
+    members = history.same_time_lags(origins, leads, days)
+    return mean_of_observed(members), ensemble_quantiles(members)
 
 
 def ensemble_quantiles(members: Floats) -> Floats:

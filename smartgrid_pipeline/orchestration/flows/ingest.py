@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.features import feature_table
+from smartgrid_pipeline.core.forecasting.history import build_feature_table
 from smartgrid_pipeline.core.schema import DataError, Meter, Verdict
 from smartgrid_pipeline.orchestration.partitions import bounds
 from smartgrid_pipeline.orchestration.workbench import Resources, in_months, months_of
@@ -72,7 +72,7 @@ def build_features(
     """The feature table of the months and the verdict of each month's audit."""
     from smartgrid_pipeline import quality
 
-    table = feature_table.table(meter_data.resample(validated, meter), meter)
+    table = build_feature_table(meter_data.resample(validated, meter), meter)
     table = table[in_months(table, months)]
     month = months_of(table)
     tables = {each: table[month == np.datetime64(each, "M")] for each in months}

@@ -64,7 +64,7 @@ def persistence(history: History, origins: Times, leads: tuple[LeadInterval, ...
 
 def yesterday(history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Floats:
     """The same interval of the latest day that has ended."""
-    return history.analogues(origins, leads, 1)[:, :, 0]
+    return history.same_time_lags(origins, leads, 1)[:, :, 0]
 
 
 def peeking(history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Floats:

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.features import feature_table
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster
+from smartgrid_pipeline.core.forecasting.history import build_feature_table
 from smartgrid_pipeline.core.schema import (
     CHANNELS,
     DataError,
@@ -153,7 +153,7 @@ def _spoil_readings(readings: pd.DataFrame, after: np.ndarray, poison: str) -> p
 
 
 def _rows_until(readings: pd.DataFrame, meter: Meter, cutoff: np.datetime64) -> pd.DataFrame:
-    table = feature_table.table(meter_data.resample(readings, meter), meter)
+    table = build_feature_table(meter_data.resample(readings, meter), meter)
     ends = table.index.to_numpy().astype("datetime64[m]") + np.timedelta64(meter.working_minutes, "m")
     return table[ends <= cutoff]
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from smartgrid_pipeline.core.evaluation.scoring.metrics import mape_percent
-from smartgrid_pipeline.core.features.feature_table import CALENDAR
+from smartgrid_pipeline.core.features import calendar
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
     CURRENT,
@@ -119,12 +119,10 @@ def _fits(rows: pd.DataFrame, meter: Meter) -> list[_Fit]:
     subs = [sub for sub in SUB_METERS if sub in meter.channels]
     named = "V, I, Q, sub-meters" if subs else "V, I, Q"
     base = list(ELECTRICAL)
-    calendar = [name for name in CALENDAR if name in rows]
+    days = [name for name in calendar.NAMES if name in rows]
     lags = [column for column in rows if "_lag_" in column]
     return [
-        _Fit(
-            "replaced task", f"{named} and calendar of the same row", base + subs + calendar, at_random=True
-        ),
+        _Fit("replaced task", f"{named} and calendar of the same row", base + subs + days, at_random=True),
         _Fit("physics oracle", "V, I, Q of the same row", base),
         *([_Fit("physics oracle", f"{named} of the same row", base + subs)] if subs else []),
         _Fit("physics oracle", f"{named} of the same row, and earlier rows", base + subs + lags),

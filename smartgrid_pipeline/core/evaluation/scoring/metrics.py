@@ -237,7 +237,9 @@ def mase_scales_kw(
     scales = {}
     for card in cards:
         origins = past.origins(past.starts[0], past.end, card.origin_minutes)
-        error = np.abs(past.targets(origins, card.leads) - past.analogues(origins, card.leads, 1)[:, :, 0])
+        error = np.abs(
+            past.targets(origins, card.leads) - past.same_time_lags(origins, card.leads, 1)[:, :, 0]
+        )
         if np.isfinite(error).any():
             scales[card.name] = float(np.nanmean(error.astype(np.float64)))
     return scales

@@ -8,13 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from smartgrid_pipeline.core.features.history import History
+from smartgrid_pipeline.core.features.lags import DAY_MINUTES, latest_ended_day, take
 from smartgrid_pipeline.core.features.tabular import Rows
 from smartgrid_pipeline.core.forecasting.analog_ensemble.similarity import (
-    DAY,
     ORIGIN_NAMES,
     PADS,
     WIDEST_TRACK,
-    SimilarityFeatures,
+    origin_levels,
+    same_day_type,
+    target_levels,
 )
 from smartgrid_pipeline.core.schema import QUANTILES, Floats
 
@@ -50,24 +52,26 @@ class KernelInputs:
 
 def look(history: History, spread: Floats, rows: Rows, starts: Rows, width_minutes: int) -> KernelInputs:
     """Gather it for origins whose latest rows are ``rows`` (o,) and leads that begin ``starts`` (o or 1, l)
-    minutes later, all of one width; ``spread`` is that of ``likeness.spreads``.
+    minutes later, all of one width; ``spread`` is that of ``similarity.spreads``.
     """
-    likeness = SimilarityFeatures.of(history, width_minutes)
+    levels = target_levels(history, width_minutes)
     minutes = history.meter.working_minutes
-    day = DAY // minutes
-    ages = -(-int(starts.max() + width_minutes) // DAY) + AGES
+    day = DAY_MINUTES // minutes
+    ages = latest_ended_day(int(starts.max() + width_minutes)) + AGES
     starts = np.broadcast_to(starts, (len(rows), starts.shape[-1]))
     first = rows[:, None] + 1 + starts // minutes
     before = first[..., None] - ages * day
     own, others = spread[:, : len(ORIGIN_NAMES)], spread[:, len(ORIGIN_NAMES) :]
-    origin = _gaps(likeness.origin, rows[:, None], rows[:, None] - ages * day, own[_hours(history, rows + 1)])
+    origin = _gaps(
+        origin_levels(history), rows[:, None], rows[:, None] - ages * day, own[_hours(history, rows + 1)]
+    )
     values, shifts = _values(history, before, rows[:, None, None, None], width_minutes)
     middle = history.starts[0] + (first * minutes + width_minutes // 2).astype("timedelta64[m]")
     arrays = (
         origin,
-        _target_gaps(history, likeness, first, before, starts + width_minutes, others),
+        _target_gaps(history, levels, first, before, starts + width_minutes, others),
         ages.astype(np.float32),
-        *likeness.same(middle, ages),
+        *same_day_type(history, middle, ages),
         values,
         np.abs(shifts).astype(np.float32),
     )
@@ -76,7 +80,7 @@ def look(history: History, spread: Floats, rows: Rows, starts: Rows, width_minut
 
 def _target_gaps(
     history: History,
-    likeness: SimilarityFeatures,
+    levels: Floats,
     first: Rows,
     before: Rows,
     end_minutes: Rows,
@@ -84,15 +88,13 @@ def _target_gaps(
 ) -> Floats:
     """Gaps of TARGET_NAMES between intervals and those of past days, each seen from the day before it."""
     gaps = np.full((*before.shape, len(PADS)), np.nan, np.float32)
-    if np.isnan(likeness.target).all():
+    if np.isnan(levels).all():
         return gaps
-    scale, day = spread[_hours(history, first)], DAY // history.meter.working_minutes
+    scale, day = spread[_hours(history, first)], DAY_MINUTES // history.meter.working_minutes
     for pad in sorted(set(PADS)):
         at = np.flatnonzero(np.array(PADS) == pad)
-        known = -(-(end_minutes + pad) // DAY)[..., None] * day  # back to the latest that had ended
-        gaps[..., at] = _gaps(
-            likeness.target[:, at], first[..., None] - known, before - known, scale[..., at]
-        )
+        known = latest_ended_day(end_minutes + pad)[..., None] * day
+        gaps[..., at] = _gaps(levels[:, at], first[..., None] - known, before - known, scale[..., at])
     return gaps
 
 
@@ -114,13 +116,7 @@ def _hours(history: History, rows: Rows) -> Rows:
 
 def _gaps(values: Floats, here: Rows, there: Rows, scale: Floats) -> Floats:
     """Squared differences of the columns between rows (…, 1) and rows (…, k) in units of a scale (…)."""
-    return ((_taken(values, here) - _taken(values, there)) / scale[..., None, :]) ** 2
-
-
-def _taken(values: Floats, rows: Rows) -> Floats:
-    found = values[np.clip(rows, 0, len(values) - 1)]
-    found[(rows < 0) | (rows >= len(values))] = np.nan
-    return found
+    return ((take(values, here) - take(values, there)) / scale[..., None, :]) ** 2
 
 
 class Kernel(nn.Module):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 
-from smartgrid_pipeline.core.features.tabular import nan_mean
+from smartgrid_pipeline.core.features.rolling import mean_of_observed
 from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import (
     Columns,
     LeadGroupModel,
@@ -208,7 +208,7 @@ def _out_of_bag(forest: Any, model: ForestModel, learn: Sample) -> tuple[Floats,
     values = model.trees.values(part.inputs[:, model.columns])
     for k, rows in enumerate(forest.estimators_samples_):
         values[np.isin(some, rows), k] = np.nan
-    return nan_mean(values) + model.base(part.inputs), part
+    return mean_of_observed(values) + model.base(part.inputs), part
 
 
 class RandomForest(_Forest):

@@ -146,7 +146,7 @@ class SeasonalDay(_PointReference):
     name = "seasonal_day"
 
     def _point(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Floats:
-        return _first_seen(history.analogues(origins, leads, DAYS_TO_TRY))
+        return _first_seen(history.same_time_lags(origins, leads, DAYS_TO_TRY))
 
 
 class SeasonalWeek(_PointReference):
@@ -155,7 +155,7 @@ class SeasonalWeek(_PointReference):
     name = "seasonal_week"
 
     def _point(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Floats:
-        days = history.analogues(origins, leads, 7 * WEEKS_TO_TRY)
+        days = history.same_time_lags(origins, leads, 7 * WEEKS_TO_TRY)
         first = np.array([-lead.end_minutes // 1440 % 7 for lead in leads])
         weeks = first[:, None] + 7 * np.arange(WEEKS_TO_TRY)
         return _first_seen(np.take_along_axis(days, weeks[None], 2))

@@ -109,7 +109,7 @@ class PerLeadGroupForecaster:
         self._days = float((split.train_end - first) / np.timedelta64(1, "D"))
         with threadpool_limits(self.budget.threads):  # more threads than asked for add other bits
             self._fit_families(history, split, first)
-        self._fitted_on = storage.fitted_on(history.meter) | {"inputs": inputs.identity(history.meter)}
+        self._fitted_on = storage.fitted_on(history.meter) | {"inputs": inputs.names_hash(history.meter)}
 
     def _fit_families(self, history: History, split: Split, first: np.datetime64) -> None:
         for number, family in enumerate(self._families(history.meter)):
@@ -144,7 +144,9 @@ class PerLeadGroupForecaster:
 
     def predict(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
         """Forecast each lead from each origin, using only rows available at that origin."""
-        storage.require_fit(self.name, self._fitted_on, history.meter, inputs=inputs.identity(history.meter))
+        storage.require_fit(
+            self.name, self._fitted_on, history.meter, inputs=inputs.names_hash(history.meter)
+        )
         origins = origins.astype("datetime64[m]")
         usual = self._climatology.of(origins, leads)
         mean, quantiles = usual[..., 0].copy(), usual[..., 1:].copy()

@@ -14,10 +14,10 @@ from smartgrid_pipeline.core.learning.storage import Arrays
 from smartgrid_pipeline.core.schema import Doubles, Floats
 
 SCALED_BY_HOUR = (
-    "analogue_mean_28_kw",
-    "analogue_weekday_4_kw",
-    "analogue_mean_7_kw",
-    "analogue_1_kw",
+    "same_time_mean_28_kw",
+    "same_time_weekday_4_kw",
+    "same_time_mean_7_kw",
+    "same_time_1_kw",
     "active_power_kw",
     "power_1h_mean_kw",
     "power_24h_mean_kw",

@@ -72,13 +72,13 @@ def look(history: History, family: LeadGroup, origins: Times, lead_at: Rows) -> 
 def _fill(out: Floats, history: History, family: LeadGroup, origins: Times, lead_at: Rows) -> None:
     """Write the inputs of some pairs into ``out``."""
     distinct, back = np.unique(origins, return_inverse=True)
-    known = inputs.origin_inputs(history, distinct, family.is_short)
+    known = inputs.origin_features(history, distinct, family.is_short)
     out[:, : known.shape[1]] = known[back]
     starts = np.array([lead.start_minutes for lead in family.leads])[lead_at]
     widths = np.array([lead.width_minutes for lead in family.leads])[lead_at]
     for width in np.unique(widths):
         mine = widths == width
-        out[mine, known.shape[1] :] = inputs.pair_inputs(history, origins[mine], starts[mine], int(width))
+        out[mine, known.shape[1] :] = inputs.target_features(history, origins[mine], starts[mine], int(width))
 
 
 def draw(

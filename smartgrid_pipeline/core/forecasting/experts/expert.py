@@ -11,9 +11,10 @@ import pandas as pd
 import torch
 
 from smartgrid_pipeline.core.features.history import History
+from smartgrid_pipeline.core.features.lags import DAY_MINUTES
 from smartgrid_pipeline.core.features.minute_series import MinuteSeries, mean_level_kw
-from smartgrid_pipeline.core.features.windows import DAY, MatchView, TokenView
-from smartgrid_pipeline.core.forecasting.experts.horizons import RowSplit, View
+from smartgrid_pipeline.core.features.windows import MatchView, TokenView, View
+from smartgrid_pipeline.core.forecasting.experts.horizons import RowSplit
 from smartgrid_pipeline.core.forecasting.experts.long_horizon import LongHorizon
 from smartgrid_pipeline.core.forecasting.experts.short_horizon import ShortHorizon
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
@@ -39,13 +40,13 @@ class ExpertConfig:
 
 
 EXPERT_CONFIGS = {
-    "gru": ExpertConfig("gru", TokenView(240, 15, 15), TokenView(2 * DAY, 120, 120)),
-    "cnn_lstm": ExpertConfig("cnn_lstm", TokenView(120, 1, 1), TokenView(2 * DAY, 15, 15)),
+    "gru": ExpertConfig("gru", TokenView(240, 15, 15), TokenView(2 * DAY_MINUTES, 120, 120)),
+    "cnn_lstm": ExpertConfig("cnn_lstm", TokenView(120, 1, 1), TokenView(2 * DAY_MINUTES, 15, 15)),
     "transformer": ExpertConfig(
-        "transformer", TokenView(240, 20, 1), TokenView(14 * DAY, DAY, 120, daily=True)
+        "transformer", TokenView(240, 20, 1), TokenView(14 * DAY_MINUTES, DAY_MINUTES, 120, daily=True)
     ),
     "attention": ExpertConfig(
-        "attention", MatchView(10, 60, 10, (-30, 0, 30)), MatchView(28, DAY, 120), match_days=28
+        "attention", MatchView(10, 60, 10, (-30, 0, 30)), MatchView(28, DAY_MINUTES, 120), match_days=28
     ),
 }
 
@@ -92,7 +93,7 @@ class NeuralExpert:
     def _train(self, history: History, split: Split) -> None:
         past = MinuteSeries.of(history, self._level_kw)
         first, train_end, end = past.rows(np.array([split.start, split.train_end, split.end]))
-        warm = min(past.steps(28 * DAY), (train_end - first) // 4)
+        warm = min(past.steps(28 * DAY_MINUTES), (train_end - first) // 4)
         blocks = RowSplit(int(first + warm), int(train_end), int(end), self.budget.max_rows)
         seed = self.budget.seed * 100 + list(EXPERT_CONFIGS).index(self.name)
         with torch_threads(self.budget.threads), torch.random.fork_rng(devices=[]):

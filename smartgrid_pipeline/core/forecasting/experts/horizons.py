@@ -11,13 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from smartgrid_pipeline.core.features import windows as inputs
-from smartgrid_pipeline.core.features.minute_series import MinuteSeries, Rows
-from smartgrid_pipeline.core.features.windows import MatchView, TokenView
 from smartgrid_pipeline.core.learning.network_losses import power_from_sqrt
 from smartgrid_pipeline.core.schema import DataError, Floats
-
-View = TokenView | MatchView
 
 
 @dataclass(frozen=True)
@@ -45,13 +40,6 @@ class RowSplit:
     def capped(self, rows: int) -> int:
         """At most this many rows."""
         return min(rows, self.cap or rows)
-
-
-def look(past: MinuteSeries, rows: Rows, view: View) -> Floats:
-    """The tokens of a view."""
-    if isinstance(view, MatchView):
-        return inputs.matches(past, rows, view)
-    return inputs.tokens(past, rows, view)
 
 
 def tensors(*arrays: npt.NDArray[np.generic]) -> tuple[Tensor, ...]:

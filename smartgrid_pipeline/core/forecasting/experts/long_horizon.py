@@ -8,18 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from smartgrid_pipeline.core.features import windows as inputs
-from smartgrid_pipeline.core.features.minute_series import DAY, MinuteSeries, Rows
-from smartgrid_pipeline.core.features.windows import LeadTable
-from smartgrid_pipeline.core.forecasting.experts.horizons import RowSplit, View, look, moments, tensors, to_kw
+from smartgrid_pipeline.core.features.lags import DAY_MINUTES
+from smartgrid_pipeline.core.features.minute_series import MinuteSeries
+from smartgrid_pipeline.core.features.windows import LeadTable, View
+from smartgrid_pipeline.core.forecasting.experts.horizons import RowSplit, moments, tensors, to_kw
 from smartgrid_pipeline.core.forecasting.experts.networks import LongHorizonNetwork
 from smartgrid_pipeline.core.learning.network_losses import forecast_loss
 from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, train
-from smartgrid_pipeline.core.schema import Floats, LeadInterval
+from smartgrid_pipeline.core.schema import Floats, LeadInterval, Rows
 
-DRAWS = {15: 6, 60: 4, DAY: 1, 7 * DAY: 1}
+DRAWS = {15: 6, 60: 4, DAY_MINUTES: 1, 7 * DAY_MINUTES: 1}
 """How many leads of each width are drawn for an origin."""
 
-WEIGHTS = {15: 1.0, 60: 1.0, DAY: 1.0, 7 * DAY: 0.5}
+WEIGHTS = {15: 1.0, 60: 1.0, DAY_MINUTES: 1.0, 7 * DAY_MINUTES: 0.5}
 
 SAMPLE = 4_000
 """Origins that moments and spreads are learned from."""
@@ -76,7 +77,7 @@ class LongHorizon:
                 network.middle.bias.fill_(float(root.mean()))
                 network.mean.bias.fill_(float(mean.mean()))
         weight = torch.tensor([WEIGHTS[lead.width_minutes] for lead in self.leads])
-        later = np.arange(blocks.train_end, blocks.end, past.steps(DAY // 4))
+        later = np.arange(blocks.train_end, blocks.end, past.steps(DAY_MINUTES // 4))
         later = later[:: max(1, len(later) * len(self.leads) // blocks.capped(10**9))]
         every = np.tile(np.arange(len(self.leads)), (len(later), 1))
         *seen_later, target_later = tensors(
@@ -111,7 +112,7 @@ class LongHorizon:
         """Random origins (count,) on whole quarters of an hour, every other one a midnight, and numbers of
         the leads drawn for each (count, k).
         """
-        first, last = blocks.first, blocks.last(past.steps(2 * DAY))
+        first, last = blocks.first, blocks.last(past.steps(2 * DAY_MINUTES))
         rows = rng.integers(first, last, count)
         rows = past.padding + (rows - past.padding) // past.steps(15) * past.steps(15)
         minute = past.minute_of_day((rows - past.padding) * past.step_minutes)
@@ -126,9 +127,9 @@ class LongHorizon:
     def _see(self, past: MinuteSeries, rows: Rows, chosen: Rows) -> tuple[Floats, ...]:
         """Tokens, levels, inputs and plain kW of chosen leads, their numbers, and their past days."""
         table = LeadTable.of(self.leads, past.step_minutes)
-        known, plain = inputs.lead_inputs(past, rows, table, chosen)
-        analogues = inputs.day_analogues(past, rows, table, chosen, self.match_days)
-        context = look(past, rows, self.view), inputs.levels(past, rows)
+        known, plain = inputs.lead_features(past, rows, table, chosen)
+        analogues = inputs.same_time_lags(past, rows, table, chosen, self.match_days)
+        context = inputs.window(past, rows, self.view), inputs.level_features(past, rows)
         return *context, known, plain, chosen.astype(np.int64), analogues
 
     @torch.no_grad()

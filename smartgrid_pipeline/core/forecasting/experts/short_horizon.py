@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from smartgrid_pipeline.core.features import windows as inputs
 from smartgrid_pipeline.core.features.minute_series import MinuteSeries, Rows
-from smartgrid_pipeline.core.forecasting.experts.horizons import RowSplit, View, look, moments, tensors, to_kw
+from smartgrid_pipeline.core.features.windows import View
+from smartgrid_pipeline.core.forecasting.experts.horizons import RowSplit, moments, tensors, to_kw
 from smartgrid_pipeline.core.forecasting.experts.networks import ShortHorizonNetwork
 from smartgrid_pipeline.core.learning.network_losses import forecast_loss
 from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, train
@@ -107,7 +108,11 @@ class ShortHorizon:
         return torch.tensor([CARD_SHARES.get(lead, 0.3 / others) for lead in self.leads])
 
     def _see(self, past: MinuteSeries, rows: Rows) -> tuple[Floats, Floats, Floats]:
-        return look(past, rows, self.view), inputs.present(past, rows), inputs.present_plain(past, rows)
+        return (
+            inputs.window(past, rows, self.view),
+            inputs.recent_features(past, rows),
+            inputs.recent_means_kw(past, rows),
+        )
 
     @torch.no_grad()
     def predict(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from smartgrid_pipeline.core.features import windows
+from smartgrid_pipeline.core.features.calendar import daily_waves
 from smartgrid_pipeline.core.features.minute_series import MinuteSeries
 from smartgrid_pipeline.core.features.windows import LeadTable
 from smartgrid_pipeline.core.forecasting.experts.networks import Scale
@@ -53,9 +53,9 @@ def gate_inputs(
     roots = np.nan_to_num(np.sqrt(np.maximum(quantiles[..., [0, 4, 8]], 0)), posinf=0, neginf=0)
     centre = roots[..., 1].mean(0)
     parts = [
-        windows.clock(past.minute_of_day(middle))[..., [0, 1, 4, 5]],
-        past.days[past.day_rows(middle)][..., 7:8],
-        np.broadcast_to(table.facts, (len(origins), *table.facts.shape)),
+        daily_waves(past.minute_of_day(middle))[..., [0, 1, 4, 5]],
+        past.day_columns(middle)[..., 7:8],
+        np.broadcast_to(table.codes, (len(origins), *table.codes.shape)),
         np.moveaxis(roots[..., 1] - centre, 0, -1),
         np.moveaxis(roots[..., 2] - roots[..., 0], 0, -1),
         centre[..., None],

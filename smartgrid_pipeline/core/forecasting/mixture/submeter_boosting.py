@@ -15,8 +15,9 @@ from typing import Any, Self
 import lightgbm
 import numpy as np
 
-from smartgrid_pipeline.core.features import windows as inputs
-from smartgrid_pipeline.core.features.minute_series import DAY, MinuteSeries, Rows
+from smartgrid_pipeline.core.features.lags import DAY_MINUTES
+from smartgrid_pipeline.core.features.minute_series import MinuteSeries
+from smartgrid_pipeline.core.features.windows import boosting_features
 from smartgrid_pipeline.core.forecasting.forecaster import Split, TrainingBudget
 from smartgrid_pipeline.core.forecasting.mixture.boosting_params import (
     FOLD_DAYS,
@@ -31,7 +32,7 @@ from smartgrid_pipeline.core.forecasting.mixture.boosting_params import (
     select_features,
 )
 from smartgrid_pipeline.core.learning.lightgbm_text import short_text, slim
-from smartgrid_pipeline.core.schema import Floats, LeadInterval
+from smartgrid_pipeline.core.schema import Floats, LeadInterval, Rows
 
 BLOCK = 8_192
 
@@ -96,7 +97,7 @@ class SubmeterBoosting:
         at = {j: self.boosters[lead] for j, lead in enumerate(leads) if lead in self.boosters}
         for begin in range(0, len(rows) if at else 0, BLOCK):
             part = rows[begin : begin + BLOCK]
-            seen = see(past, part)
+            seen = boosting_features(past, part)
             for j, booster in at.items():
                 circuits_kw, told = booster.ask(seen, _latest(past, part, leads[j]))
                 whole = _to_kw(told, past, part, leads[j])
@@ -158,7 +159,7 @@ def _fit(
     parts = [_circuits_kw(past, rows, lead) - _latest(past, rows, lead) for rows in folds]
     few = [rows[: PILOT_ROWS // FOLDS] for rows in folds]
     pilot = np.concatenate([part[: len(rows)] for part, rows in zip(parts, few, strict=True)])
-    columns = select_features(see(past, np.concatenate(few)), pilot, plan, budget)
+    columns = select_features(boosting_features(past, np.concatenate(few)), pilot, plan, budget)
     few = [rows[: plan.whole_rows // FOLDS] for rows in folds]
     seen = np.empty((sum(map(len, few)), len(columns)), np.float32)
     learned, begin = [], 0
@@ -187,10 +188,10 @@ def _rows(
 ) -> list[Rows]:
     """Random rows of each fold, no more than a plan asks for, whose target was observed before the end."""
     first, train_end = (int(row) for row in past.rows(np.array([split.start, split.train_end])))
-    first += min(past.steps(28 * DAY), (train_end - first) // 4)
+    first += min(past.steps(28 * DAY_MINUTES), (train_end - first) // 4)
     last = train_end - past.steps(lead.end_minutes)
     rows = first + np.random.default_rng([budget.seed, number]).permutation(last - first)
-    span = max(1, min(past.steps(FOLD_DAYS * DAY), (last - first) // 8))
+    span = max(1, min(past.steps(FOLD_DAYS * DAY_MINUTES), (last - first) // 8))
     count = min(plan.rows, budget.max_rows or plan.rows) // FOLDS
     folds = [rows[rows // span % FOLDS == fold][:count] for fold in range(FOLDS)]
     return [chosen[np.isfinite(_circuits_kw(past, chosen, lead)).all(1)] for chosen in folds]
@@ -199,14 +200,14 @@ def _rows(
 def _circuits_kw(past: MinuteSeries, rows: Rows, lead: LeadInterval) -> Floats:
     """What each circuit drew in the lead interval from each row, (rows, circuits)."""
     begins = rows - past.padding + lead.start_minutes // past.step_minutes
-    return past.circuits.targets(begins, lead.width_minutes)
+    return past.loads.targets(begins, lead.width_minutes)
 
 
 def _chosen(past: MinuteSeries, rows: Rows, columns: Rows) -> Floats:
     """Some columns of ``see``, made in blocks."""
     seen = np.empty((len(rows), len(columns)), np.float32)
     for begin in range(0, len(rows), BLOCK):
-        seen[begin : begin + BLOCK] = see(past, rows[begin : begin + BLOCK])[:, columns]
+        seen[begin : begin + BLOCK] = boosting_features(past, rows[begin : begin + BLOCK])[:, columns]
     return seen
 
 
@@ -241,7 +242,7 @@ def _to_kw(told: Floats, past: MinuteSeries, rows: Rows, lead: LeadInterval) -> 
 
 def _latest(past: MinuteSeries, rows: Rows, lead: LeadInterval) -> Floats:
     """What the circuits' trees correct, (rows, circuits) kW: their latest readings, or nothing."""
-    found = past.circuits.latest(np.maximum(rows - 1 - past.padding, 0))
+    found = past.loads.latest(np.maximum(rows - 1 - past.padding, 0))
     return found if LEAD_PARAMS[lead].corrects_latest else np.zeros_like(found)
 
 
@@ -257,12 +258,6 @@ def rescale_to_knots(quantiles_kw: Floats, anchors_kw: Floats) -> Floats:
     above = (quantiles_kw - middle) / np.maximum(high - middle, 1e-4) * (to_high - to_middle)
     side = np.arange(quantiles_kw.shape[-1]) < 4
     return (to_middle + np.where(side, -below, above)).astype(np.float32)
-
-
-def see(past: MinuteSeries, rows: Rows) -> Floats:
-    """All that trees may look at, (rows, columns)."""
-    parts = [inputs.present(past, rows), inputs.present_plain(past, rows), past.circuits_at(rows)]
-    return np.concatenate(parts, 1)
 
 
 def _file(lead: LeadInterval) -> str:
