@@ -1,4 +1,4 @@
-"""python -m benchmarks.accuracy: every model on cards T1–T5 of the UCI house; resumable; JSON and HTML."""
+"""python -m benchmarks.accuracy: every model on tasks T1–T5 of the UCI house; resumable; JSON and HTML."""
 
 import argparse
 import json
@@ -57,16 +57,16 @@ def main() -> None:
                         options.cache, options.tiny)  # fmt: skip
     facts: dict[Job, dict[str, Any]] = {}
     failed: dict[str, str] = {}
-    for job, told in jobs.run_all(chosen, options.workers):
-        if "failed" in told:
-            failed[f"{job.model} seed {job.seed}"] = told["failed"]
+    for job, job_facts in jobs.run_all(chosen, options.workers):
+        if "failed" in job_facts:
+            failed[f"{job.model} seed {job.seed}"] = job_facts["failed"]
         else:
-            facts[job] = told
-        say(job, told, len(facts) + len(failed), len(chosen), time.monotonic() - began)
+            facts[job] = job_facts
+        print_progress(job, job_facts, len(facts) + len(failed), len(chosen), time.monotonic() - began)
     protocol = chosen[0].protocol(history)
-    asked = {} if options.skip_peers else peers.run(history, protocol, options.cache)
-    found = _found(facts, asked, protocol, history, not options.skip_explanations)
-    costs = [*facts.values(), *(peer.facts for peer in asked.values())]
+    peer_runs = {} if options.skip_peers else peers.run(history, protocol, options.cache)
+    found = _found(facts, peer_runs, protocol, history, not options.skip_explanations)
+    costs = [*facts.values(), *(peer.facts for peer in peer_runs.values())]
     command = "python -m benchmarks.accuracy " + " ".join(sys.argv[1:])
     result = {**head(command, options.seeds, began, costs), "failed": failed, **found}
     options.result.parent.mkdir(parents=True, exist_ok=True)
@@ -79,13 +79,15 @@ def main() -> None:
 
 
 def _found(
-    facts: dict[Job, dict[str, Any]], asked: dict[str, peers.Peer], protocol: Protocol, history: History,
+    facts: dict[Job, dict[str, Any]], peer_runs: dict[str, peers.Peer], protocol: Protocol, history: History,
     explain: bool,
 ) -> dict[str, Any]:  # fmt: skip
-    """All that finished jobs and peers tell: cards, targets, costs and explanations."""
-    runs = _collected(list(facts), history) | {name: {None: peer.forecasts} for name, peer in asked.items()}
+    """What the result file says below its head: cards, targets, costs and explanations."""
+    runs = _collected(list(facts), history) | {
+        name: {None: peer.forecasts} for name, peer in peer_runs.items()
+    }
     cards = {
-        window.name: summary.of_window(window, runs, protocol, history, tuple(asked))
+        window.name: summary.of_window(window, runs, protocol, history, tuple(peer_runs))
         for window in protocol.windows
     }
     cards = {name: entry for name, entry in cards.items() if entry}
@@ -94,7 +96,7 @@ def _found(
         "protocol": {"fit_before": str(protocol.fit_before), "until": str(protocol.end)},
         "cards": cards,
         "targets": _targets(cards),
-        "models": _costs(facts) | {name: peer.facts for name, peer in asked.items()},
+        "models": _costs(facts) | {name: peer.facts for name, peer in peer_runs.items()},
     }
     mixture = next((job for job in facts if job.model == MIXTURE), None)
     if mixture and explain:
@@ -104,14 +106,14 @@ def _found(
     return found
 
 
-def say(job: Job, told: dict[str, Any], count: int, total: int, seconds: float) -> None:
-    """One line of progress."""
-    if "failed" in told:
+def print_progress(job: Job, facts: dict[str, Any], count: int, total: int, seconds: float) -> None:
+    """One line of progress on standard error."""
+    if "failed" in facts:
         print(
-            f"{count:3d} of {total}  {job.model} seed {job.seed}: FAILED, {told['failed']}", file=sys.stderr
+            f"{count:3d} of {total}  {job.model} seed {job.seed}: FAILED, {facts['failed']}", file=sys.stderr
         )
         return
-    fit, forecast = told["fit"]["cpu_seconds"], told["forecast"]["cpu_seconds"]
+    fit, forecast = facts["fit"]["cpu_seconds"], facts["forecast"]["cpu_seconds"]
     print(
         f"{count:3d} of {total}  {job.model} seed {job.seed}: "
         f"fit {fit:.0f} s, forecasts {forecast:.0f} s CPU  [{seconds:.0f} s]",
@@ -142,8 +144,8 @@ def _targets(cards: dict[str, Any]) -> list[dict[str, Any]]:
 def _by_seed(facts: dict[Job, dict[str, Any]]) -> dict[str, float]:
     """CPU seconds of the fits and forecasts of each seed."""
     out: dict[str, float] = {}
-    for job, told in facts.items():
-        seconds = told["fit"]["cpu_seconds"] + told["forecast"]["cpu_seconds"]
+    for job, job_facts in facts.items():
+        seconds = job_facts["fit"]["cpu_seconds"] + job_facts["forecast"]["cpu_seconds"]
         out[str(job.seed)] = out.get(str(job.seed), 0.0) + seconds
     return out
 
@@ -151,8 +153,10 @@ def _by_seed(facts: dict[Job, dict[str, Any]]) -> dict[str, float]:
 def _costs(facts: dict[Job, dict[str, Any]]) -> dict[str, Any]:
     """Cost and size of each model, of its first seed."""
     out: dict[str, Any] = {}
-    for job, told in facts.items():
-        out.setdefault(job.model, {key: told[key] for key in ("fit", "forecast", "parameters", "size_mb")})
+    for job, job_facts in facts.items():
+        out.setdefault(
+            job.model, {key: job_facts[key] for key in ("fit", "forecast", "parameters", "size_mb")}
+        )
     return out
 
 

@@ -1,4 +1,4 @@
-"""The benchmark's last words: every model on every card, and the targets."""
+"""The end of the benchmark on the console: every model on every task, and the targets."""
 
 from typing import Any
 

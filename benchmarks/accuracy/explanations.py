@@ -1,4 +1,8 @@
-"""Explanations of the fitted mixture on the test: what the page's second half and the JSON tell."""
+"""The ``explanations`` of the result file: why the fitted mixture forecasts as it does on the test span.
+
+Weights of the gate and of the attention expert, ablations, spoiled inputs, an oracle gate and the experts'
+error correlations.
+"""
 
 import json
 from dataclasses import asdict
@@ -6,28 +10,30 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy import ablations, importance, jobs
+from benchmarks.accuracy import ablations, importance, jobs, weight_facts
 from benchmarks.accuracy.jobs import Job
 from benchmarks.accuracy.protocol import Protocol
 from benchmarks.accuracy.summary import Runs
 from benchmarks.shared import fingerprint
-from smartgrid_pipeline.core.evaluation.audits import mixture as gate
+from smartgrid_pipeline.core.evaluation.audits import mixture as mixture_audit
 from smartgrid_pipeline.core.evaluation.scoring import metrics
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.leads import is_short
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, ForecastTask, Times, tasks_for
 
-NEAR, FAR = ("T1", "T2"), ("T3", "T4", "T5", "T5_week")
-ASKING = ("benchmarks.accuracy.ablations", "benchmarks.accuracy.importance")
+HORIZONS = {"near": ("T1", "T2"), "far": ("T3", "T4", "T5", "T5_week")}
+"""Key in the result file → the tasks of that horizon, which share their origins."""
+
+CODE = ("benchmarks.accuracy.ablations", "benchmarks.accuracy.importance", "benchmarks.accuracy.weight_facts")
 DRILL_EVERY = 3
-"""Failures are drilled on every third of the origins: twelve variants are asked on each."""
+"""Failures are drilled from every third of the origins: each takes twelve variants of the mixture."""
 
 
 def of_job(job: Job, history: History, runs: Runs) -> dict[str, Any]:
-    """Explanations of a finished mixture; what needs asking it is kept beside its forecasts."""
+    """Explanations of a finished mixture; what needs its forecasts anew is kept beside them."""
     protocol = job.protocol(history)
-    path = job.folder / f"explanations-{protocol.key()}-{fingerprint.of_modules(*ASKING)}.json"
+    path = job.folder / f"explanations-{protocol.key()}-{fingerprint.of_modules(*CODE)}.json"
     if not path.exists():
         mixture = jobs.load(job)
         assert isinstance(mixture, MixtureOfExperts)
@@ -36,54 +42,54 @@ def of_job(job: Job, history: History, runs: Runs) -> dict[str, Any]:
 
 
 def of_mixture(mixture: MixtureOfExperts, history: History, protocol: Protocol) -> dict[str, Any]:
-    """Shares, failures, matched days and importances, from origins of the judged span."""
+    """Gate weights, failing experts, weights of past days and importances, from origins of the test span."""
     history = history.until(protocol.end)
     start = max(window.start for window in protocol.windows if window.name != "T4")
-    shares: dict[str, Any] = {}
+    gate_weights: dict[str, Any] = {}
     drill: list[dict[str, Any]] = []
-    inputs: dict[str, Any] = {}
-    for kind, names in (("near", NEAR), ("far", FAR)):
-        cards = tuple(card for card in tasks_for(history.meter.working_minutes) if card.name in names)
-        if not cards:
+    importances: dict[str, Any] = {}
+    for horizon, names in HORIZONS.items():
+        tasks = tuple(task for task in tasks_for(history.meter.working_minutes) if task.name in names)
+        if not tasks:
             continue
-        origins = _origins(history, cards, start, protocol.end)
-        leads = tuple(dict.fromkeys(lead for card in cards for lead in card.leads))
-        known = ablations.rehearsed(mixture, history, origins, leads)
-        shares[kind] = ablations.share_facts(
-            known.shares(history, origins, leads), origins, leads, mixture.expert_names
+        origins = _origins(history, tasks, start, protocol.end)
+        leads = tuple(dict.fromkeys(lead for task in tasks for lead in task.leads))
+        cached = ablations.with_cached_experts(mixture, history, origins, leads)
+        gate_weights[horizon] = weight_facts.gate_weight_facts(
+            cached.shares(history, origins, leads), origins, leads, mixture.expert_names
         )
-        drill += ablations.drill(known, history, origins[::DRILL_EVERY], cards, protocol.end)
-        inputs |= importance.permutation_importance(mixture, history, cards, start)
+        drill += ablations.failure_drill(cached, history, origins[::DRILL_EVERY], tasks, protocol.end)
+        importances |= importance.permutation_importance(mixture, history, tasks, start)
     return {
-        "shares": shares,
+        "shares": gate_weights,
         "drill": drill,
         "leave_one_out": [row for row in drill if row["failure"] == "silent"],
-        "importance": inputs,
-        "matched_days": _matches(mixture, history, start, protocol.end),
+        "importance": importances,
+        "matched_days": _day_weights(mixture, history, start, protocol.end),
     }
 
 
 def _origins(
-    history: History, cards: tuple[ForecastTask, ...], start: np.datetime64, end: np.datetime64
+    history: History, tasks: tuple[ForecastTask, ...], start: np.datetime64, end: np.datetime64
 ) -> Times:
     """All midnights, or every seventh hour, so that each hour of the day has its turn."""
-    every = cards[-1].origin_minutes
+    every = tasks[-1].origin_minutes
     origins = history.origins(start, end - np.timedelta64(1440, "m"), every)
     return origins if every == 1440 else origins[::7]
 
 
-def _matches(
+def _day_weights(
     mixture: MixtureOfExperts, history: History, start: np.datetime64, end: np.datetime64
 ) -> dict[str, Any] | None:
-    """Which past days the attention expert matches to the hours of the next day."""
+    """Weights of past days in the attention expert's forecast of the next day; None without that expert."""
     expert = next((each for each in mixture.experts if each.name == "attention"), None)
-    card = next((c for c in tasks_for(history.meter.working_minutes) if c.name == "T4"), None)
-    if expert is None or card is None:
+    task = next((t for t in tasks_for(history.meter.working_minutes) if t.name == "T4"), None)
+    if expert is None or task is None:
         return None
-    origins = history.origins(start, end - np.timedelta64(1440, "m"), card.origin_minutes)
-    leads = tuple(lead for lead in card.leads if not is_short(lead))
-    weights = ablations.matched_days(expert, history, origins, leads)
-    return None if weights is None else ablations.match_facts(weights, origins)
+    origins = history.origins(start, end - np.timedelta64(1440, "m"), task.origin_minutes)
+    leads = tuple(lead for lead in task.leads if not is_short(lead))
+    weights = weight_facts.day_weights(expert, history, origins, leads)
+    return None if weights is None else weight_facts.day_weight_facts(weights, origins)
 
 
 def of_forecasts(protocol: Protocol, runs: Runs, seed: int) -> dict[str, Any]:
@@ -101,6 +107,6 @@ def of_forecasts(protocol: Protocol, runs: Runs, seed: int) -> dict[str, Any]:
         aligned = metrics.align(rows)
         everything |= aligned
         oracle[window.name] = ablations.oracle(aligned[window.card], EXPERT_NAMES, jobs.MIXTURE)
-        correlation[window.name] = gate.error_correlation(aligned, window.card).to_dict()
-    collapse = asdict(gate.collapse_finding(everything))
+        correlation[window.name] = mixture_audit.error_correlation(aligned, window.card).to_dict()
+    collapse = asdict(mixture_audit.collapse_finding(everything))
     return {"oracle": oracle, "error_correlation": correlation, "collapse": collapse}

@@ -1,7 +1,7 @@
-"""What a forecaster's accuracy hangs on: the past it sees is spoiled a group of inputs at a time.
+"""Permutation importance of groups of inputs: how much worse forecasts get when one group is spoiled.
 
-Inputs are spoiled in the readings themselves, not in one model's columns, so any forecaster can be asked:
-stretches of the past are exchanged between forecast origins, or the clock is set wrong.
+Readings are spoiled, not the columns of one model, so that it works with any forecaster: stretches of the
+past are exchanged between forecast origins, or the clock is set wrong.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,13 +23,13 @@ Rows = npt.NDArray[np.int64]
 
 HOUR, DAY = 60, 1440
 REACH_DAYS = 430
-"""How much past is kept before the first origin: more than any forecaster looks back."""
+"""Days kept before the first origin: more than any forecaster reads."""
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Readings from ``oldest`` to ``newest`` minutes before an origin, asked from origins ``days`` apart so
-    that one origin's stretch is not in another's sight; ``phases`` sets of such origins are asked.
+    """Readings from ``oldest`` to ``newest`` minutes before an origin, exchanged between origins ``days``
+    apart, so that no origin's forecast reads another's stretch; ``phases`` sets of such origins are used.
     """
 
     oldest: int
@@ -56,12 +56,14 @@ def permutation_importance(
     end, at one hour of the day per phase; ``n`` counts scored intervals.
     """
     rng = np.random.default_rng(seed)
-    history = _recent(history, start)
-    whole = Ask(forecaster, history, cards)
+    test_days = -(-(history.end - start) // np.timedelta64(1, "D"))
+    history = history.last_days(int(test_days) + REACH_DAYS)
+    scored = ScoredForecasts(forecaster, history, cards)
     out: dict[str, dict[str, dict[str, float]]] = {card.name: {} for card in cards}
     for group, spoiled in _groups(history, cards, start, rng):
         pairs = [
-            (whole.frames(origins), whole.frames(origins, past, shift)) for origins, past, shift in spoiled()
+            (scored.frames(origins), scored.frames(origins, past, shift))
+            for origins, past, shift in spoiled()
         ]
         for card in cards:
             usual, found = (pd.concat([pair[k][card.name] for pair in pairs]) for k in (0, 1))
@@ -70,8 +72,8 @@ def permutation_importance(
 
 
 @dataclass(frozen=True)
-class Ask:
-    """A forecaster with its cards and the true history."""
+class ScoredForecasts:
+    """Forecasts of one forecaster for some tasks, scored on the true history."""
 
     forecaster: Any
     history: History
@@ -80,11 +82,11 @@ class Ask:
     def frames(
         self, origins: Times, past: History | None = None, shift_minutes: int = 0
     ) -> dict[str, pd.DataFrame]:
-        """Scored rows of each card when the past is another, on a clock that is ``shift_minutes`` ahead."""
+        """Task → scored rows, forecast from ``past`` on a clock that is ``shift_minutes`` ahead."""
         leads = tuple(dict.fromkeys(lead for card in self.cards for lead in card.leads))
-        asked = origins + np.timedelta64(shift_minutes, "m")
-        said = self.forecaster.predict(past or self.history, asked, leads)
-        forecast = Forecast(origins, leads, said.mean_kw, said.quantiles_kw)
+        shifted_origins = origins + np.timedelta64(shift_minutes, "m")
+        shifted = self.forecaster.predict(past or self.history, shifted_origins, leads)
+        forecast = Forecast(origins, leads, shifted.mean_kw, shifted.quantiles_kw)
         out = {}
         for card in self.cards:
             frame = backtest.card_frame(forecast, self.history, card, self.history.end)
@@ -93,7 +95,7 @@ class Ask:
 
 
 Spoiled = Callable[[], Iterator[tuple[Times, History, int]]]
-"""Origins, the spoiled past to ask them of, and by how many minutes its clock is ahead."""
+"""Origins, the spoiled history to forecast them from, and by how many minutes its clock is ahead."""
 
 
 def _groups(
@@ -112,7 +114,7 @@ def _groups(
 
 
 def _phases(history: History, stretch: Stretch, start: np.datetime64, midnights: bool) -> Iterator[Times]:
-    """Sets of origins ``stretch.days`` apart; unless at midnight, each at an hour of its own."""
+    """Sets of origins ``stretch.days`` apart; unless at midnight, each set at another hour."""
     first = start.astype("datetime64[D]") + 1
     for phase in range(stretch.phases):
         hour = 0 if midnights else (7 + 24 * phase // stretch.phases) % 24
@@ -130,13 +132,13 @@ def _stretches(
 def exchanged(
     history: History, origins: Times, oldest: int, newest: int, rng: np.random.Generator
 ) -> History:
-    """The history with the readings ``oldest`` … ``newest`` minutes before each origin taken from another."""
+    """Readings ``oldest`` … ``newest`` minutes before each origin replaced by those before another origin."""
     step = history.meter.working_minutes
     offsets = np.arange(-(oldest // step), -(newest // step)) + 1
     rows = history.rows(origins)[:, None] + offsets[None, :]
-    circle = rng.permutation(len(rows))
+    cycle_order = rng.permutation(len(rows))
     donors = np.empty_like(rows)
-    donors[circle] = rows[np.roll(circle, 1)]  # everyone gets another's
+    donors[cycle_order] = rows[np.roll(cycle_order, 1)]  # every origin gets another's
     order = np.arange(len(history.starts))
     inside = (rows >= 0) & (donors >= 0)
     order[rows[inside]] = donors[inside]
@@ -157,9 +159,9 @@ def _flat_inside(history: History) -> History:
     """Every reading inside an interval equal to the interval's mean."""
     within = {}
     for channel, values in history.within.items():
-        seen = ~np.isnan(values)
-        mean = np.where(seen, values, 0).sum(1) / np.maximum(seen.sum(1), 1)
-        within[channel] = np.where(seen, mean[:, None], np.nan).astype(np.float32)
+        known = ~np.isnan(values)
+        mean = np.where(known, values, 0).sum(1) / np.maximum(known.sum(1), 1)
+        within[channel] = np.where(known, mean[:, None], np.nan).astype(np.float32)
     return replace(history, within=within)
 
 
@@ -171,7 +173,7 @@ def _on_another_clock(history: History, minutes: int) -> History:
 
 
 def _rebuilt(history: History, power_rows: Rows, other_rows: Rows) -> History:
-    """The history with readings taken from other rows, and the features these readings would have had."""
+    """The history with readings from other rows and the features built from these readings."""
     meter = history.meter
     rows_of = {channel: power_rows if channel == ACTIVE_POWER else other_rows for channel in meter.channels}
     channels = {c: history.channel_means(c)[rows] for c, rows in rows_of.items()}
@@ -183,20 +185,6 @@ def _rebuilt(history: History, power_rows: Rows, other_rows: Rows) -> History:
         observed_share=history.observed_share[power_rows],
         features=np.ascontiguousarray(built[list(feature_table.names(meter))].to_numpy(np.float32)),
         within={c: values[rows_of[c]] for c, values in history.within.items()},
-    )
-
-
-def _recent(history: History, start: np.datetime64) -> History:
-    """The history from REACH_DAYS before ``start`` on, at whole days."""
-    begin = (start.astype("datetime64[D]") - np.timedelta64(REACH_DAYS, "D")).astype("datetime64[m]")
-    at = int(np.searchsorted(history.starts, begin))
-    return replace(
-        history,
-        starts=history.starts[at:],
-        power_kw=history.power_kw[at:],
-        observed_share=history.observed_share[at:],
-        features=history.features[at:],
-        within={channel: values[at:] for channel, values in history.within.items()},
     )
 
 

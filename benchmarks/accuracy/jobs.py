@@ -1,4 +1,4 @@
-"""One model with one seed: fitted once, asked over the whole test, kept; and many of them side by side."""
+"""One model with one seed: fitted once, forecast over the whole test, kept on disk; many side by side."""
 
 import json
 import os
@@ -56,7 +56,7 @@ class Job:
 
     @property
     def code(self) -> str:
-        """Hash of what the model's fit and forecasts hang on: its code, the house, the budget."""
+        """Hash of what fit and forecasts depend on: the model's code, the data set, the training budget."""
         module = type(catalogue.create(self.model, TINY)).__module__
         parts = (fingerprint.of_modules(module), code_fingerprint(), repr(self.budget))
         return sha256("|".join(parts).encode()).hexdigest()[:12]
@@ -93,18 +93,18 @@ def run(job: Job, history: History) -> dict[str, Any]:
     facts_path = job.folder / "fit.json"
     if not facts_path.exists():
         facts_path.write_text(json.dumps(_fit(job, history, protocol), indent=1))
-    told = job.folder / f"forecasts-{protocol.key()}.json"
-    if not told.exists():
-        told.write_text(json.dumps(_forecast(job, history, protocol), indent=1))
-    return json.loads(facts_path.read_text()) | json.loads(told.read_text())
+    forecast_path = job.folder / f"forecasts-{protocol.key()}.json"
+    if not forecast_path.exists():
+        forecast_path.write_text(json.dumps(_forecast(job, history, protocol), indent=1))
+    return json.loads(facts_path.read_text()) | json.loads(forecast_path.read_text())
 
 
 def done(job: Job, history: History) -> dict[str, Any] | None:
     """The facts of a job that is finished already."""
-    told = job.folder / f"forecasts-{job.protocol(history).key()}.json"
-    if not told.exists():
+    forecast_path = job.folder / f"forecasts-{job.protocol(history).key()}.json"
+    if not forecast_path.exists():
         return None
-    return json.loads((job.folder / "fit.json").read_text()) | json.loads(told.read_text())
+    return json.loads((job.folder / "fit.json").read_text()) | json.loads(forecast_path.read_text())
 
 
 def forecasts(job: Job, history: History) -> dict[str, pd.DataFrame]:
@@ -120,7 +120,7 @@ def load(job: Job) -> Forecaster:
 
 def _fit(job: Job, history: History, protocol: Protocol) -> dict[str, Any]:
     folder = job.folder / "fitted"
-    past, clock = history.until(protocol.fit_before), _Clock()
+    past, stopwatch = history.until(protocol.fit_before), _Stopwatch()
     split = protocol.split(past)
     forecaster = catalogue.create(job.model, job.budget)
     if job.model == MIXTURE:
@@ -128,13 +128,13 @@ def _fit(job: Job, history: History, protocol: Protocol) -> dict[str, Any]:
         forecaster.fit(past, split, experts)  # type: ignore[call-arg]  # the mixture takes fitted experts
     else:
         forecaster.fit(past, split)
-    clock.stop()
+    stopwatch.stop()
     if folder.exists():  # left by a run that was stopped while it saved
         folder.rename(folder.with_name(f"unfinished-{time.time_ns()}"))
     folder.mkdir()
     forecaster.save(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return {"fit": clock.facts(), "parameters": forecaster.parameters(), "size_mb": size / 1e6}
+    return {"fit": stopwatch.facts(), "parameters": forecaster.parameters(), "size_mb": size / 1e6}
 
 
 def expert_job(job: Job, name: str) -> Job:
@@ -143,15 +143,15 @@ def expert_job(job: Job, name: str) -> Job:
 
 
 def _forecast(job: Job, history: History, protocol: Protocol) -> dict[str, Any]:
-    clock = _Clock()
+    stopwatch = _Stopwatch()
     rows = rolling(load(job), history, protocol)
-    clock.stop()
+    stopwatch.stop()
     table = pd.concat([frame.assign(model=name) for name, frame in rows.items()], ignore_index=True)
     table.to_parquet(job.folder / f"forecasts-{protocol.key()}.parquet", index=False)
-    return {"forecast": clock.facts(), "rows": list(rows)}
+    return {"forecast": stopwatch.facts(), "rows": list(rows)}
 
 
-class _Clock:
+class _Stopwatch:
     """CPU and wall seconds of a piece of work, and the process's memory at its end."""
 
     def __init__(self) -> None:

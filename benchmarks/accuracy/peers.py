@@ -46,7 +46,7 @@ def run(history: History, protocol: Protocol, cache: Path) -> dict[str, Peer]:
             if not python.exists():
                 print(f"{name} is left out: no {python}; `make peers` installs it.", file=sys.stderr)
                 continue
-            _ask(python, script, inputs, folder)
+            _run_script(python, script, inputs, folder)
         table = pd.read_parquet(folder / "forecasts.parquet")
         facts = json.loads((folder / "facts.json").read_text())
         found[name] = Peer(with_truth(table, history, protocol), facts)
@@ -60,7 +60,7 @@ def _python(name: str) -> Path:
     return folder / "bin" / "python"
 
 
-def _ask(python: Path, script: Path, inputs: Path, folder: Path) -> None:
+def _run_script(python: Path, script: Path, inputs: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")}
     environment.pop("PYTHONPATH", None)
@@ -72,7 +72,7 @@ def _ask(python: Path, script: Path, inputs: Path, folder: Path) -> None:
         )  # fmt: skip
     if done.returncode:
         last = "\n".join(log.read_text().splitlines()[-3:])
-        raise RuntimeError(f"{script.name} failed; {log} tells why, its last lines:\n{last}")
+        raise RuntimeError(f"{script.name} failed; see {log}, its last lines:\n{last}")
 
 
 def write_inputs(history: History, protocol: Protocol, folder: Path) -> str:
@@ -100,14 +100,14 @@ def write_inputs(history: History, protocol: Protocol, folder: Path) -> str:
         half.replace(folder / f"{name}.parquet")  # another run may be reading it
         digest.update(frame["power_kw"].to_numpy().tobytes())
     dates = {"test_from": protocol.fit_before, "end": protocol.end}
-    told = json.dumps({key: str(value) for key, value in dates.items()})
-    (folder / "protocol.json").write_text(told)
-    digest.update(told.encode())
+    dates_text = json.dumps({key: str(value) for key, value in dates.items()})
+    (folder / "protocol.json").write_text(dates_text)
+    digest.update(dates_text.encode())
     return digest.hexdigest()[:10]
 
 
 def with_truth(table: pd.DataFrame, history: History, protocol: Protocol) -> pd.DataFrame:
-    """A peer's forecasts with what our own truth says of each interval (NaN: not scored)."""
+    """A peer's forecasts beside the observed power of each interval (NaN: not scored)."""
     parts = []
     for card in FORECAST_TASKS:
         rows = table[table["card"] == card.name].reset_index(drop=True)

@@ -1,10 +1,11 @@
-"""Figures of the benchmark's page, as SVG text."""
+"""Figures of the accuracy page, as SVG elements."""
 
-import re
-from io import StringIO
 from typing import Any
 
+from markupsafe import Markup
+
 from benchmarks.accuracy.targets import TARGETS, value_of
+from benchmarks.shared.page import inline_svg
 from smartgrid_pipeline.core.evaluation.style import (
     BAD,
     EXPERT_COLOURS,
@@ -20,12 +21,12 @@ from smartgrid_pipeline.core.evaluation.style import (
 
 PANELS = {"rmse_kw": "RMSE, kW", "mae_kw": "MAE, kW", "crps_kw": "CRPS, kW", "cvrmse_percent": "CVRMSE, %"}
 WORST_SHOWN = 1.5
-"""Bars are cut at this many times the best, so that a bad reference does not hide the others."""
+"""Bars are cut at this many times the best, so that a bad reference leaves room for the others."""
 
 COVERAGE_MODELS = ("mixture_of_experts", "lightgbm", "equal_weights", "analogue_28d")
 
 
-def ranking(card: str, entry: dict[str, Any]) -> str:
+def ranking(window: str, entry: dict[str, Any]) -> Markup:
     """Bars of the main metrics of every model, the target as a line."""
     models = entry["models"]
     has = [key for key in PANELS if any(figures.get(key) is not None for figures in models.values())]
@@ -33,23 +34,11 @@ def ranking(card: str, entry: dict[str, Any]) -> str:
     figure, panels = canvas(1, len(keys), 3.7 * len(keys), 0.9 + 0.26 * len(models))
     for axes, key in zip(panels, keys, strict=True):
         _bars(axes, {name: value_of(figures.get(key)) for name, figures in models.items()})
-        bound = next((t.high for t in TARGETS if t.window == card and t.metric == key), None)
+        bound = next((t.high for t in TARGETS if t.window == window and t.metric == key), None)
         if bound is not None:
             axes.axvline(bound, color=BAD, linewidth=1.3, linestyle="--")
         title(axes, PANELS[key])
-    return embedded(figure)
-
-
-def embedded(figure: Any) -> str:
-    """The figure as an element of a page; its words stay words, which keeps the page small."""
-    import matplotlib
-
-    buffer = StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "smartgrid", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    text = re.sub(r"font-family: [^;]*;", "", text[text.index("<svg") :])
-    return re.sub(r"(\d+\.\d)\d+", r"\1", text)  # a tenth of a point is finer than any screen
+    return inline_svg(figure)
 
 
 def _bars(axes: Any, values: dict[str, float]) -> None:
@@ -64,7 +53,7 @@ def _bars(axes: Any, values: dict[str, float]) -> None:
     axes.set_xlim(0, 1.18 * limit)
 
 
-def coverage(models: dict[str, Any]) -> str:
+def coverage(models: dict[str, Any]) -> Markup:
     """Coverage of the 80 % interval in each month of the day-ahead test."""
     figure, (axes,) = canvas(1, 1, 10.2, 3.0)
     names = [name for name in COVERAGE_MODELS if name in models]
@@ -77,11 +66,11 @@ def coverage(models: dict[str, Any]) -> str:
     axes.legend(fontsize=8, frameon=False, ncols=4)
     title(axes, "Share of hours inside the 80 % interval, by month (band: 75 … 85 %)")
     axis_labels(axes, "month of the origin", "%")
-    return embedded(figure)
+    return inline_svg(figure)
 
 
-def shares(facts: dict[str, Any]) -> str:
-    """Mean share of each expert by hour and season of the target and by lead."""
+def gate_weights(facts: dict[str, Any]) -> Markup:
+    """Mean gate weight of each expert by hour and season of the target and by lead."""
     figure, panels = canvas(1, 3, 12.0, 3.2)
     names = list(facts["mean"])
     for axes, key in zip(panels, ("by_hour", "by_season", "by_lead"), strict=True):
@@ -96,15 +85,15 @@ def shares(facts: dict[str, Any]) -> str:
         axes.set_xticks(range(0, len(groups), every), list(groups)[::every], rotation=0 if every > 1 else 25)
         axes.set_ylim(0, 100)
         title(axes, key.replace("by_", "By ").replace("lead", "end of the lead"))
-    axis_labels(panels[0], "hour the interval begins", "mean share, %")
+    axis_labels(panels[0], "hour the interval begins", "mean weight, %")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(names),
                   fontsize=8, frameon=False)  # fmt: skip
-    return embedded(figure)
+    return inline_svg(figure)
 
 
-def match_weights(by_days_back: dict[str, float]) -> str:
-    """Mean weight of each past day in the attention expert's match."""
+def day_weights(by_days_back: dict[str, float]) -> Markup:
+    """Mean weight of each past day in the attention expert's forecast."""
     figure, (axes,) = canvas(1, 1, 8.5, 2.4)
     axes.bar([int(k) for k in by_days_back], [100 * w for w in by_days_back.values()], color=SEQUENCE[1])
     axis_labels(axes, "days before the target", "mean weight, %")
-    return embedded(figure)
+    return inline_svg(figure)

@@ -1,4 +1,4 @@
-"""What is asked, when and of what knowledge: one fit before the test, calibration rolled month by month."""
+"""The test: which tasks from which origins, one fit before it, recalibration at the start of each month."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Split
 from smartgrid_pipeline.core.schema import ForecastTask, LeadInterval, Times, tasks_for
 
-Ask = Callable[[History, Times, tuple[LeadInterval, ...]], dict[str, Forecast]]
-"""Forecasts of one or several rows of the table from the same origins."""
+Predict = Callable[[History, Times, tuple[LeadInterval, ...]], dict[str, Forecast]]
+"""History, origins and leads → forecasts by row of the result table."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Fit on everything before ``fit_before``; judge each window until ``end``, which no interval exceeds."""
+    """Fit on everything before ``fit_before``; score each window until ``end``, which no interval exceeds."""
 
     year: int
     fit_before: np.datetime64
@@ -72,9 +72,9 @@ class Protocol:
         return [(max(a, first), min(b, self.end)) for a, b in bounds if a < self.end]
 
     def cards(self, history: History, start: np.datetime64) -> tuple[ForecastTask, ...]:
-        """The cards that are asked in the month that begins at ``start``."""
-        asked = {window.card for window in self.windows if window.start <= start}
-        return tuple(card for card in tasks_for(history.meter.working_minutes) if card.name in asked)
+        """The tasks forecast in the month that begins at ``start``."""
+        names = {window.card for window in self.windows if window.start <= start}
+        return tuple(card for card in tasks_for(history.meter.working_minutes) if card.name in names)
 
     def key(self) -> str:
         """What identifies the test in file names."""
@@ -82,20 +82,20 @@ class Protocol:
         return f"{self.year}-{str(self.end)[:10]}-{cards}"
 
 
-def asker(forecaster: Any) -> Ask:
-    """How to ask a forecaster: a mixture tells several rows at once, others one."""
+def predictor(forecaster: Any) -> Predict:
+    """One row of the table from any forecaster; several from a mixture, which forecasts its ablations too."""
     if not hasattr(forecaster, "rows") or not hasattr(forecaster, "expert_names"):
         return lambda history, origins, leads: {forecaster.name: forecaster.predict(history, origins, leads)}
 
-    def ask(history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> dict[str, Forecast]:
+    def predict(history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> dict[str, Forecast]:
         rows = forecaster.rows(history, origins, leads)
         return {name: row for name, row in rows.items() if name not in forecaster.expert_names}
 
-    return ask
+    return predict
 
 
 def recalibrated(forecaster: Any, history: History, month: np.datetime64, fit_before: np.datetime64) -> Any:
-    """The forecaster as a monthly calibration would leave it at the month's first minute; weights stay."""
+    """The forecaster recalibrated on all before the month's first minute; its fitted weights stay."""
     if month <= fit_before or not hasattr(forecaster, "recalibrated"):
         return forecaster
     past = history.until(month)
@@ -103,19 +103,19 @@ def recalibrated(forecaster: Any, history: History, month: np.datetime64, fit_be
 
 
 def rolling(forecaster: Any, history: History, protocol: Protocol) -> dict[str, pd.DataFrame]:
-    """Forecasts with FORECAST_COLUMNS of every row the forecaster tells, over all months of the test."""
+    """Forecasts with FORECAST_COLUMNS of every row of the forecaster, over all months of the test."""
     history = history.until(protocol.end)
     frames: dict[str, list[pd.DataFrame]] = {}
     current = forecaster
     for start, end in protocol.months():
         current = recalibrated(current, history, start, protocol.fit_before)
-        for name, parts in _month(asker(current), history, protocol, start, end).items():
+        for name, parts in _month(predictor(current), history, protocol, start, end).items():
             frames.setdefault(name, []).extend(parts)
     return {name: pd.concat(parts, ignore_index=True) for name, parts in frames.items()}
 
 
 def _month(
-    ask: Ask, history: History, protocol: Protocol, start: np.datetime64, end: np.datetime64
+    predict: Predict, history: History, protocol: Protocol, start: np.datetime64, end: np.datetime64
 ) -> dict[str, list[pd.DataFrame]]:
     cards = protocol.cards(history, start)
     frames: dict[str, list[pd.DataFrame]] = {}
@@ -123,7 +123,7 @@ def _month(
         group = [card for card in cards if card.origin_minutes == every]
         leads = tuple(dict.fromkeys(lead for card in group for lead in card.leads))
         for batch in backtest.batches(history.origins(start, end, every), len(leads)):
-            for name, forecast in ask(history, batch, leads).items():
+            for name, forecast in predict(history, batch, leads).items():
                 parts = [backtest.card_frame(forecast, history, card, protocol.end) for card in group]
                 frames.setdefault(name, []).extend(part for part in parts if len(part))
     return frames

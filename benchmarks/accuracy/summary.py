@@ -124,7 +124,7 @@ def _figure(values: list[float], seeded: bool) -> Any:
 def _tests(
     window: Window, aligned: dict[tuple[str, int | None], pd.DataFrame], rivals: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """The mixture against each rival on each loss, seeds paired by their mean loss."""
+    """The mixture against each rival on each loss, seeds averaged before pairing."""
     frames: dict[str, list[pd.DataFrame]] = {}
     for (name, _), frame in aligned.items():
         frames.setdefault(name, []).append(frame)

@@ -1,4 +1,4 @@
-"""The figures to beat, and by how much each was hit or missed."""
+"""The targets of the accuracy benchmark, and by how much each was hit or missed."""
 
 from dataclasses import dataclass
 from typing import Any

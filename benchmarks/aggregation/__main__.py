@@ -1,6 +1,6 @@
 """python -m benchmarks.aggregation: error of forecasts against the number of homes; JSON and HTML.
 
-The last 91 days are the test; models learn before the 61 days ahead of it, which teach the intervals.
+The last 91 days are the test; models are fitted, and their intervals calibrated, on what is before.
 """
 
 import argparse
@@ -31,7 +31,7 @@ AIM_PERCENT = 1.0
 
 
 def main() -> None:
-    """Measure every size of population and write what came of it."""
+    """Score every size of population; write the result file and its page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.aggregation", description=__doc__)
     parser.add_argument("--draws", type=int, default=5, help="random sums of each size")
     parser.add_argument("--result", type=Path, default=RESULT)

@@ -19,7 +19,7 @@ TRIM_KW = 1e-3
 
 
 @dataclass(frozen=True)
-class Task:
+class SumTask:
     """Intervals that begin ``starts`` half-hours after origins ``every`` half-hours apart, ``width`` long."""
 
     name: str
@@ -29,9 +29,9 @@ class Task:
 
 
 TASKS = (
-    Task("next interval (30 min)", (0,), 1, 1),
-    Task("next hour", (0,), 2, 2),
-    Task("day ahead, 24 x 1 h", tuple(range(0, 48, 2)), 2, 48),
+    SumTask("next interval (30 min)", (0,), 1, 1),
+    SumTask("next hour", (0,), 2, 2),
+    SumTask("day ahead, 24 x 1 h", tuple(range(0, 48, 2)), 2, 48),
 )
 
 TREES = {
@@ -46,7 +46,7 @@ INTERVAL = (0.1, 0.9)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TestForecasts:
     """Forecasts of a test span: observed, forecast and the 80 % interval, flat, kW."""
 
     observed: Doubles
@@ -65,26 +65,26 @@ class Outcome:
         }
 
 
-def forecast(power: pd.Series, task: Task, later: pd.Timestamp, test: pd.Timestamp) -> Outcome:
-    """Fit on intervals that end before ``later``, learn the spread of errors from there to ``test``, then
-    forecast everything from ``test`` on.
+def forecast(power: pd.Series, task: SumTask, later: pd.Timestamp, test: pd.Timestamp) -> TestForecasts:
+    """Fit on intervals that end before ``later``, take error quantiles from there to ``test``, then forecast
+    everything from ``test`` on.
     """
     pairs = _pairs(power, task)
     ends, begins = pairs.ends, pairs.origins
     known = np.isfinite(pairs.target) & np.isfinite(pairs.base)
-    learn = known & (ends <= np.datetime64(later))
+    train = known & (ends <= np.datetime64(later))
     between = known & (begins >= np.datetime64(later)) & (ends <= np.datetime64(test))
-    judged = known & (begins >= np.datetime64(test))
-    said = pairs.base + _fit(pairs, learn)(pairs.inputs)
-    away = (pairs.target - said)[between]
+    scored = known & (begins >= np.datetime64(test))
+    forecast_log = pairs.base + _fit(pairs, train)(pairs.inputs)
+    errors = (pairs.target - forecast_log)[between]
     hour = pairs.hour
-    low, high = np.empty(len(said)), np.empty(len(said))
+    low, high = np.empty(len(forecast_log)), np.empty(len(forecast_log))
     for each in np.unique(hour):
         near = np.minimum((hour[between] - each) % 24, (each - hour[between]) % 24) <= 1
         low[hour == each], high[hour == each] = (
-            said[hour == each] + level for level in np.quantile(away[near], INTERVAL)
+            forecast_log[hour == each] + level for level in np.quantile(errors[near], INTERVAL)
         )
-    return Outcome(*(np.exp(values[judged]) for values in (pairs.target, said, low, high)))
+    return TestForecasts(*(np.exp(values[scored]) for values in (pairs.target, forecast_log, low, high)))
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class _Pairs:
     ends: npt.NDArray[np.datetime64]
 
 
-def _pairs(power: pd.Series, task: Task) -> _Pairs:
+def _pairs(power: pd.Series, task: SumTask) -> _Pairs:
     """Inputs and targets as logarithms; the base is the mean of the last reading's (or days') logarithm."""
     values = np.log(np.maximum(power.to_numpy(), TRIM_KW))
     times = power.index.to_numpy()
@@ -131,7 +131,7 @@ def _same_change(
     smooth: Doubles, first: npt.NDArray[np.int64], at: npt.NDArray[np.int64], values: Doubles,
     back: npt.NDArray[np.int64],
 ) -> Doubles:  # fmt: skip
-    """How the target's interval stood to the last reading on earlier days."""
+    """Target interval minus last reading (logarithms) on each of seven earlier days, and their mean."""
     days = np.stack(
         [smooth[first - (back + k) * DAY] - values[at - 1 - (back + k) * DAY] for k in range(7)], 1
     )
@@ -151,9 +151,9 @@ def _calendar(times: npt.NDArray[np.datetime64]) -> Doubles:
     )  # fmt: skip
 
 
-def _fit(pairs: _Pairs, learn: npt.NDArray[np.bool_]):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _fit(pairs: _Pairs, train: npt.NDArray[np.bool_]):  # type: ignore[no-untyped-def]  # noqa: ANN202
     """Half ridge, half trees, of what the base leaves over."""
-    x, y = pairs.inputs[learn], (pairs.target - pairs.base)[learn]
+    x, y = pairs.inputs[train], (pairs.target - pairs.base)[train]
     centre, scale = np.nanmean(x, 0), np.nanstd(x, 0) + 1e-6
 
     def terms(inputs: Doubles) -> Doubles:

@@ -122,10 +122,10 @@ def _profile(power: Doubles) -> Doubles:
     padded[: len(power)] = power
     table, free = padded.reshape(days, PER_DAY), np.arange(days) % 7 >= 5
     out = np.empty_like(table)
-    for kind in (free, ~free):
-        own = pd.DataFrame(np.where(kind[:, None], table, np.nan))
+    for same_type in (free, ~free):
+        own = pd.DataFrame(np.where(same_type[:, None], table, np.nan))
         near = own.rolling(7 * PROFILE_WEEKS, center=True, min_periods=1).mean().to_numpy()
-        out[kind] = near[kind]
+        out[same_type] = near[same_type]
     waves = np.fft.rfft(out, axis=1)
     waves[:, WAVES + 1 :] = 0
     return np.fft.irfft(waves, PER_DAY, axis=1).ravel()[: len(power)]

@@ -22,7 +22,7 @@ AIM_PERCENT = 5.0
 
 
 def main() -> None:
-    """Judge the homes and write what came of it."""
+    """Score the homes, write the result file and print it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.homes", description=__doc__)
     parser.add_argument("--homes", type=int, default=10, help="how many, in order of id")
     parser.add_argument("--skip", type=int, default=0, help="leave out so many first: development")
@@ -59,13 +59,13 @@ def _quarter(homes: dict[str, History], part: str, models: tuple[str, ...]) -> d
 
 
 def _shorter(homes: dict[str, History], days: int | None) -> dict[str, Any]:
-    """The learned analogue when nothing older than ``days`` before the test is known."""
+    """The analog ensemble when nothing older than ``days`` before the test is known."""
     found = [judge(home, quarter(home, PARTS[0]), (ANALOGUE, OURS), days) for home in homes.values()]
     return _summaries(found)[OURS] | {"learn_days": days}
 
 
 def _cold(homes: dict[str, History], hours: float) -> dict[str, Any]:
-    """Which tier answers, and its CRPS over that of an analogue with all its 28 days."""
+    """Which tier forecasts, and its CRPS over that of the 28-day analogue with all its days."""
     ratios, tiers = [], []
     for history in homes.values():
         test = quarter(history, PARTS[0])

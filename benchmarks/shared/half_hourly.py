@@ -1,4 +1,7 @@
-"""The development homes, read as the product reads any file. They are never shipped: absent means skipped."""
+"""Half-hourly homes (80 smart meters), read as the product reads any file.
+
+The file is not part of the repository; benchmarks that need it are skipped where it is absent.
+"""
 
 import os
 from functools import lru_cache
@@ -20,8 +23,8 @@ YEAR = np.timedelta64(365, "D")
 
 def half_hourly_file() -> Path | None:
     """SMARTGRID_HOMES_FILE, else the shared data beside the repository; None where there is neither."""
-    said = os.environ.get("SMARTGRID_HOMES_FILE")
-    place = Path(said) if said else ROOT.parent / "shared" / "data" / NAME
+    given = os.environ.get("SMARTGRID_HOMES_FILE")
+    place = Path(given) if given else ROOT.parent / "shared" / "data" / NAME
     return place if place.exists() else None
 
 

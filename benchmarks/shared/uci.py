@@ -8,7 +8,7 @@ from smartgrid_pipeline.core.forecasting import history
 
 
 def uci_history(cache: Path) -> History:
-    """The whole house; read from the cache where code and data are those it was made with."""
+    """The whole record of the UCI house; read from the cache when code and data have not changed since."""
     path = cache / f"house-{code_fingerprint()}.npz"
     if not path.exists():
         history.save(_make(), path)

@@ -50,7 +50,7 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def tell(part: str, seconds: float) -> None:
+def print_progress(part: str, seconds: float) -> None:
     """Progress on the console."""
     print(f"{part}: {seconds:.0f} s, peak {peak_mb():.0f} MB", file=sys.stderr, flush=True)
 
@@ -63,7 +63,7 @@ def of_expert(
     with counting() as count:
         cost = timed(lambda: expert.fit(past, split))
     per_step = flops_per_step(name, past, split, budget)
-    operations = sum(per_step.get(kind, 0.0) * steps for kind, steps in count.steps.items())
+    operations = sum(per_step.get(network, 0.0) * steps for network, steps in count.steps.items())
     settings = expert.parameters()
     return expert, {
         **cost,
@@ -77,18 +77,18 @@ def of_expert(
 
 
 def flops_per_step(name: str, past: History, split: Split, budget: TrainingBudget) -> dict[str, float]:
-    """Kind of network → operations of one of its training steps."""
+    """Class of network → operations of one of its training steps."""
     found = []
     for steps in SHORT_STEPS:
         with counting() as count, flops() as total:
             EXPERTS[name](replace(budget, max_steps=steps, max_rows=2_000)).fit(past, split)
         found.append((count.steps, total))
     (few, less), (many, more) = found
-    return {kind: (more[kind] - less[kind]) / (many[kind] - few[kind]) for kind in many}
+    return {name: (more[name] - less[name]) / (many[name] - few[name]) for name in many}
 
 
 def main() -> None:
-    """Fit each expert, then the gate, then update everything by a month and judge it; write the result."""
+    """Fit each expert, then the gate, then update everything by a month and score it; write the result."""
     options = arguments()
     began, history, peak = time.monotonic(), uci_history(options.cache), gemm_peak()
     budget = TINY if options.tiny else FULL
@@ -98,10 +98,10 @@ def main() -> None:
     for name in EXPERTS:
         expert, figures[name] = of_expert(name, past, split, budget, peak)
         experts.append(expert)
-        tell(name, figures[name]["seconds"])
+        print_progress(name, figures[name]["seconds"])
     mixture = MixtureOfExperts(budget)
     gate = timed(lambda: mixture.fit(past, split, experts))
-    tell("gate and supports", gate["seconds"])
+    print_progress("gate and base learners", gate["seconds"])
     fit_peak_mb = peak_mb()
     total = gate["seconds"] + sum(row["seconds"] for row in figures.values())
     later = warm(mixture, history, budget)
@@ -136,7 +136,7 @@ def warm(mixture: MixtureOfExperts, history: History, budget: TrainingBudget) ->
         "fit_afresh_seconds": timed(lambda: afresh.fit(past, split))["seconds"],
     }
     full = forecast_cards(afresh, history, NEXT_MONTH, UNTIL)
-    tell("fit afresh", out["fit_afresh_seconds"])
+    print_progress("fit afresh", out["fit_afresh_seconds"])
     for name, model in known.items():
         frame = forecast_cards(model, history, NEXT_MONTH, UNTIL)
         out[f"{name}_against_fit_afresh"] = {

@@ -18,7 +18,7 @@ REPEATS = 12
 
 @dataclass
 class Count:
-    """Optimiser steps by kind of network, and the samples they all learned from."""
+    """Optimiser steps by class of network, and the samples of all batches together."""
 
     steps: Counter[str] = field(default_factory=Counter)
     samples: int = 0
@@ -29,16 +29,16 @@ def counting() -> Iterator[Count]:
     """Count every optimiser step inside, and the rows of the first tensor given to the network before it."""
     count, last = Count(), ["", 0]
 
-    def seen(module: torch.nn.Module, inputs: Any) -> None:
+    def record_batch(module: torch.nn.Module, inputs: Any) -> None:
         if module.training and not last[0] and inputs and isinstance(inputs[0], torch.Tensor):
             last[:] = [type(module).__name__, len(inputs[0])]
 
-    def stepped(*_: Any) -> None:
+    def record_step(*_: Any) -> None:
         count.steps[last[0]] += 1
         count.samples += last[1]
         last[:] = ["", 0]
 
-    hooks = [register_module_forward_pre_hook(seen), register_optimizer_step_post_hook(stepped)]
+    hooks = [register_module_forward_pre_hook(record_batch), register_optimizer_step_post_hook(record_step)]
     try:
         yield count
     finally:
@@ -48,7 +48,7 @@ def counting() -> Iterator[Count]:
 
 @contextmanager
 def flops() -> Iterator[dict[str, float]]:
-    """Kind of network → floating-point operations of its matrix products inside, forward and backward;
+    """Class of network → floating-point operations of its matrix products inside, forward and backward;
     recurrent cells that run fused are counted by their own formula.
     """
     out: dict[str, float] = {}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import ablations, importance
+from benchmarks.accuracy import ablations, importance, weight_facts
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.catalogue import create
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Split, TrainingBudget
@@ -19,44 +19,44 @@ def mixture(home_history: History) -> MixtureOfExperts:
     return model
 
 
-def test_rehearsed__answers_as_the_mixture_does(mixture: MixtureOfExperts, home_history: History) -> None:
+def test_cached_experts__change_no_forecast(mixture: MixtureOfExperts, home_history: History) -> None:
     origins = home_history.origins(home_history.end - np.timedelta64(4, "D"), home_history.end, 1440)
-    known = ablations.rehearsed(mixture, home_history, origins, T4.leads)
+    cached = ablations.with_cached_experts(mixture, home_history, origins, T4.leads)
     np.testing.assert_allclose(
-        known.predict(home_history, origins[1:], T4.leads).quantiles_kw,
+        cached.predict(home_history, origins[1:], T4.leads).quantiles_kw,
         mixture.predict(home_history, origins[1:], T4.leads).quantiles_kw,
         atol=1e-4,
     )
 
 
-def test_drill__the_mixture_answers_when_any_expert_fails(
+def test_drill__the_mixture_forecasts_when_any_expert_fails(
     mixture: MixtureOfExperts, home_history: History
 ) -> None:
     origins = home_history.origins(home_history.end - np.timedelta64(4, "D"), home_history.end, 1440)
-    known = ablations.rehearsed(mixture, home_history, origins, T4.leads)
-    rows = ablations.drill(known, home_history, origins, (T4,), home_history.end)
-    assert len(rows) == len(mixture.expert_names) * len(ablations.FAILURES)
+    cached = ablations.with_cached_experts(mixture, home_history, origins, T4.leads)
+    rows = ablations.failure_drill(cached, home_history, origins, (T4,), home_history.end)
+    assert len(rows) == len(mixture.expert_names) * len(ablations.FAILURES_KW)
     assert all(row["answered"] for row in rows)
     assert max(row["worse_percent"] for row in rows if row["failure"] == "stuck at 10 kW") > 10
 
 
-def test_matched_days__are_weights_over_past_days(mixture: MixtureOfExperts, home_history: History) -> None:
+def test_day_weights__are_weights_over_past_days(mixture: MixtureOfExperts, home_history: History) -> None:
     origins = home_history.origins(home_history.end - np.timedelta64(4, "D"), home_history.end, 1440)
     expert = mixture.experts[mixture.expert_names.index("attention")]
-    weights = ablations.matched_days(expert, home_history, origins, T4.leads[1:])
+    weights = weight_facts.day_weights(expert, home_history, origins, T4.leads[1:])
     assert weights is not None
     np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-5)
-    facts = ablations.match_facts(weights, origins)
+    facts = weight_facts.day_weight_facts(weights, origins)
     assert 1 <= facts["effective_days"] <= weights.shape[-1]
     other = mixture.experts[mixture.expert_names.index("gru")]
-    assert ablations.matched_days(other, home_history, origins, T4.leads[1:]) is None
+    assert weight_facts.day_weights(other, home_history, origins, T4.leads[1:]) is None
 
 
-def test_share_facts__group_by_clock_and_lead() -> None:
+def test_gate_weight_facts__group_by_clock_and_lead() -> None:
     origins = np.array(["2010-01-01", "2010-07-01"], "datetime64[m]")
-    shares = np.zeros((2, 24, 2), np.float32)
-    shares[0, :, 0] = shares[1, :, 1] = 1
-    facts = ablations.share_facts(shares, origins, T4.leads, ("a", "b"))
+    weights = np.zeros((2, 24, 2), np.float32)
+    weights[0, :, 0] = weights[1, :, 1] = 1
+    facts = weight_facts.gate_weight_facts(weights, origins, T4.leads, ("a", "b"))
     assert facts["mean"] == {"a": 0.5, "b": 0.5}
     assert facts["by_season"] == {"winter": {"a": 1.0, "b": 0.0}, "summer": {"a": 0.0, "b": 1.0}}
     assert len(facts["by_hour"]) == 24
@@ -75,7 +75,7 @@ def test_oracle__is_never_worse_than_the_best_expert() -> None:
     assert found["oracle_by_origin_crps_kw"] <= found["best_expert_crps_kw"]
 
 
-def test_importance__finds_what_a_reference_looks_at(house_history: History) -> None:
+def test_importance__finds_what_a_reference_depends_on(house_history: History) -> None:
     model = create("persistence", TINY)
     split = Split.before(house_history.starts[0] + np.timedelta64(25, "D"), house_history)
     model.fit(house_history.until(split.end), split)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.aggregation.__main__ import _below
-from benchmarks.aggregation.model import TASKS, Task, forecast
+from benchmarks.aggregation.model import TASKS, SumTask, forecast
 from benchmarks.aggregation.page import curve
 from benchmarks.aggregation.population import Population, mean_power
 
@@ -48,7 +48,9 @@ def test_population__of_independent_homes_has_little_in_common(homes: pd.DataFra
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_forecast__does_not_depend_on_what_comes_after_its_origins(task: Task, homes: pd.DataFrame) -> None:
+def test_forecast__does_not_depend_on_what_comes_after_its_origins(
+    task: SumTask, homes: pd.DataFrame
+) -> None:
     power = homes.mean(axis=1)
     test = pd.Timestamp("2012-11-26")
     later = test - pd.Timedelta(days=20)

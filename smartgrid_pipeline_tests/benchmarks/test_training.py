@@ -10,7 +10,7 @@ def one_step(network: torch.nn.Module, rows: int) -> None:
     optimiser.step()
 
 
-def test_counting__steps_and_samples_by_kind_of_network() -> None:
+def test_counting__steps_and_samples_by_class_of_network() -> None:
     network = torch.nn.Sequential(torch.nn.Linear(4, 3))
     with counting() as count:
         one_step(network, 8)
