@@ -1,20 +1,21 @@
-"""One tracking database: reached quietly, migrated once, locked while it changes, its failures readable."""
+"""The connection to one tracking database: migrated once, locked while it changes, its failures readable."""
 
 import errno
-import fcntl
 import logging
 import os
 import sqlite3
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from smartgrid_pipeline.core.schema import RegistryError, SmartgridError
+from smartgrid_pipeline.registry import mlflow_private
 
 MIGRATION_PATIENCE_SECONDS = 120.0
 
@@ -27,50 +28,52 @@ QUIET = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-"""Set before mlflow is imported; a deployment's own values win."""
-
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-"""Makes the MLflow UI show runs and models, not agents and prompts."""
+"""Environment variables set before mlflow is imported; those a deployment has set itself are kept."""
 
 
 def quiet_mlflow() -> ModuleType:
-    """The mlflow module, imported without telemetry, banners, progress bars and traces on standard error."""
+    """The mlflow module, imported so that it sends no telemetry and prints no banners or progress bars."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     import mlflow
 
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # guard() tells the same, readably
+    mlflow_private.silence_database_logger()
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     return mlflow
 
 
 @contextmanager
-def exclusive(path: Path, doing: str, patience_seconds: float) -> Iterator[None]:
-    """Hold a file lock; it falls with its process. Raises RegistryError when another holds it too long."""
-    deadline = time.monotonic() + patience_seconds
+def exclusive(path: Path, action: str, patience_seconds: float) -> Iterator[None]:
+    """Hold a file lock for the length of a block; the lock also ends with its process.
+
+    ``action`` completes "Cannot …" in messages. Raises RegistryError when the file cannot be opened, or when
+    another process still holds the lock after ``patience_seconds``.
+    """
+    lock = FileLock(path, timeout=patience_seconds, fallback_to_soft=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
+        lock.acquire()
+    except Timeout:
+        raise RegistryError(
+            f"Cannot {action}: another process has held {path} for {patience_seconds:.0f} s. "
+            "Let it finish or stop it, then try again. Nothing was changed."
+        ) from None
     except OSError as error:
-        raise RegistryError(f"Cannot {doing}: the lock {path} cannot be opened ({error}).") from error
-    with file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise RegistryError(
-                        f"Cannot {doing}: another process has held {path} for {patience_seconds:.0f} s. "
-                        "Let it finish or stop it, then try again. Nothing was changed."
-                    ) from None
-                time.sleep(0.05)
+        raise RegistryError(f"Cannot {action}: the lock {path} cannot be opened ({error}).") from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 class Connection:
-    """Where runs are tracked and models registered. Nothing is read or written before the first use."""
+    """Access to the database of runs and models. Constructing it reads and writes nothing.
+
+    ``uri`` is an SQLAlchemy URL (SQLite or a database server) or the address of an MLflow server;
+    ``artifact_root`` the folder of the files of runs and models. A locked database or file is waited for
+    ``patience_seconds``.
+    """
 
     def __init__(self, uri: str, artifact_root: Path, experiment: str, patience_seconds: float) -> None:
         self.uri = uri
@@ -109,7 +112,7 @@ class Connection:
         return str(found.experiment_id)
 
     def prepare(self) -> None:
-        """Make or migrate the database and the experiment; two processes may start at once."""
+        """Make or migrate the database and make the experiment; safe when two processes start at once."""
         lock = self.artifact_root / ".prepare.lock"
         with exclusive(lock, "prepare the registry", MIGRATION_PATIENCE_SECONDS):
             quiet_mlflow()
@@ -122,22 +125,16 @@ class Connection:
             self._ensure_experiment()
 
     def _create_database(self, path: Path) -> None:
-        """Build a new database beside and rename it into place: a killed start leaves nothing half-made."""
-        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
+        """Build a new database beside ``path`` and rename it: a killed start leaves nothing half-made."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".mlflow-", dir=path.parent) as scratch:
-            building = Path(scratch) / path.name
-            SqlAlchemyStore(f"sqlite:///{building}", self.artifact_root.as_uri()).engine.dispose()
-            building.replace(path)
+            mlflow_private.create_database(Path(scratch) / path.name, self.artifact_root)
+            (Path(scratch) / path.name).replace(path)
 
     def _migrate(self) -> None:
-        """Bring the schema to the installed MLflow's; a SQLite file is copied aside before."""
-        from mlflow.store.db import utils
-
-        engine = utils.create_sqlalchemy_engine(self.uri)
-        try:
-            found, needed = utils._get_schema_version(engine), _newest_schema()
+        """Bring the schema to that of the installed MLflow; a SQLite file is copied aside before."""
+        with mlflow_private.engine(self.uri) as engine:
+            found, needed = mlflow_private.schema_versions(engine)
             if found == needed:
                 return
             if self.database is not None:
@@ -147,19 +144,14 @@ class Connection:
                     closing(sqlite3.connect(aside)) as copy,
                 ):
                     source.backup(copy)
-            if found is None:
-                utils._initialize_tables(engine)
-            else:
-                utils._upgrade_db(engine)
-        finally:
-            engine.dispose()
+            mlflow_private.migrate(engine)
 
     def _ensure_experiment(self) -> None:
         with self.guard("create the experiment") as client:
             found = client.get_experiment_by_name(self.experiment)
             if found is None:
                 location = None if self.is_server else self.artifact_root.as_uri()  # a server has its own
-                client.create_experiment(self.experiment, location, tags=EXPERIMENT_TAGS)
+                client.create_experiment(self.experiment, location, tags=mlflow_private.EXPERIMENT_TAGS)
                 return
         if not self.is_server and found.artifact_location != self.artifact_root.as_uri():
             raise RegistryError(
@@ -170,10 +162,10 @@ class Connection:
 
     @contextmanager
     def guard(self, action: str, *, writing: bool = True) -> Iterator[Any]:
-        """The client, with failures of database, disk and network raised as RegistryError.
+        """The MLflow client; failures of database, disk and network in the block become RegistryError.
 
-        ``action`` completes "Cannot …". A locked database is noticed within ``patience_seconds``, not after
-        MLflow's own retries of minutes.
+        ``action`` completes "Cannot …" in messages. A locked database is found within ``patience_seconds``,
+        not after MLflow's own retries of minutes.
         """
         with self._readable(action):
             self._probe(writing, self.patience_seconds)
@@ -186,12 +178,12 @@ class Connection:
         except SmartgridError:
             raise
         except Exception as error:
-            if not _is_of_the_registry(error):
+            if not _is_registry_error(error):
                 raise
             raise RegistryError(self.explain(action, error)) from error
 
-    def answers(self) -> bool:
-        """Whether a write would get through right now; never waits longer than a second."""
+    def accepts_writes(self) -> bool:
+        """Whether a write would succeed now; waits for at most one second."""
         try:
             self._probe(writing=True, patience_seconds=1.0)
         except (RegistryError, sqlite3.Error):
@@ -214,7 +206,7 @@ class Connection:
                 database.execute("PRAGMA schema_version").fetchone()
 
     def explain(self, action: str, error: BaseException) -> str:
-        """What was wrong, what was found, what to do."""
+        """A message for people: what failed, what was found, what to do."""
         text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         cause = _root(error)
         everything = f"{error} {cause}".lower()
@@ -223,23 +215,15 @@ class Connection:
             advice = f"{holder}. Let it finish or stop it, then try again."
         elif getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in everything:
             advice = f"the disk of {self.artifact_root} is full. Free some space, then try again."
-        elif self.is_server and _is_connection(everything):
+        elif self.is_server and _is_connection_error(everything):
             advice = (
                 f"the MLflow server {self.uri} does not answer. Start it, or correct SMARTGRID_TRACKING_URI."
             )
-        elif isinstance(error, Exception) and _is_of_the_registry(error):
+        elif isinstance(error, Exception) and _is_registry_error(error):
             advice = f"{self.uri} answered: {text}"
         else:
             advice = text
         return f"Cannot {action}: {advice} (found: {type(cause).__name__}: {str(cause)[:300]})"
-
-
-@lru_cache(maxsize=1)
-def _newest_schema() -> str:
-    """Schema revision of the installed MLflow."""
-    from mlflow.store.db import utils
-
-    return str(utils._get_latest_schema_revision())
 
 
 def _has_content(path: Path) -> bool:
@@ -247,19 +231,19 @@ def _has_content(path: Path) -> bool:
 
 
 def _root(error: BaseException) -> BaseException:
-    """The first failure of a chain: MLflow wraps SQLAlchemy, which wraps sqlite3."""
+    """The first error of a chain of causes: MLflow wraps SQLAlchemy, which wraps sqlite3."""
     while (cause := error.__cause__ or getattr(error, "orig", None)) is not None:
         error = cause
     return error
 
 
-def _is_connection(text: str) -> bool:
+def _is_connection_error(text: str) -> bool:
     return any(
         sign in text for sign in ("connection", "max retries", "timed out", "unreachable", "name resolution")
     )
 
 
-def _is_of_the_registry(error: Exception) -> bool:
+def _is_registry_error(error: Exception) -> bool:
     from alembic.util import CommandError
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError

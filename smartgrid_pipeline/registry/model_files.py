@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from smartgrid_pipeline.core.forecasting.forecaster import Forecaster
 from smartgrid_pipeline.core.forecasting.newest import Loaders, load_forecaster
 from smartgrid_pipeline.core.schema import ModelError, RegistryError
 from smartgrid_pipeline.registry.connection import Connection, exclusive
+from smartgrid_pipeline.registry.mlflow_private import VERSIONS_TAG
 from smartgrid_pipeline.registry.types import ARTIFACTS, FILES, MODEL, MONTH, Detector, Example, TrackedRun
-
-VERSIONS = "mlflow.modelVersions"
-"""Tag by which the MLflow UI links a logged model to its registered version."""
 
 DEFAULT_CODE = Path(__file__).with_name("model_code.py")
 
@@ -79,7 +79,7 @@ def stored(connection: Connection, run_id: str, model: NewModel) -> Iterator[str
         yield str(logged.model_id)
         client.finalize_logged_model(logged.model_id, "READY")
     except BaseException:
-        if connection.answers():
+        if connection.accepts_writes():
             client.finalize_logged_model(logged.model_id, "FAILED")
         raise
 
@@ -114,10 +114,9 @@ def directory(connection: Connection, run: TrackedRun) -> Path:
 def _local_files(connection: Connection, logged: Any) -> Path:
     """Where a model's files are on this machine; those behind a server are fetched once and kept."""
     from mlflow.artifacts import download_artifacts
-    from mlflow.utils.file_utils import local_file_uri_to_path
 
     if logged.artifact_location.startswith("file:"):
-        return Path(local_file_uri_to_path(logged.artifact_location)) / ARTIFACTS / FILES
+        return Path(url2pathname(urlsplit(logged.artifact_location).path)) / ARTIFACTS / FILES
     kept = connection.artifact_root / "fetched" / logged.model_id
     with exclusive(kept.parent / ".lock", "fetch a model", connection.patience_seconds):
         if not kept.exists():
@@ -183,5 +182,5 @@ def register(connection: Connection, model_name: str, run: TrackedRun) -> int:
             description=f"{run.model}, trained before {run.month}",
         )
         known_as = json.dumps([{"name": model_name, "version": int(version.version)}])
-        client.set_logged_model_tags(run.model_id, {VERSIONS: known_as})
+        client.set_logged_model_tags(run.model_id, {VERSIONS_TAG: known_as})
     return int(version.version)

@@ -117,9 +117,9 @@ class ChampionHistory:
             row = _row(state, "rollback", back_to.to_version, run, reason, back_to.evidence_run)
             return Promotion(ledger.move(self.connection, self.model_name, row), changed=True)
 
-    def _lock(self, doing: str) -> AbstractContextManager[None]:
+    def _lock(self, action: str) -> AbstractContextManager[None]:
         path = self.connection.artifact_root / f".{self.model_name}.lock"
-        return exclusive(path, doing, self.connection.patience_seconds)
+        return exclusive(path, action, self.connection.patience_seconds)
 
 
 def _objections(
