@@ -14,16 +14,17 @@ import numpy as np
 
 from benchmarks.shared.result_head import ROOT, compact, head
 from smartgrid_pipeline.definitions import create_definitions
-from smartgrid_pipeline.orchestration.instance import open_instance
+from smartgrid_pipeline.orchestration.io_manager import load_months, months_of
+from smartgrid_pipeline.orchestration.resources import Resources
 from smartgrid_pipeline.orchestration.runtime import launch
-from smartgrid_pipeline.orchestration.workbench import Resources, load_months, months_of
+from smartgrid_pipeline.orchestration.runtime.instance import open_instance
 from smartgrid_pipeline.settings import Settings
 
 LIMIT_SECONDS, LIMIT_MB = 60.0, 2048.0
 RESULT = ROOT / "benchmarks" / "results" / "readings.json"
 
 
-def take_in(workbench: Resources) -> dict[str, float]:
+def take_in(resources: Resources) -> dict[str, float]:
     """Seconds of each step of the job over all months of the source."""
     begun: dict[str, float] = {}
     seconds: dict[str, float] = {}
@@ -34,17 +35,17 @@ def take_in(workbench: Resources) -> dict[str, float]:
         else:
             seconds[step] = time.monotonic() - begun[step]
 
-    with open_instance(workbench.settings.dagster_home) as instance:
-        months = launch.source_months(workbench)
-        launch.run_job(create_definitions(workbench.settings), instance, "take_in", months, notice)
+    with open_instance(resources.settings.dagster_home) as instance:
+        months = launch.source_months(resources)
+        launch.run_job(create_definitions(resources.settings), instance, "take_in", months, notice)
     return seconds
 
 
-def great_expectations_seconds(workbench: Resources) -> float:
+def great_expectations_seconds(resources: Resources) -> float:
     """What the expectations about all recorded minutes take, month by month as in the audit."""
     from smartgrid_pipeline import quality
 
-    readings = workbench.readings
+    readings = resources.readings
     month = months_of(readings.frame)
     rows = {str(each): readings.frame[month == each] for each in np.unique(month)}
     began = time.monotonic()
@@ -55,18 +56,18 @@ def great_expectations_seconds(workbench: Resources) -> float:
 def measure(home: Path) -> dict[str, Any]:
     """The content of the result file."""
     began = time.monotonic()
-    workbench = Resources(Settings(home=home))
-    steps = take_in(workbench)
+    resources = Resources(Settings(home=home))
+    steps = take_in(resources)
     result = head("make bench-readings", [], began, [])
-    months = launch.source_months(workbench)
-    table = load_months(workbench.settings.data_dir, "feature_table", months)
+    months = launch.source_months(resources)
+    table = load_months(resources.settings.data_dir, "feature_table", months)
     assert table is not None
     return result | {
-        "minutes": workbench.readings.fingerprint.rows,
+        "minutes": resources.readings.fingerprint.rows,
         "feature_rows": len(table),
-        "months_passed": len(months) - len(launch.failed_verdicts(workbench.verdicts, months)),
+        "months_passed": len(months) - len(resources.verdicts.failed_data(months)),
         "step_seconds": steps,
-        "great_expectations_seconds": great_expectations_seconds(workbench),
+        "great_expectations_seconds": great_expectations_seconds(resources),
         "limit_seconds": LIMIT_SECONDS,
         "limit_memory_mb": LIMIT_MB,
     }

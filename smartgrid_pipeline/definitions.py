@@ -4,7 +4,8 @@ import dagster as dg
 
 from smartgrid_pipeline.orchestration import automation, partitions
 from smartgrid_pipeline.orchestration.assets import anomaly, candidates, champion, readings
-from smartgrid_pipeline.orchestration.workbench import MonthlyParquet, workbench_resource
+from smartgrid_pipeline.orchestration.io_manager import MonthlyParquet
+from smartgrid_pipeline.orchestration.runtime.run_lock import locked_resources
 from smartgrid_pipeline.settings import Settings
 
 
@@ -26,7 +27,7 @@ def create_definitions(settings: Settings) -> dg.Definitions:
         schedules=[automation.monthly_schedule(jobs["monthly_retraining"], months)],
         sensors=[automation.failure_notice, automation.dead_runs],
         resources={
-            "workbench": workbench_resource(settings),
+            "resources": locked_resources(settings),
             "io_manager": MonthlyParquet(directory=str(settings.data_dir)),
         },
     )

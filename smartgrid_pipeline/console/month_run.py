@@ -21,7 +21,7 @@ from smartgrid_pipeline.console import results, tables
 if TYPE_CHECKING:
     import dagster as dg
 
-    from smartgrid_pipeline.orchestration.workbench import Resources
+    from smartgrid_pipeline.orchestration.resources import Resources
     from smartgrid_pipeline.settings import Settings
 
 
@@ -34,26 +34,26 @@ def run(settings: "Settings", month: str | None, force: bool, err: Console, out:
     begun = time.monotonic()
     err.print(f"[bold]smartgrid[/] reads [cyan]{settings.source}[/] …")
     from smartgrid_pipeline.orchestration.flows import compare
-    from smartgrid_pipeline.orchestration.instance import open_instance, readable_failures
+    from smartgrid_pipeline.orchestration.resources import Resources
     from smartgrid_pipeline.orchestration.runtime import launch, run_lock
-    from smartgrid_pipeline.orchestration.workbench import Resources
+    from smartgrid_pipeline.orchestration.runtime.instance import open_instance, readable_failures
 
-    workbench = Resources(settings)
-    month = launch.choose_month(workbench, month)
-    for note in workbench.readings.notes:
+    resources = Resources(settings)
+    month = launch.choose_month(resources, month)
+    for note in resources.readings.notes:
         err.print(f"  note: {note}", highlight=False)
-    settings = _first_month(settings, launch.source_months(workbench)[0])
+    settings = _first_month(settings, launch.source_months(resources)[0])
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     with readable_failures(settings.dagster_home), open_instance(settings.dagster_home) as instance:
-        state = _state(workbench, month)
-        if not force and _last_state(workbench, month) == state and compare.is_published(workbench, month):
+        state = _state(resources, month)
+        if not force and _last_state(resources, month) == state and compare.is_published(resources, month):
             err.print(f"Nothing has changed since {month} was run: readings, code and settings are the same.")
         else:
-            with run_lock.alone(instance, workbench) as closed:
+            with run_lock.only_run(instance, resources) as closed:
                 for run_id in closed:
                     err.print(f"  run {run_id} was killed: marked failed, its place in the pool freed")
-                _run_changed(settings, workbench, instance, month, err)
-            _keep_state(workbench, month, state)
+                _run_changed(settings, resources, instance, month, err)
+            _keep_state(resources, month, state)
     document = results.report(settings, month)
     tables.print_report(document, out)
     err.print(f"[green]done[/] in {time.monotonic() - begun:.0f} s")
@@ -61,17 +61,17 @@ def run(settings: "Settings", month: str | None, force: bool, err: Console, out:
 
 
 def _run_changed(
-    settings: "Settings", workbench: "Resources", instance: "dg.DagsterInstance", month: str, err: Console
+    settings: "Settings", resources: "Resources", instance: "dg.DagsterInstance", month: str, err: Console
 ) -> None:
     from smartgrid_pipeline.definitions import create_definitions
     from smartgrid_pipeline.orchestration.runtime import launch
 
     definitions = create_definitions(settings)
     with _progress(err) as progress:
-        missing = launch.missing_months(instance, workbench, month)
+        missing = launch.missing_months(instance, resources, month)
         if missing:
             steps = _Steps(progress, f"history {missing[0]} … {missing[-1]}", 4)
-            history = launch.take_in_history(definitions, instance, workbench, month, steps)
+            history = launch.ingest_history(definitions, instance, resources, month, steps)
             for verdict in history.refused:
                 progress.console.print(f"[yellow]left out[/] {verdict.summary()}", highlight=False)
         job = launch.resolve_job(definitions, "monthly_retraining")
@@ -118,28 +118,28 @@ def _first_month(settings: "Settings", first: str) -> "Settings":
     return settings.model_copy(update={"first_month": first})
 
 
-def _state(workbench: "Resources", month: str) -> str:
+def _state(resources: "Resources", month: str) -> str:
     """What a run of the month depends on: readings, the package, settings."""
     from smartgrid_pipeline.orchestration.code_version import package_sha256
 
     parts = (
-        workbench.readings.fingerprint.sha256,
-        repr(workbench.readings.meter),
+        resources.readings.fingerprint.sha256,
+        repr(resources.readings.meter),
         package_sha256(),
-        repr(workbench.budget),
-        repr(workbench.settings.alarms_per_month),
+        repr(resources.budget),
+        repr(resources.settings.alarms_per_month),
         month,
     )
     return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
 
-def _last_state(workbench: "Resources", month: str) -> str | None:
-    path = workbench.settings.data_dir / "runs" / f"{month}.json"
+def _last_state(resources: "Resources", month: str) -> str | None:
+    path = resources.settings.data_dir / "runs" / f"{month}.json"
     return json.loads(path.read_text())["state"] if path.exists() else None
 
 
-def _keep_state(workbench: "Resources", month: str, state: str) -> None:
-    from smartgrid_pipeline.orchestration.workbench import write_atomically
+def _keep_state(resources: "Resources", month: str, state: str) -> None:
+    from smartgrid_pipeline.orchestration.files import write_atomically
 
-    path = workbench.settings.data_dir / "runs" / f"{month}.json"
+    path = resources.settings.data_dir / "runs" / f"{month}.json"
     write_atomically(path, json.dumps({"month": month, "state": state}).encode())

@@ -10,7 +10,7 @@ import pandas as pd
 from smartgrid_pipeline.core.schema import DataError
 
 if TYPE_CHECKING:
-    from smartgrid_pipeline.orchestration.workbench import Resources
+    from smartgrid_pipeline.orchestration.resources import Resources
     from smartgrid_pipeline.settings import Settings
     from smartgrid_pipeline.sources import Readings
 
@@ -29,7 +29,7 @@ def report(settings: "Settings", month: str | None) -> Document:
         )
     chosen = month or months[-1]
     document = json.loads((folder / chosen / "summary.json").read_text())
-    now = _workbench(settings).registry.champion()
+    now = _resources(settings).registry.champion()
     return document | {
         "champion": None if now is None else champion_dict(now),
         "report": str(folder / chosen / "report.html"),
@@ -42,7 +42,8 @@ def validate(settings: "Settings", page: Path | None = None) -> Document:
     """
     from smartgrid_pipeline import quality
     from smartgrid_pipeline.orchestration.flows import ingest
-    from smartgrid_pipeline.orchestration.workbench import Resources, months_of
+    from smartgrid_pipeline.orchestration.io_manager import months_of
+    from smartgrid_pipeline.orchestration.resources import Resources
 
     readings = Resources(settings).readings
     months = [str(each) for each in np.unique(months_of(readings.frame))]
@@ -62,7 +63,7 @@ def validate(settings: "Settings", page: Path | None = None) -> Document:
 def defects(settings: "Settings") -> Document:
     """Defects of the whole source, from what was taken in, or from the readings when nothing was yet."""
     from smartgrid_pipeline.core import meter_data
-    from smartgrid_pipeline.orchestration.workbench import Resources
+    from smartgrid_pipeline.orchestration.resources import Resources
 
     readings = Resources(settings).readings
     grid = meter_data.to_grid(readings.frame, readings.meter)
@@ -91,7 +92,7 @@ def defects(settings: "Settings") -> Document:
 
 def champion(settings: "Settings") -> Document:
     """The champion and the ledger of its predecessors."""
-    registry = _workbench(settings).registry
+    registry = _resources(settings).registry
     now = registry.champion()
     return {
         "meter": settings.meter_slug,
@@ -115,7 +116,7 @@ def promote(settings: "Settings", run_id: str, reason: str) -> str:
     """Promote a run on the evidence logged with it. Raises PromotionRefused with all that is missing."""
     from smartgrid_pipeline.orchestration.flows import compare
 
-    promotion = compare.promote_with_logged_evidence(_workbench(settings), run_id, reason)
+    promotion = compare.promote_with_logged_evidence(_resources(settings), run_id, reason)
     row = promotion.row
     if not promotion.changed:
         return f"{row.model} of {row.month} is champion already (version {row.to_version}); nothing changed."
@@ -125,7 +126,7 @@ def promote(settings: "Settings", run_id: str, reason: str) -> str:
 
 def rollback(settings: "Settings", reason: str) -> str:
     """Give the title back. Raises PromotionRefused when there was no champion before."""
-    row = _workbench(settings).registry.rollback(reason).row
+    row = _resources(settings).registry.rollback(reason).row
     return f"champion is {row.model} of {row.month} again, version {row.to_version} (was {row.from_version})"
 
 
@@ -135,11 +136,11 @@ def forecast(settings: "Settings", file: str | None) -> Document:
     """
     from smartgrid_pipeline.core.forecasting.newest import newest_forecast, to_frame
 
-    workbench = _workbench(settings)
-    readings = workbench.readings if file is None else _read_file(settings, file)
-    now = workbench.registry.champion()
-    model = None if now is None else workbench.registry.load(now.run_id)
-    fitted_on = None if now is None else workbench.meter
+    resources = _resources(settings)
+    readings = resources.readings if file is None else _read_file(settings, file)
+    now = resources.registry.champion()
+    model = None if now is None else resources.registry.load(now.run_id)
+    fitted_on = None if now is None else resources.meter
     found = newest_forecast(model, fitted_on, readings.frame, readings.meter)
     frame = to_frame(found.forecast)
     return {
@@ -159,10 +160,10 @@ def anomalies(settings: "Settings", file: str | None, since: str | None) -> Docu
     """
     from smartgrid_pipeline.orchestration.flows import detect
 
-    workbench = _workbench(settings)
-    readings = workbench.readings if file is None else _read_file(settings, file)
+    resources = _resources(settings)
+    readings = resources.readings if file is None else _read_file(settings, file)
     begin = pd.Timestamp(since) if since else None
-    found = detect.judge(workbench, readings, begin, from_file=file is not None)
+    found = detect.judge(resources, readings, begin, from_file=file is not None)
     events = found.detection.events.assign(channels=found.detection.events["channels"].str.split(","))
     times = {name: events[name].astype(str) for name in ("start", "end", "raised")}
     return {
@@ -183,7 +184,7 @@ def _read_file(settings: "Settings", file: str) -> "Readings":
     return read(SourceSpec(**{**vars(settings.source_spec), "location": file}))
 
 
-def _workbench(settings: "Settings") -> "Resources":
-    from smartgrid_pipeline.orchestration.workbench import Resources
+def _resources(settings: "Settings") -> "Resources":
+    from smartgrid_pipeline.orchestration.resources import Resources
 
     return Resources(settings)

@@ -19,8 +19,8 @@ from smartgrid_pipeline.settings import Settings
 
 def serve(settings: Settings, dagster_port: int, mlflow_port: int, err: Console) -> None:
     """Run both UIs until interrupted; end both when one ends. Raises SmartgridError when a port is taken."""
-    from smartgrid_pipeline.orchestration.instance import prepare_home
-    from smartgrid_pipeline.orchestration.workbench import Resources
+    from smartgrid_pipeline.orchestration.resources import Resources
+    from smartgrid_pipeline.orchestration.runtime.instance import prepare_home
 
     for port in (dagster_port, mlflow_port):
         _require_free(port)

@@ -1,1 +1,1 @@
-"""Dagster: assets, checks, jobs, schedules, sensors."""
+"""The Dagster side of the pipeline: assets and checks call flows, flows call core, registry and quality."""

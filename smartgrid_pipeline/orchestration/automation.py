@@ -1,4 +1,4 @@
-"""What runs by itself: the jobs, the monthly schedule, the sensors for failures and dead runs."""
+"""What runs without people: the jobs, the monthly schedule, the sensors for failed and for dead runs."""
 
 import json
 from datetime import UTC, datetime
@@ -7,24 +7,23 @@ from pathlib import Path
 import dagster as dg
 import pandas as pd
 
-from smartgrid_pipeline.orchestration import process_locks
 from smartgrid_pipeline.orchestration.dagster_private import AssetJob
-from smartgrid_pipeline.orchestration.instance import reason_of_failure
-from smartgrid_pipeline.orchestration.partitions import key_of
-from smartgrid_pipeline.orchestration.workbench import Resources, write_atomically
-
-READINGS = dg.AssetSelection.groups("readings")
+from smartgrid_pipeline.orchestration.files import write_atomically
+from smartgrid_pipeline.orchestration.partitions import key_of, newest_complete_month
+from smartgrid_pipeline.orchestration.resources import Resources
+from smartgrid_pipeline.orchestration.runtime.instance import reason_of_failure
+from smartgrid_pipeline.orchestration.runtime.run_lock import close_dead_runs, run_has_ended
 
 
 def jobs() -> dict[str, AssetJob]:
-    """``take_in`` brings a range of months to features in one run; ``monthly_retraining`` does a whole month.
+    """The jobs by name: ``take_in`` makes the features of many months, ``monthly_retraining`` does one month.
 
-    Both run in one process: a killed worker then leaves nothing alive that still trains or holds the pool.
+    Both run in one process. A killed process then leaves no child that still trains or holds the pool.
     """
     return {
         "take_in": dg.define_asset_job(
             "take_in",
-            selection=READINGS,
+            selection=dg.AssetSelection.groups("readings"),
             executor_def=dg.in_process_executor,
             description="Raw readings to validated readings and features, for one month or many in one run.",
         ),
@@ -37,14 +36,8 @@ def jobs() -> dict[str, AssetJob]:
     }
 
 
-def newest_complete_month(last_reading_end: pd.Timestamp, now: pd.Timestamp) -> str:
-    """The newest civil month that has ended both in the source and on the wall."""
-    until = min(last_reading_end, now.tz_localize(None) if now.tzinfo else now)
-    return str(until.to_period("M") - 1)
-
-
 def monthly_schedule(job: AssetJob, months: dg.MonthlyPartitionsDefinition) -> dg.ScheduleDefinition:
-    """Retrain on the second of each month at 03:00, once the month just closed is complete in the source."""
+    """Retrain on the second of each month at 03:00, on the newest month that is complete in the source."""
 
     @dg.schedule(
         job=job,
@@ -53,22 +46,22 @@ def monthly_schedule(job: AssetJob, months: dg.MonthlyPartitionsDefinition) -> d
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     def monthly_retraining_schedule(
-        context: dg.ScheduleEvaluationContext, workbench: dg.ResourceParam[Resources]
+        context: dg.ScheduleEvaluationContext, resources: dg.ResourceParam[Resources]
     ) -> dg.RunRequest | dg.SkipReason:
-        """Ask for the newest complete month, or say why there is nothing to do."""
-        identity = workbench.readings.fingerprint
-        step = pd.Timedelta(minutes=workbench.readings.meter.step_minutes)
+        """Request a run of the newest complete month; skip with a reason when there is nothing to do."""
+        fingerprint = resources.readings.fingerprint
+        step = pd.Timedelta(minutes=resources.readings.meter.step_minutes)
         month = newest_complete_month(
-            pd.Timestamp(identity.last) + step, pd.Timestamp(context.scheduled_execution_time)
+            pd.Timestamp(fingerprint.last) + step, pd.Timestamp(context.scheduled_execution_time)
         )
-        judged = context.instance.get_materialized_partitions(dg.AssetKey("champion"))
-        if key_of(month) in judged:
+        decided = context.instance.get_materialized_partitions(dg.AssetKey("champion"))
+        if key_of(month) in decided:
             return dg.SkipReason(
-                f"No new complete month: the source {identity.span}, and {month} already has its decision."
+                f"No new complete month: the source {fingerprint.span}, and {month} already has its decision."
             )
         if not months.has_partition_key(key_of(month)):
-            return dg.SkipReason(f"No complete month: the source {identity.span}.")
-        return dg.RunRequest(run_key=f"{workbench.settings.meter_slug} {month}", partition_key=key_of(month))
+            return dg.SkipReason(f"No complete month: the source {fingerprint.span}.")
+        return dg.RunRequest(run_key=f"{resources.settings.meter_slug} {month}", partition_key=key_of(month))
 
     return monthly_retraining_schedule
 
@@ -78,8 +71,8 @@ def monthly_schedule(job: AssetJob, months: dg.MonthlyPartitionsDefinition) -> d
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Notes every failed run of this location, and closes tracking runs that died with it.",
 )
-def failure_notice(context: dg.RunFailureSensorContext, workbench: dg.ResourceParam[Resources]) -> None:
-    """Write a notice beside the data, post it where SMARTGRID_NOTIFY_URL says, reap dead tracking runs."""
+def failure_notice(context: dg.RunFailureSensorContext, resources: dg.ResourceParam[Resources]) -> None:
+    """Write a notice of the failed run beside the data, and post it to SMARTGRID_NOTIFY_URL where set."""
     run = context.dagster_run
     notice = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -88,10 +81,10 @@ def failure_notice(context: dg.RunFailureSensorContext, workbench: dg.ResourcePa
         "month": run.tags.get("dagster/partition", run.tags.get("dagster/asset_partition_range_end", "")),
         "message": reason_of_failure(context.instance, run.run_id),
     }
-    write_notice(workbench.settings.data_dir / "failures" / f"{run.run_id}.json", notice)
-    if workbench.settings.notify_url:
-        post_notice(workbench.settings.notify_url, notice)
-    workbench.registry.close_abandoned(lambda run_id: run_has_ended(context.instance, run_id))
+    write_notice(resources.settings.data_dir / "failures" / f"{run.run_id}.json", notice)
+    if resources.settings.notify_url:
+        post_notice(resources.settings.notify_url, notice)
+    resources.registry.close_abandoned(lambda run_id: run_has_ended(context.instance, run_id))
 
 
 @dg.sensor(
@@ -100,19 +93,19 @@ def failure_notice(context: dg.RunFailureSensorContext, workbench: dg.ResourcePa
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Marks runs failed whose process died with everything around it.",
 )
-def dead_runs(context: dg.SensorEvaluationContext, workbench: dg.ResourceParam[Resources]) -> dg.SkipReason:
-    """Close what a killed session left, so that it holds up nobody; the failure notice follows."""
-    closed = process_locks.close_dead(context.instance, workbench.settings.dagster_home)
+def dead_runs(context: dg.SensorEvaluationContext, resources: dg.ResourceParam[Resources]) -> dg.SkipReason:
+    """Close the runs of killed processes, so that no other run waits for them."""
+    closed = close_dead_runs(context.instance, resources.settings.dagster_home)
     return dg.SkipReason(f"Closed {', '.join(closed)}." if closed else "Every run under way is alive.")
 
 
 def write_notice(path: Path, notice: dict[str, str]) -> None:
-    """Keep a notice as a small JSON file."""
+    """Store a notice as a JSON file."""
     write_atomically(path, json.dumps(notice, indent=1).encode())
 
 
 def post_notice(url: str, notice: dict[str, str]) -> None:
-    """Send a notice as JSON to a web hook, within ten seconds."""
+    """Post a notice as JSON to a web hook; gives up after ten seconds. Raises ValueError for a bad scheme."""
     from urllib.request import Request, urlopen
 
     if not url.startswith(("http://", "https://")):
@@ -120,9 +113,3 @@ def post_notice(url: str, notice: dict[str, str]) -> None:
     body = json.dumps(notice).encode()
     request = Request(url, data=body, headers={"Content-Type": "application/json"})  # noqa: S310 - checked
     urlopen(request, timeout=10).close()  # noqa: S310 - scheme checked above
-
-
-def run_has_ended(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether a Dagster run is over, or unknown."""
-    run = instance.get_run_by_id(run_id)
-    return run is None or run.is_finished

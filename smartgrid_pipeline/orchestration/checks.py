@@ -13,7 +13,7 @@ from smartgrid_pipeline.core.schema import Verdict
 from smartgrid_pipeline.orchestration.dagster_private import check_statuses
 from smartgrid_pipeline.orchestration.metadata import Metadata, as_markdown
 from smartgrid_pipeline.orchestration.partitions import month_of
-from smartgrid_pipeline.orchestration.workbench import Resources
+from smartgrid_pipeline.orchestration.resources import Resources
 
 CHECKED = {
     "readings_pass_audit": ("validated_readings", "Readings are complete, possible and in order."),
@@ -42,7 +42,7 @@ def specs(months: dg.PartitionsDefinition) -> dict[str, dg.AssetCheckSpec]:
 
 def publish_if_passed(
     context: dg.AssetExecutionContext,
-    workbench: Resources,
+    resources: Resources,
     audits: Mapping[str, Sequence[Verdict]],
     value: pd.DataFrame,
     metadata: Metadata | Callable[[], Metadata],
@@ -55,8 +55,8 @@ def publish_if_passed(
     """
     for verdicts in audits.values():
         for verdict in verdicts:
-            workbench.verdicts.write(verdict)
-    page = str(workbench.write_quality_page())
+            resources.verdicts.write(verdict)
+    page = str(resources.write_quality_page())
     results = [_result(context, name, verdicts, page) for name, verdicts in audits.items()]
     if len(context.partition_keys) > 1:
         yield from _each_month(context, audits)

@@ -1,7 +1,7 @@
-"""Months as partitions, and what a key means.
+"""Months as partitions.
 
-Key "2010-10-01" is the civil month 2010-10 of the meter. Data assets of a month hold its rows; a model of a
-month is trained on everything before it and judged on it.
+The partition key "2010-10-01" is the civil month 2010-10 of the meter. A data asset's partition holds the
+rows of that month. A model's partition is trained on everything before the month and evaluated on the month.
 """
 
 import warnings
@@ -11,12 +11,13 @@ from contextlib import contextmanager
 import dagster as dg
 import pandas as pd
 
-FAR = 600  # months; longer than any meter's history
+MORE_MONTHS_THAN_ANY_HISTORY = 600
 
 
 def months(first_month: str, last_month: str | None = None) -> dg.MonthlyPartitionsDefinition:
-    """All civil months since ``first_month`` ("2006-12") that have ended, up to ``last_month`` if given;
-    without it a month is added whenever one ends.
+    """Every civil month from ``first_month`` ("2006-12") to ``last_month``.
+
+    Without ``last_month`` the range grows by one partition whenever a month ends.
     """
     end = None if last_month is None else str(bounds(last_month)[1].date())
     return dg.MonthlyPartitionsDefinition(start_date=f"{first_month}-01", end_date=end)
@@ -24,8 +25,9 @@ def months(first_month: str, last_month: str | None = None) -> dg.MonthlyPartiti
 
 @contextmanager
 def previews_accepted() -> Iterator[None]:
-    """Silence Dagster's notices about what 1.13 calls beta or preview and this project needs on purpose:
-    partitioned checks, single-run backfills, months before the first one (the version is pinned for them).
+    """Silence Dagster's warnings about the beta and preview features that this package uses.
+
+    These are partitioned checks, single-run backfills and months before the first one.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
@@ -33,19 +35,19 @@ def previews_accepted() -> Iterator[None]:
         yield
 
 
-def _reaching_back(count: int) -> dg.TimeWindowPartitionMapping:
-    """The month and as many before it as exist, up to a count."""
+def _with_months_before(count: int) -> dg.TimeWindowPartitionMapping:
+    """Maps a month to itself and the ``count`` months before it, as far as they exist."""
     with previews_accepted():
         return dg.TimeWindowPartitionMapping(
             start_offset=-count, end_offset=0, allow_nonexistent_upstream_partitions=True
         )
 
 
-WITH_MONTH_BEFORE = _reaching_back(1)
-"""The month and the one before it: context for day-old copies and for lags of a week."""
+WITH_MONTH_BEFORE = _with_months_before(1)
+"""The month and the one before it: context for copied days and for lags of up to a week."""
 
-EVERYTHING_UNTIL = _reaching_back(FAR)
-"""The month and everything before it: history to train on, and the month to be judged on."""
+EVERYTHING_UNTIL = _with_months_before(MORE_MONTHS_THAN_ANY_HISTORY)
+"""The month and everything before it: history to train on, and the month to evaluate on."""
 
 
 def month_of(key: str) -> str:
@@ -59,6 +61,12 @@ def key_of(month: str) -> str:
 
 
 def bounds(month: str) -> tuple[pd.Timestamp, pd.Timestamp]:
-    """First instant of a month and of the next, civil clock."""
+    """Start of a month and start of the next, civil clock."""
     start = pd.Timestamp(f"{month}-01")
     return start, start + pd.offsets.MonthBegin(1)
+
+
+def newest_complete_month(last_reading_end: pd.Timestamp, now: pd.Timestamp) -> str:
+    """The newest civil month that has ended both in the source and by the clock ``now``."""
+    until = min(last_reading_end, now.tz_localize(None) if now.tzinfo else now)
+    return str(until.to_period("M") - 1)

@@ -15,7 +15,7 @@ from smartgrid_pipeline.core.forecasting.catalogue import create
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Split
 from smartgrid_pipeline.core.forecasting.history import history_from_table
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CHANNELS
-from smartgrid_pipeline.orchestration.workbench import Resources
+from smartgrid_pipeline.orchestration.resources import Resources
 from smartgrid_pipeline.registry import Example
 from smartgrid_pipeline.settings import Settings
 from smartgrid_pipeline_tests.conftest import make_readings, make_table
@@ -39,13 +39,13 @@ def home_with_champion(tmp_path_factory: pytest.TempPathFactory, migrated_folder
     write(READINGS, root / "meter.csv")
     (root / "mlruns").mkdir()
     shutil.copy(migrated_folder / "mlflow.db", root / "mlruns")
-    workbench = Resources(Settings(home=root, source=str(root / "meter.csv"), timezone="Europe/Paris"))
-    workbench.remember_source()
-    meter = workbench.meter
+    resources = Resources(Settings(home=root, source=str(root / "meter.csv"), timezone="Europe/Paris"))
+    resources.save_source_facts()
+    meter = resources.meter
     history = history_from_table(make_table(READINGS, meter), meter)
     model = create("ridge", TINY)
     model.fit(history, Split.before(history.end, history))
-    run = workbench.registry.log_training(
+    run = resources.registry.log_training(
         model,
         model=model.name,
         month=MONTH,
@@ -54,7 +54,7 @@ def home_with_champion(tmp_path_factory: pytest.TempPathFactory, migrated_folder
         example=Example(meter, READINGS),
         metrics={},
     )
-    workbench.registry.promote(run.run_id, evidence_for(run), reason="the first")
+    resources.registry.promote(run.run_id, evidence_for(run), reason="the first")
     return root
 
 

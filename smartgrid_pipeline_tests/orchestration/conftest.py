@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from smartgrid_pipeline.definitions import create_definitions
-from smartgrid_pipeline.orchestration.instance import open_instance
+from smartgrid_pipeline.orchestration.resources import Resources
 from smartgrid_pipeline.orchestration.runtime import launch
-from smartgrid_pipeline.orchestration.workbench import Resources
+from smartgrid_pipeline.orchestration.runtime.instance import open_instance
 from smartgrid_pipeline.settings import Settings
 from smartgrid_pipeline_tests.conftest import HOME, make_readings
 
@@ -40,7 +40,7 @@ class Place:
         )
 
     @property
-    def workbench(self) -> Resources:
+    def resources(self) -> Resources:
         return Resources(self.settings)
 
     def definitions(self) -> dg.Definitions:

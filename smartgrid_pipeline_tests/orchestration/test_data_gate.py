@@ -10,10 +10,10 @@ import pytest
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, DataError, Finding, Verdict
 from smartgrid_pipeline.orchestration import checks
 from smartgrid_pipeline.orchestration.flows import train
+from smartgrid_pipeline.orchestration.io_manager import load_months
 from smartgrid_pipeline.orchestration.partitions import key_of
 from smartgrid_pipeline.orchestration.runtime import launch
 from smartgrid_pipeline.orchestration.runtime.launch import RunFailed
-from smartgrid_pipeline.orchestration.workbench import load_months
 from smartgrid_pipeline_tests.conftest import HOME, make_readings
 from smartgrid_pipeline_tests.orchestration.conftest import LAST, MONTHS, Place
 from smartgrid_pipeline_tests.orchestration.sabotage import SABOTAGE, halved, negative, spoil
@@ -31,7 +31,7 @@ def test_bad_month__stops_with_a_verdict_and_publishes_nothing(
         place.take_in(LAST)
     after = {name: content for name, content in place.stored().items() if not name.startswith("raw_readings")}
     assert after == before
-    (verdict,) = place.workbench.verdicts.read("readings", [LAST])
+    (verdict,) = place.resources.verdicts.read("readings", [LAST])
     assert not verdict.passed
 
 
@@ -88,15 +88,15 @@ def test_forgotten_month__is_not_taken_for_a_bad_one(place: Place) -> None:
     table = load_months(place.settings.data_dir, "feature_table", MONTHS)
     assert table is not None
     with pytest.raises(DataError, match=r"1 months before 2010-04 were never taken in \(2010-02\)"):
-        train.TrainingContext.of(table, place.workbench, LAST)
+        train.TrainingContext.of(table, place.resources, LAST)
 
 
 def test_month_that_failed_later__is_left_out_of_training(place: Place) -> None:
     failed = Verdict("readings", "2010-02", (Finding("power is possible", False, "-1 kW", "at least 0"),))
-    place.workbench.verdicts.write(failed)
+    place.resources.verdicts.write(failed)
     table = load_months(place.settings.data_dir, "feature_table", MONTHS)
     assert table is not None
-    occasion = train.TrainingContext.of(table, place.workbench, LAST)
+    occasion = train.TrainingContext.of(table, place.resources, LAST)
     assert occasion.left_out == ("2010-02",)
     inside = occasion.history.starts.astype("datetime64[M]") == np.datetime64("2010-02")
     assert np.isnan(occasion.history.power_kw[inside]).all()
@@ -121,9 +121,9 @@ def test_history__goes_on_around_a_bad_month(tmp_path: object) -> None:
     bad = readings.index.strftime("%Y-%m") == "2010-02"
     place.write(readings.assign(**{ACTIVE_POWER: readings[ACTIVE_POWER].where(~bad, -1.0)}))
     with place.instance() as instance:
-        intake = launch.take_in_history(
-            place.definitions(), instance, place.workbench, "2010-04", lambda step, what: None
+        history = launch.ingest_history(
+            place.definitions(), instance, place.resources, "2010-04", lambda step, what: None
         )
-        assert [verdict.subject for verdict in intake.refused] == ["2010-02"]
-        assert intake.taken == ("2010-01", "2010-03")
-        assert launch.missing_months(instance, place.workbench, "2010-04") == []
+        assert [verdict.subject for verdict in history.refused] == ["2010-02"]
+        assert history.ingested == ("2010-01", "2010-03")
+        assert launch.missing_months(instance, place.resources, "2010-04") == []

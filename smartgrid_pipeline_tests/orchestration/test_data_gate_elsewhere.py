@@ -9,9 +9,9 @@ import pytest
 
 from smartgrid_pipeline import cli
 from smartgrid_pipeline.definitions import create_definitions
-from smartgrid_pipeline.orchestration.instance import reason_of_failure
 from smartgrid_pipeline.orchestration.partitions import key_of
 from smartgrid_pipeline.orchestration.runtime import launch
+from smartgrid_pipeline.orchestration.runtime.instance import reason_of_failure
 from smartgrid_pipeline.settings import Settings
 from smartgrid_pipeline_tests.conftest import HOME, make_readings
 from smartgrid_pipeline_tests.orchestration.conftest import LAST, Place
@@ -97,5 +97,5 @@ def test_bad_month__stops_the_command_with_its_verdict(
     assert ended.value.code == 1 and said.out == "" and "Traceback" not in said.err
     assert f"readings of {LAST}: FAILED" in said.err and "✗" in said.err and "quality.html" in said.err
     assert published(place) == before
-    assert place.workbench.registry.champion() is None
+    assert place.resources.registry.champion() is None
     assert "FAILED" in (place.settings.data_dir / "reports" / "quality.html").read_text()

@@ -8,9 +8,9 @@ import pytest
 
 from smartgrid_pipeline.definitions import create_definitions
 from smartgrid_pipeline.orchestration import automation, checks
-from smartgrid_pipeline.orchestration.instance import reason_of_failure
 from smartgrid_pipeline.orchestration.partitions import key_of
 from smartgrid_pipeline.orchestration.runtime import launch
+from smartgrid_pipeline.orchestration.runtime.instance import reason_of_failure
 from smartgrid_pipeline.orchestration.runtime.launch import RunFailed
 from smartgrid_pipeline.settings import Settings
 from smartgrid_pipeline_tests.orchestration.conftest import MONTHS, Place
@@ -109,7 +109,7 @@ def test_retraining__waits_for_its_pool(definitions: dg.Definitions) -> None:
 def tick(place: Place, instance: dg.DagsterInstance, when: datetime) -> dg.RunRequest | dg.SkipReason:
     schedule = place.definitions().resolve_schedule_def("monthly_retraining_schedule")
     context = dg.build_schedule_context(
-        instance, scheduled_execution_time=when, resources={"workbench": place.workbench}
+        instance, scheduled_execution_time=when, resources={"resources": place.resources}
     )
     result = schedule(context)
     assert isinstance(result, dg.RunRequest | dg.SkipReason)
@@ -141,15 +141,6 @@ def test_schedule__skips_with_a_reason_when_no_month_is_complete(taken_in: Place
     assert "No complete month: the source runs from 2010-01-01" in str(skipped.skip_message)
 
 
-def test_newest_complete_month__has_ended_in_the_source() -> None:
-    import pandas as pd
-
-    now = pd.Timestamp("2026-01-02", tz="UTC")
-    assert automation.newest_complete_month(pd.Timestamp("2010-11-26 21:03"), now) == "2010-10"
-    assert automation.newest_complete_month(pd.Timestamp("2010-11-01 00:00"), now) == "2010-10"
-    assert automation.newest_complete_month(pd.Timestamp("2010-10-31 23:59"), now) == "2010-09"
-
-
 def test_failure_sensor__notes_any_failed_run_and_says_why(place: Place) -> None:
     @dg.op
     def breaks() -> None:
@@ -166,7 +157,7 @@ def test_failure_sensor__notes_any_failed_run_and_says_why(place: Place) -> None
             dagster_instance=instance,
             dagster_run=result.dagster_run,
             dagster_event=result.get_run_failure_event(),
-            resources={"workbench": place.workbench},
+            resources={"resources": place.resources},
         ).for_run_failure()
         automation.failure_notice(context)
     (notice,) = (place.settings.data_dir / "failures").glob("*.json")

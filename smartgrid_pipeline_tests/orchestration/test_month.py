@@ -112,7 +112,7 @@ def test_month__leaves_a_report_with_every_model_on_every_card(ran: Place) -> No
 
 @pytest.mark.slow
 def test_month__tracks_one_finished_run_per_model(ran: Place) -> None:
-    runs = ran.workbench.registry.runs(month=MONTH)
+    runs = ran.resources.registry.runs(month=MONTH)
     assert sorted(each.model for each in runs) == sorted([*MODEL_NAMES, *REFERENCE_NAMES])
     for each in runs:
         assert each.status == "FINISHED"
@@ -121,31 +121,31 @@ def test_month__tracks_one_finished_run_per_model(ran: Place) -> None:
 
 @pytest.mark.slow
 def test_rerun__is_told_that_nothing_changed_and_touches_nothing(ran: Place) -> None:
-    before, ledger = ran.stored(), ran.workbench.registry.ledger()
+    before, ledger = ran.stored(), ran.resources.registry.ledger()
     assert "Nothing has changed" in run(ran)
     assert ran.stored() == before
-    assert ran.workbench.registry.ledger() == ledger
+    assert ran.resources.registry.ledger() == ledger
 
 
 @pytest.mark.slow
 def test_forced_rerun__trains_nothing_again_and_gives_the_same_bits(ran: Place) -> None:
     before = {name: content for name, content in ran.stored().items() if not name.startswith("champion")}
-    trained = len(ran.workbench.registry.runs(month=MONTH))
+    trained = len(ran.resources.registry.runs(month=MONTH))
     numbers = results.report(ran.settings, MONTH)["cards"]
     run(ran, force=True)
     after = {name: content for name, content in ran.stored().items() if not name.startswith("champion")}
     assert [name for name in before if after[name] != before[name]] == []
-    assert len(ran.workbench.registry.runs(month=MONTH)) == trained
+    assert len(ran.resources.registry.runs(month=MONTH)) == trained
     assert results.report(ran.settings, MONTH)["cards"] == numbers
 
 
 @pytest.mark.slow
 def test_promotion__is_refused_to_a_candidate_whose_evidence_is_wanting(ran: Place) -> None:
-    registry = ran.workbench.registry
+    registry = ran.resources.registry
     champion = registry.champion()
     loser = next(each for each in registry.runs(month=MONTH) if each.model == "persistence")
     with pytest.raises(PromotionRefused, match="no verdict of suite 'promotion'"):
-        compare.promote_with_logged_evidence(ran.workbench, loser.run_id, "because")
+        compare.promote_with_logged_evidence(ran.resources, loser.run_id, "because")
     assert registry.champion() == champion
 
 

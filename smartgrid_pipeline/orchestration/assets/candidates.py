@@ -6,7 +6,7 @@ import pandas as pd
 from smartgrid_pipeline.core.schema import EXPERT_NAMES
 from smartgrid_pipeline.orchestration import checks, metadata
 from smartgrid_pipeline.orchestration.partitions import EVERYTHING_UNTIL, month_of
-from smartgrid_pipeline.orchestration.workbench import Resources
+from smartgrid_pipeline.orchestration.resources import Resources
 
 POOL = "retrain"
 ALONE = {
@@ -45,14 +45,14 @@ def _alone(months: dg.MonthlyPartitionsDefinition, name: str, text: str, kind: s
     def candidate(
         context: dg.AssetExecutionContext,
         feature_table: pd.DataFrame,
-        workbench: dg.ResourceParam[Resources],
+        resources: dg.ResourceParam[Resources],
     ) -> dg.MaterializeResult[pd.DataFrame]:
         from smartgrid_pipeline.orchestration.flows import train
 
         checks.require_passed(context, *checks.DATA_CHECKS)
-        occasion = train.TrainingContext.of(feature_table, workbench, month_of(context.partition_key))
-        fit = train.fit_named(name, workbench.budget)
-        judged = train.train_and_judge(workbench, occasion, name, fit, tags(context))
+        occasion = train.TrainingContext.of(feature_table, resources, month_of(context.partition_key))
+        fit = train.fit_named(name, resources.budget)
+        judged = train.train_and_judge(resources, occasion, name, fit, tags(context))
         return dg.MaterializeResult(value=judged.forecasts, metadata=metadata.judged(judged))
 
     return candidate
@@ -70,14 +70,14 @@ def _references(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
     def references(
         context: dg.AssetExecutionContext,
         feature_table: pd.DataFrame,
-        workbench: dg.ResourceParam[Resources],
+        resources: dg.ResourceParam[Resources],
     ) -> dg.MaterializeResult[pd.DataFrame]:
         """Persistence, last day, last week, 7- and 28-day analogues: what every model has to beat."""
         from smartgrid_pipeline.orchestration.flows import train
 
         checks.require_passed(context, *checks.DATA_CHECKS)
-        occasion = train.TrainingContext.of(feature_table, workbench, month_of(context.partition_key))
-        judged = train.judge_references(workbench, occasion, tags(context))
+        occasion = train.TrainingContext.of(feature_table, resources, month_of(context.partition_key))
+        judged = train.judge_references(resources, occasion, tags(context))
         return dg.MaterializeResult(value=train.joined(judged), metadata=metadata.judged_many(judged))
 
     return references
@@ -96,16 +96,16 @@ def _mixture(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
     def mixture_of_experts(
         context: dg.AssetExecutionContext,
         feature_table: pd.DataFrame,
-        workbench: dg.ResourceParam[Resources],
+        resources: dg.ResourceParam[Resources],
     ) -> dg.MaterializeResult[pd.DataFrame]:
         """The four experts weighted by a learned gate, with its own calibrated quantiles."""
         from smartgrid_pipeline.orchestration.flows import train
 
         checks.require_passed(context, *checks.DATA_CHECKS)
-        occasion = train.TrainingContext.of(feature_table, workbench, month_of(context.partition_key))
-        fit = train.fit_mixture(workbench, occasion)
-        judged = train.train_and_judge(workbench, occasion, "mixture_of_experts", fit, tags(context))
-        forecasts = train.with_fixed_weights(workbench, occasion, judged)
+        occasion = train.TrainingContext.of(feature_table, resources, month_of(context.partition_key))
+        fit = train.fit_mixture(resources, occasion)
+        judged = train.train_and_judge(resources, occasion, "mixture_of_experts", fit, tags(context))
+        forecasts = train.with_fixed_weights(resources, occasion, judged)
         return dg.MaterializeResult(value=forecasts, metadata=metadata.judged(judged))
 
     return mixture_of_experts

@@ -6,7 +6,7 @@ import pandas as pd
 from smartgrid_pipeline.orchestration import checks, metadata
 from smartgrid_pipeline.orchestration.flows import ingest
 from smartgrid_pipeline.orchestration.partitions import WITH_MONTH_BEFORE, month_of
-from smartgrid_pipeline.orchestration.workbench import Resources
+from smartgrid_pipeline.orchestration.resources import Resources
 
 
 def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -23,11 +23,11 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         owners=["team:data"],
     )
     def raw_readings(
-        context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Resources]
+        context: dg.AssetExecutionContext, resources: dg.ResourceParam[Resources]
     ) -> dg.MaterializeResult[pd.DataFrame]:
         """The meter's readings of the month exactly as recorded, in canonical columns and units."""
-        source = workbench.readings
-        workbench.remember_source()
+        source = resources.readings
+        resources.save_source_facts()
         rows = ingest.take_months(source.frame, run_months(context), source.fingerprint.span)
         facts = metadata.readings(rows) | metadata.identity(source)
         return dg.MaterializeResult(value=rows, metadata=facts)
@@ -44,16 +44,16 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
     def validated_readings(
         context: dg.AssetExecutionContext,
         raw_readings: pd.DataFrame,
-        workbench: dg.ResourceParam[Resources],
+        resources: dg.ResourceParam[Resources],
     ) -> checks.Published:
         """Readings whose audit passed, on a regular civil grid; hidden gaps, copies and freezes masked."""
         months_asked = run_months(context)
-        distrusted = ingest.distrusted_before(workbench, months_asked[0])
+        distrusted = ingest.distrusted_before(resources, months_asked[0])
         clean, verdicts = ingest.validate(
-            raw_readings, workbench.meter, months_asked, workbench.last_reading, distrusted
+            raw_readings, resources.meter, months_asked, resources.last_reading, distrusted
         )
         audits = {"readings_pass_audit": verdicts}
-        yield from checks.publish_if_passed(context, workbench, audits, clean, metadata.readings(clean))
+        yield from checks.publish_if_passed(context, resources, audits, clean, metadata.readings(clean))
 
     @dg.asset(
         partitions_def=months,
@@ -63,10 +63,10 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         owners=["team:data"],
     )
     def defects(
-        validated_readings: pd.DataFrame, workbench: dg.ResourceParam[Resources]
+        validated_readings: pd.DataFrame, resources: dg.ResourceParam[Resources]
     ) -> dg.MaterializeResult[pd.DataFrame]:
         """What was found wrong with the month's readings: start, end, kind, minutes, channels."""
-        found = ingest.defects_of(validated_readings, workbench.meter)
+        found = ingest.defects_of(validated_readings, resources.meter)
         return dg.MaterializeResult(value=found, metadata=metadata.defects(found))
 
     @dg.asset(
@@ -81,18 +81,18 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
     def feature_table(
         context: dg.AssetExecutionContext,
         validated_readings: pd.DataFrame,
-        workbench: dg.ResourceParam[Resources],
+        resources: dg.ResourceParam[Resources],
     ) -> checks.Published:
         """The 31 causal features of each working interval of the month, beside the readings inside it."""
         checks.require_passed(context, "readings_pass_audit")
-        table, verdicts = ingest.build_features(validated_readings, workbench.meter, run_months(context))
+        table, verdicts = ingest.build_features(validated_readings, resources.meter, run_months(context))
         audits = {
             "features_pass_audit": verdicts,
             "features_never_see_the_future": ingest.audit_leakage(
-                validated_readings, workbench.meter, run_months(context)
+                validated_readings, resources.meter, run_months(context)
             ),
         }
-        yield from checks.publish_if_passed(context, workbench, audits, table, metadata.readings(table))
+        yield from checks.publish_if_passed(context, resources, audits, table, metadata.readings(table))
 
     return [raw_readings, validated_readings, defects, feature_table]
 

@@ -14,8 +14,10 @@ from smartgrid_pipeline.core.evaluation.scoring import backtest, comparison
 from smartgrid_pipeline.core.evaluation.scoring.metrics import ANALOGUE, mase_scales_kw, score
 from smartgrid_pipeline.core.features.feature_table import names as feature_names
 from smartgrid_pipeline.core.schema import MODEL_NAMES, Finding, ForecastTask, Verdict, tasks_for
+from smartgrid_pipeline.orchestration.files import write_atomically
 from smartgrid_pipeline.orchestration.flows.train import TrainingContext, find_trained, month_times
-from smartgrid_pipeline.orchestration.workbench import Resources, in_months, write_atomically
+from smartgrid_pipeline.orchestration.io_manager import in_months
+from smartgrid_pipeline.orchestration.resources import Resources
 from smartgrid_pipeline.registry import about_run
 
 if TYPE_CHECKING:
@@ -108,11 +110,11 @@ def split_models(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return found
 
 
-def compare(workbench: Resources, occasion: TrainingContext, forecasts: Forecasts) -> Comparison:
+def compare(resources: Resources, occasion: TrainingContext, forecasts: Forecasts) -> Comparison:
     """Score every model on the month and on all months, choose the challenger and put it to the rule."""
-    registry, month, meter = workbench.registry, occasion.month, occasion.history.meter
+    registry, month, meter = resources.registry, occasion.month, occasion.history.meter
     candidates = [name for name in forecasts if name not in VARIANTS]
-    runs = {name: find_trained(workbench, occasion, name) for name in candidates}
+    runs = {name: find_trained(resources, occasion, name) for name in candidates}
     scales = mase_scales_kw(occasion.history, occasion.split.end, tasks_for(meter.working_minutes))
     now = {name: table[in_months(table, [month])] for name, table in forecasts.items()}
     several = len({each for table in forecasts.values() for each in _months(table)}) > 1
@@ -122,8 +124,8 @@ def compare(workbench: Resources, occasion: TrainingContext, forecasts: Forecast
     losses = validation_losses(contenders, runs[ANALOGUE])
     challenger = rule.choose_challenger(losses)
     champion = registry.champion()
-    verdicts = gather(workbench, occasion, runs)
-    decision = rule.decide(_evidence(workbench, occasion, now, runs, challenger, champion, verdicts))
+    verdicts = gather(resources, occasion, runs)
+    decision = rule.decide(_evidence(resources, occasion, now, runs, challenger, champion, verdicts))
     about = tuple(v for name, run in runs.items() for v in _about(verdicts, name, run))
     data = tuple(v for v in verdicts if v.suite in rule.DATA_SUITES)
     stamped = about_run(decision, runs[challenger].run_id)
@@ -142,22 +144,22 @@ def validation_losses(contenders: Mapping[str, "TrackedRun"], analogue: "Tracked
 
 
 def gather(
-    workbench: Resources, occasion: TrainingContext, runs: Mapping[str, "TrackedRun"]
+    resources: Resources, occasion: TrainingContext, runs: Mapping[str, "TrackedRun"]
 ) -> tuple[Verdict, ...]:
     """Every verdict on file about the training window, the month and the candidates."""
     months = [*occasion.identity.months, occasion.month]
-    data = [v for suite in rule.DATA_SUITES for v in workbench.verdicts.read(suite, months)]
+    data = [v for suite in rule.DATA_SUITES for v in resources.verdicts.read(suite, months)]
     audits = [
         verdict
         for name, run in runs.items()
-        for verdict in workbench.registry.evidence(run.run_id)
+        for verdict in resources.registry.evidence(run.run_id)
         if verdict.subject == name
     ]
     return (*data, *audits)
 
 
 def _evidence(
-    workbench: Resources,
+    resources: Resources,
     occasion: TrainingContext,
     now: Forecasts,
     runs: Mapping[str, "TrackedRun"],
@@ -167,7 +169,7 @@ def _evidence(
 ) -> rule.PromotionEvidence:
     cards = tasks_for(occasion.history.meter.working_minutes)
     metrics, origins = _scores_by_card(now[challenger], cards)
-    rival = _forecasts_of(workbench, occasion, champion, runs, now) if champion else None
+    rival = _forecasts_of(resources, occasion, champion, runs, now) if champion else None
     test = comparison.paired_composite(now[challenger], rival, now[ANALOGUE]) if rival is not None else None
     return rule.PromotionEvidence(
         challenger=challenger,
@@ -192,7 +194,7 @@ def _against_analogue(now: Forecasts, challenger: str) -> comparison.PairedTest 
 
 
 def _forecasts_of(
-    workbench: Resources,
+    resources: Resources,
     occasion: TrainingContext,
     champion: "Champion",
     runs: Mapping[str, "TrackedRun"],
@@ -202,7 +204,7 @@ def _forecasts_of(
     same = next((name for name, run in runs.items() if run.run_id == champion.run_id), None)
     if same is not None:
         return now[same]
-    forecaster = workbench.registry.load(champion.run_id)
+    forecaster = resources.registry.load(champion.run_id)
     return backtest.forecast_cards(forecaster, occasion.history, *month_times(occasion.month))
 
 
@@ -230,13 +232,13 @@ def _months(table: pd.DataFrame) -> list[str]:
     return [str(month) for month in table["origin"].dt.strftime("%Y-%m").unique()]
 
 
-def settle(workbench: Resources, month: str, reason: str) -> "tuple[Promotion | None, str]":
+def settle(resources: Resources, month: str, reason: str) -> "tuple[Promotion | None, str]":
     """Promote the month's challenger when its evidence allows it; otherwise the champion stays, with the why.
 
     A refusal is an outcome, not a failure: it is returned as text. Raises RegistryError.
     """
-    summary = read_summary(workbench, month)
-    run_id, registry = summary["challenger_run_id"], workbench.registry
+    summary = read_summary(resources, month)
+    run_id, registry = summary["challenger_run_id"], resources.registry
     registry.register_challenger(run_id)
     from smartgrid_pipeline.core.schema import PromotionRefused
 
@@ -249,41 +251,41 @@ def settle(workbench: Resources, month: str, reason: str) -> "tuple[Promotion | 
     return promotion_done, f"{row.model} of {row.month} {what} (version {row.to_version})"
 
 
-def promote_with_logged_evidence(workbench: Resources, run_id: str, reason: str) -> "Promotion":
+def promote_with_logged_evidence(resources: Resources, run_id: str, reason: str) -> "Promotion":
     """Promote any tracked candidate on the verdicts logged with it.
 
     Raises PromotionRefused; the registry is then as it was, the month's challenger included.
     """
-    registry = workbench.registry
+    registry = resources.registry
     return registry.promote(run_id, registry.evidence(run_id), reason=reason, despite_rollback=True)
 
 
-def summary_path(workbench: Resources, month: str) -> Path:
+def summary_path(resources: Resources, month: str) -> Path:
     """Where a month's numbers are kept for the command line."""
-    return workbench.settings.data_dir / "reports" / month / "summary.json"
+    return resources.settings.data_dir / "reports" / month / "summary.json"
 
 
-def is_published(workbench: Resources, month: str) -> bool:
+def is_published(resources: Resources, month: str) -> bool:
     """Whether the month's comparison is on disk and its tracking run still there."""
-    path = summary_path(workbench, month)
+    path = summary_path(resources, month)
     if not path.exists():
         return False
-    reports = workbench.registry.runs(month=month, run_type="report")
+    reports = resources.registry.runs(month=month, run_type="report")
     return json.loads(path.read_text())["report_run_id"] in {run.run_id for run in reports}
 
 
-def read_summary(workbench: Resources, month: str) -> dict[str, Any]:
+def read_summary(resources: Resources, month: str) -> dict[str, Any]:
     """The month's numbers as written by its comparison. Raises DataError when there are none."""
     from smartgrid_pipeline.core.schema import DataError
 
-    path = summary_path(workbench, month)
+    path = summary_path(resources, month)
     if not path.exists():
         raise DataError(f"{month} has no comparison yet: materialise comparison_report for it first.")
     return dict(json.loads(path.read_text()))
 
 
-def write_summary(workbench: Resources, month: str, summary: Mapping[str, Any]) -> Path:
+def write_summary(resources: Resources, month: str, summary: Mapping[str, Any]) -> Path:
     """Keep a month's numbers."""
-    path = summary_path(workbench, month)
+    path = summary_path(resources, month)
     write_atomically(path, json.dumps(summary, indent=1, default=str).encode())
     return path

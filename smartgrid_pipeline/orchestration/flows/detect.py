@@ -11,7 +11,7 @@ from smartgrid_pipeline.core.anomaly import release_check, unlabelled
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector, Detection
 from smartgrid_pipeline.core.anomaly.meter_match import same_meter
 from smartgrid_pipeline.core.schema import Meter, RegistryError, SourceError
-from smartgrid_pipeline.orchestration.workbench import Resources
+from smartgrid_pipeline.orchestration.resources import Resources
 
 if TYPE_CHECKING:
     from smartgrid_pipeline.registry import TrackedRun
@@ -29,44 +29,44 @@ class Judgement:
 
 
 def judge(
-    workbench: Resources, readings: "Readings", since: pd.Timestamp | None, from_file: bool
+    resources: Resources, readings: "Readings", since: pd.Timestamp | None, from_file: bool
 ) -> Judgement:
     """Events in readings, by the newest detector when they are of its meter, else by one they teach.
 
     Raises RegistryError when the meter's own readings have no detector yet, DataError when those of another
     meter are too short to learn from.
     """
-    run = _newest(workbench)
+    run = _newest(resources)
     grid = meter_data.to_grid(readings.frame, readings.meter)
     begin = None if since is None else np.datetime64(since, "m")
     if run is None and not from_file:
         raise RegistryError("There is no anomaly detector that passed its gate: `smartgrid run` fits one.")
     if run is not None:
-        detector = AnomalyDetector.load(workbench.registry.detector_directory(run.run_id))
-        known = _recorded(workbench) if from_file else grid
+        detector = AnomalyDetector.load(resources.registry.detector_directory(run.run_id))
+        known = _recorded(resources) if from_file else grid
         if not from_file or same_meter(detector, grid, readings.meter, known):
             whole = _with_past(grid, known, detector.context_days, detector.meter)
             begin = begin or np.datetime64(grid.index[0], "m")
             basis = f"the detector of {run.month}"
             return Judgement(detector.detect(whole, begin), detector.budget_per_month, basis, run)
-    detector = AnomalyDetector(workbench.settings.alarms_per_month, workbench.settings.seed)
+    detector = AnomalyDetector(resources.settings.alarms_per_month, resources.settings.seed)
     basis = unlabelled.teach(detector, grid, readings.meter, begin)
     return Judgement(detector.detect(grid, begin), detector.budget_per_month, basis)
 
 
-def _newest(workbench: Resources) -> "TrackedRun | None":
+def _newest(resources: Resources) -> "TrackedRun | None":
     """The newest detector that has not failed its gate."""
-    runs = [each for each in workbench.registry.runs(run_type="detector") if each.status == "FINISHED"]
+    runs = [each for each in resources.registry.runs(run_type="detector") if each.status == "FINISHED"]
     failed = {
-        v.subject for v in workbench.verdicts.failed([release_check.SUITE], [each.month for each in runs])
+        v.subject for v in resources.verdicts.failed([release_check.SUITE], [each.month for each in runs])
     }
     return next((each for each in runs if each.month not in failed), None)
 
 
-def _recorded(workbench: Resources) -> pd.DataFrame | None:
+def _recorded(resources: Resources) -> pd.DataFrame | None:
     """The meter's own readings as its source has them; None when the source cannot be read now."""
     try:
-        return meter_data.to_grid(workbench.readings.frame, workbench.readings.meter)
+        return meter_data.to_grid(resources.readings.frame, resources.readings.meter)
     except SourceError:
         return None
 

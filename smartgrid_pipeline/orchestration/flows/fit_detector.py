@@ -15,10 +15,10 @@ from smartgrid_pipeline.core.anomaly.ensemble import features as inputs
 from smartgrid_pipeline.core.anomaly.interval_array import IntervalArray
 from smartgrid_pipeline.core.anomaly.scoring import thresholds
 from smartgrid_pipeline.core.schema import DataError, RegistryError, Verdict
-from smartgrid_pipeline.orchestration.flows.train import code_sha256
+from smartgrid_pipeline.orchestration.code_version import core_sha256
+from smartgrid_pipeline.orchestration.io_manager import in_months, months_of
 from smartgrid_pipeline.orchestration.partitions import bounds
-from smartgrid_pipeline.orchestration.runtime.launch import failed_verdicts
-from smartgrid_pipeline.orchestration.workbench import Resources, in_months, months_of
+from smartgrid_pipeline.orchestration.resources import Resources
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,12 +37,12 @@ class DetectionContext:
     sha256: str
 
     @classmethod
-    def of(cls, raw: pd.DataFrame, workbench: Resources, month: str) -> "DetectionContext":
+    def of(cls, raw: pd.DataFrame, resources: Resources, month: str) -> "DetectionContext":
         """From raw readings of the month and everything before; months whose audit failed are missing."""
         stored = [str(each) for each in np.unique(months_of(raw))]
-        bad = [verdict.subject for verdict in failed_verdicts(workbench.verdicts, stored)]
+        bad = [verdict.subject for verdict in resources.verdicts.failed_data(stored)]
         good = raw[~in_months(raw, bad)]
-        grid = meter_data.to_grid(good, workbench.meter)
+        grid = meter_data.to_grid(good, resources.meter)
         digest = hashlib.sha256(pd.util.hash_pandas_object(grid).to_numpy().tobytes())
         return cls(month, grid, digest.hexdigest())
 
@@ -56,25 +56,25 @@ class DetectionContext:
         """Where fitting ends and freezing of thresholds begins: the last year, or half of a short past."""
         return thresholds.begins(self.past.index[0], bounds(self.month)[0])
 
-    def fingerprint(self, workbench: Resources) -> str:
+    def fingerprint(self, resources: Resources) -> str:
         """Identity of a fit: same readings, code and settings give the same bits."""
-        settings = workbench.settings
-        parts = (MODEL, self.month, self.sha256, code_sha256(), settings.alarms_per_month, settings.seed)
+        settings = resources.settings
+        parts = (MODEL, self.month, self.sha256, core_sha256(), settings.alarms_per_month, settings.seed)
         return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:32]
 
 
-def find_or_fit(workbench: Resources, watch: DetectionContext, tags: dict[str, str]) -> "TrackedRun":
+def find_or_fit(resources: Resources, watch: DetectionContext, tags: dict[str, str]) -> "TrackedRun":
     """The month's detector, tracked: found by its fingerprint, or fitted and logged."""
     from smartgrid_pipeline.registry import TrainingData
 
-    registry, fingerprint = workbench.registry, watch.fingerprint(workbench)
+    registry, fingerprint = resources.registry, watch.fingerprint(resources)
     found = registry.find_detector(month=watch.month, fingerprint=fingerprint)
     if found is not None:
         return found
     if watch.past.empty:
         raise DataError(f"There are no readings before {watch.month} to learn what is normal from.")
-    detector = AnomalyDetector(workbench.settings.alarms_per_month, workbench.settings.seed)
-    detector.fit(watch.past, workbench.meter, watch.calibrate_from)
+    detector = AnomalyDetector(resources.settings.alarms_per_month, resources.settings.seed)
+    detector.fit(watch.past, resources.meter, watch.calibrate_from)
     span = watch.past.index
     start, end = (np.datetime64(value, "m") for value in (span[0], bounds(watch.month)[0]))
     return registry.log_detector(
@@ -86,13 +86,13 @@ def find_or_fit(workbench: Resources, watch: DetectionContext, tags: dict[str, s
     )
 
 
-def detect_month(workbench: Resources, watch: DetectionContext) -> Detection:
+def detect_month(resources: Resources, watch: DetectionContext) -> Detection:
     """Judge the month with its detector.
 
     Raises RegistryError when no detector was fitted on these readings.
     """
-    registry = workbench.registry
-    run = registry.find_detector(month=watch.month, fingerprint=watch.fingerprint(workbench))
+    registry = resources.registry
+    run = registry.find_detector(month=watch.month, fingerprint=watch.fingerprint(resources))
     if run is None:
         raise RegistryError(f"No anomaly detector for {watch.month}: materialise {MODEL} for it first.")
     detector = AnomalyDetector.load(registry.detector_directory(run.run_id))
@@ -111,25 +111,25 @@ class Assessment:
     inputs: pd.DataFrame
 
 
-def assess(workbench: Resources, watch: DetectionContext, detection: Detection) -> Assessment:
+def assess(resources: Resources, watch: DetectionContext, detection: Detection) -> Assessment:
     """Count alarms against the promise and real defects found; keep the verdict, which `judging` asks for."""
     start, end = bounds(watch.month)
     near = watch.readings[
         (watch.readings.index >= start - pd.Timedelta(days=35)) & (watch.readings.index < end)
     ]
     kinds = meter_data.defect_types(near)[start:]
-    defects = meter_data.defect_table(kinds, workbench.meter.step_minutes, workbench.meter.channels)
-    found = release_check.figures(detection, defects, workbench.settings.alarms_per_month)
+    defects = meter_data.defect_table(kinds, resources.meter.step_minutes, resources.meter.channels)
+    found = release_check.figures(detection, defects, resources.settings.alarms_per_month)
     verdict = release_check.verdict(found, watch.month)
-    workbench.verdicts.write(verdict)
-    return Assessment(found, verdict, _moved_inputs(workbench, watch))
+    resources.verdicts.write(verdict)
+    return Assessment(found, verdict, _moved_inputs(resources, watch))
 
 
-def _moved_inputs(workbench: Resources, watch: DetectionContext) -> pd.DataFrame:
+def _moved_inputs(resources: Resources, watch: DetectionContext) -> pd.DataFrame:
     start, end = bounds(watch.month)
     first = start - pd.Timedelta(days=thresholds.CALIBRATION_DAYS)
     near = watch.readings[(watch.readings.index >= first) & (watch.readings.index < end)]
-    stream = IntervalArray.from_readings(near, workbench.meter)
+    stream = IntervalArray.from_readings(near, resources.meter)
     later = stream.intervals >= np.datetime64(start, "m")
     built = inputs.build(stream)
     return drift.moved_inputs(
@@ -139,12 +139,12 @@ def _moved_inputs(workbench: Resources, watch: DetectionContext) -> pd.DataFrame
 
 
 def figures(
-    workbench: Resources, watch: DetectionContext, detection: Detection, most_events: int = 6
+    resources: Resources, watch: DetectionContext, detection: Detection, most_events: int = 6
 ) -> "dict[str, Figure]":
     """The month's alarms against the budget, and its gravest events beside what is normal."""
     from smartgrid_pipeline.core.anomaly.report import plots
 
-    drawn = {"alarms": plots.alarms_per_month(detection, workbench.settings.alarms_per_month)}
+    drawn = {"alarms": plots.alarms_per_month(detection, resources.settings.alarms_per_month)}
     grave = detection.events["severity"].map({"high": 2, "medium": 1, "low": 0})
     gravest = detection.events.assign(grave=grave).sort_values(["grave", "start"], ascending=[False, True])
     for number, (_, row) in enumerate(gravest.head(most_events).iterrows(), 1):
@@ -153,13 +153,13 @@ def figures(
 
 
 def write_report(
-    workbench: Resources, watch: DetectionContext, detection: Detection, drawn: "dict[str, Figure]"
+    resources: Resources, watch: DetectionContext, detection: Detection, drawn: "dict[str, Figure]"
 ) -> Path:
     """The month's anomalies as a self-contained HTML page; returns its path."""
     from smartgrid_pipeline.core.anomaly.report import page
-    from smartgrid_pipeline.orchestration.workbench import write_atomically
+    from smartgrid_pipeline.orchestration.files import write_atomically
 
-    path = workbench.settings.data_dir / "reports" / watch.month / "anomalies.html"
-    html = page.render(workbench.meter, watch.month, detection, drawn, workbench.settings.alarms_per_month)
+    path = resources.settings.data_dir / "reports" / watch.month / "anomalies.html"
+    html = page.render(resources.meter, watch.month, detection, drawn, resources.settings.alarms_per_month)
     write_atomically(path, html.encode())
     return path

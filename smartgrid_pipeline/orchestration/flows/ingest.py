@@ -8,8 +8,9 @@ import pandas as pd
 from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.forecasting.history import build_feature_table
 from smartgrid_pipeline.core.schema import DataError, Meter, Verdict
+from smartgrid_pipeline.orchestration.io_manager import in_months, months_of
 from smartgrid_pipeline.orchestration.partitions import bounds
-from smartgrid_pipeline.orchestration.workbench import Resources, in_months, months_of
+from smartgrid_pipeline.orchestration.resources import Resources
 
 DEFECT = "defect"
 """Column of validated readings: the kind of defect of a masked row, "" elsewhere."""
@@ -60,10 +61,10 @@ def validate(
     return clean[in_months(clean, months)], verdicts
 
 
-def distrusted_before(workbench: Resources, month: str) -> list[str]:
+def distrusted_before(resources: Resources, month: str) -> list[str]:
     """The month before, if its readings failed their audit: no standard to judge the next one by."""
     before = str(np.datetime64(month, "M") - 1)
-    return [verdict.subject for verdict in workbench.verdicts.failed(["readings"], [before])]
+    return [verdict.subject for verdict in resources.verdicts.failed(["readings"], [before])]
 
 
 def build_features(

@@ -14,10 +14,12 @@ from smartgrid_pipeline.core.evaluation.promotion import deployment
 from smartgrid_pipeline.core.evaluation.report import report
 from smartgrid_pipeline.core.forecasting import history
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, MODEL_NAMES
+from smartgrid_pipeline.orchestration.files import write_atomically
 from smartgrid_pipeline.orchestration.flows import compare
 from smartgrid_pipeline.orchestration.flows.compare import Comparison
 from smartgrid_pipeline.orchestration.flows.train import TrainingContext, month_times
-from smartgrid_pipeline.orchestration.workbench import Resources, load_months, write_atomically
+from smartgrid_pipeline.orchestration.io_manager import load_months
+from smartgrid_pipeline.orchestration.resources import Resources
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,19 +31,19 @@ MEASURED = (*MODEL_NAMES, "lightgbm", "analogue_28d")
 
 
 def publish(
-    workbench: Resources,
+    resources: Resources,
     occasion: TrainingContext,
     compared: Comparison,
     table: pd.DataFrame,
     tags: dict[str, str],
 ) -> "tuple[Path, str, dict[str, Figure]]":
     """Write the report and the month's numbers, log both; returns the page, its tracking run, its figures."""
-    inputs = collect(workbench, occasion, compared, table)
+    inputs = collect(resources, occasion, compared, table)
     drawn = report.figures(inputs)
     html = report.render(inputs, drawn)
-    page = workbench.settings.data_dir / "reports" / compared.month / "report.html"
+    page = resources.settings.data_dir / "reports" / compared.month / "report.html"
     write_atomically(page, html.encode())
-    run_id = workbench.registry.log_report(
+    run_id = resources.registry.log_report(
         month=compared.month,
         compared=[run.run_id for run in compared.runs.values()],
         html=html,
@@ -56,12 +58,12 @@ def publish(
         "report_run_id": run_id,
         "failed_audits": [verdict.summary() for verdict in compared.failed_audits],
     }
-    compare.write_summary(workbench, compared.month, summary)
+    compare.write_summary(resources, compared.month, summary)
     return page, run_id, drawn
 
 
 def collect(
-    workbench: Resources, occasion: TrainingContext, compared: Comparison, table: pd.DataFrame
+    resources: Resources, occasion: TrainingContext, compared: Comparison, table: pd.DataFrame
 ) -> report.ReportInputs:
     """All that the report of a month is made of."""
     meter, month = occasion.history.meter, compared.month
@@ -72,17 +74,17 @@ def collect(
         data=_data_shown(occasion),
         scores=compared.scores,
         span=compared.span,
-        forensics=mape_forensics.investigate(known, meter, workbench.settings.seed),
+        forensics=mape_forensics.investigate(known, meter, resources.settings.seed),
         challenger=compared.challenger,
         champion=_champion_after(compared),
         verdict=compared.decision,
         verdicts=compared.evidence,
         candidacies=compared.candidacies,
-        shares=expert_shares(workbench, occasion, compared.runs),
-        costs=costs(workbench, occasion, compared.runs),
-        defects=load_months(workbench.settings.data_dir, "defects", [month]),
-        anomalies=_anomalies(workbench, month),
-        curves=_curves(workbench, compared.runs),
+        shares=expert_shares(resources, occasion, compared.runs),
+        costs=costs(resources, occasion, compared.runs),
+        defects=load_months(resources.settings.data_dir, "defects", [month]),
+        anomalies=_anomalies(resources, month),
+        curves=_curves(resources, compared.runs),
         runs={name: run.run_id for name, run in compared.runs.items()},
         links={name: run.link() for name, run in compared.runs.items()},
         commands=(
@@ -115,7 +117,7 @@ def _champion_after(compared: Comparison) -> str | None:
 
 
 def expert_shares(
-    workbench: Resources, occasion: TrainingContext, runs: "Mapping[str, TrackedRun]"
+    resources: Resources, occasion: TrainingContext, runs: "Mapping[str, TrackedRun]"
 ) -> pd.DataFrame | None:
     """Mean gate weights over the month by hour of the target, lead and expert (gate.SHARE_COLUMNS)."""
     if gate.MIXTURE not in runs:
@@ -123,7 +125,7 @@ def expert_shares(
     from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
     from smartgrid_pipeline.core.schema import leads_for
 
-    mixture = workbench.registry.load(runs[gate.MIXTURE].run_id)
+    mixture = resources.registry.load(runs[gate.MIXTURE].run_id)
     assert isinstance(mixture, MixtureOfExperts)
     history, leads = occasion.history, leads_for(occasion.history.meter.working_minutes)
     start, end = month_times(occasion.month)
@@ -137,7 +139,7 @@ def expert_shares(
     return long.groupby(["hour", "lead_minutes", "expert"], as_index=False)["share"].mean()
 
 
-def costs(workbench: Resources, occasion: TrainingContext, runs: "Mapping[str, TrackedRun]") -> pd.DataFrame:
+def costs(resources: Resources, occasion: TrainingContext, runs: "Mapping[str, TrackedRun]") -> pd.DataFrame:
     """What running each model costs on this machine (deployment.COST_COLUMNS)."""
     from smartgrid_pipeline.core.forecasting.catalogue import loaders
     from smartgrid_pipeline.core.forecasting.newest import WINDOW_DAYS
@@ -147,7 +149,7 @@ def costs(workbench: Resources, occasion: TrainingContext, runs: "Mapping[str, T
     with TemporaryDirectory(prefix="smartgrid-costs-") as folder:
         recent = history.save(occasion.past.last_days(WINDOW_DAYS), Path(folder) / "recent.npz")
         for name in [name for name in MEASURED if name in runs]:
-            directory = workbench.registry.model_directory(runs[name].run_id)
+            directory = resources.registry.model_directory(runs[name].run_id)
             memory = deployment.peak_memory(known[name], directory, recent)
             rows.append({
                 "model": name,
@@ -160,22 +162,22 @@ def costs(workbench: Resources, occasion: TrainingContext, runs: "Mapping[str, T
     return pd.DataFrame(rows, columns=list(deployment.COST_COLUMNS))
 
 
-def _curves(workbench: Resources, runs: "Mapping[str, TrackedRun]") -> dict[str, pd.DataFrame]:
+def _curves(resources: Resources, runs: "Mapping[str, TrackedRun]") -> dict[str, pd.DataFrame]:
     """Loss curves of the neural models, as logged with their training."""
     neural = [name for name in (*EXPERT_NAMES, gate.MIXTURE) if name in runs]
-    return {name: workbench.registry.table(runs[name].run_id, "curves") for name in neural}
+    return {name: resources.registry.table(runs[name].run_id, "curves") for name in neural}
 
 
-def _anomalies(workbench: Resources, month: str) -> dict[str, str]:
+def _anomalies(resources: Resources, month: str) -> dict[str, str]:
     """The month's alarms in short, when the anomaly report was made."""
-    events = load_months(workbench.settings.data_dir, "anomaly_report", [month])
+    events = load_months(resources.settings.data_dir, "anomaly_report", [month])
     if events is None:
         return {}
     by_class = events.groupby("alarm_class").size()
     shown = {f"{name.replace('_', ' ')} events": str(count) for name, count in by_class.items()}
     return {
         "events": str(len(events)),
-        "promised false alarms": f"{workbench.settings.alarms_per_month:g} a month",
+        "promised false alarms": f"{resources.settings.alarms_per_month:g} a month",
         **shown,
         "energy in doubt": f"{events['energy_kwh'].sum():.1f} kWh",
         "page": "anomalies.html, beside this report",

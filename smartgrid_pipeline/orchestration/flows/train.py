@@ -23,10 +23,10 @@ from smartgrid_pipeline.core.schema import (
     Verdict,
     leads_for,
 )
-from smartgrid_pipeline.orchestration.code_version import code_sha256
+from smartgrid_pipeline.orchestration.code_version import core_sha256
+from smartgrid_pipeline.orchestration.io_manager import in_months, load_months, months_of
 from smartgrid_pipeline.orchestration.partitions import bounds
-from smartgrid_pipeline.orchestration.runtime.launch import failed_verdicts
-from smartgrid_pipeline.orchestration.workbench import Resources, in_months, load_months, months_of
+from smartgrid_pipeline.orchestration.resources import Resources
 from smartgrid_pipeline.registry import Example
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class TrainingContext:
     left_out: tuple[str, ...]
 
     @classmethod
-    def of(cls, table: pd.DataFrame, workbench: Resources, month: str) -> "TrainingContext":
+    def of(cls, table: pd.DataFrame, resources: Resources, month: str) -> "TrainingContext":
         """From the feature table of the month and everything before.
 
         Months whose latest audit failed are left out, also where an earlier publication of them is on disk.
@@ -71,13 +71,13 @@ class TrainingContext:
         """
         start, end = month_times(month)
         stored = [str(each) for each in np.unique(months_of(table))]
-        failed = [verdict.subject for verdict in failed_verdicts(workbench.verdicts, stored)]
+        failed = [verdict.subject for verdict in resources.verdicts.failed_data(stored)]
         table = table[~in_months(table, failed)]
-        history = history_from_table(_regular(table, workbench.meter), workbench.meter).until(end)
+        history = history_from_table(_regular(table, resources.meter), resources.meter).until(end)
         split = Split.before(start, history.until(start))
         window = np.arange(split.start.astype("datetime64[M]"), np.datetime64(month, "M"))
         left_out = tuple(str(each) for each in np.setdiff1d(window, months_of(table)))
-        _require_audited(workbench, left_out, month)
+        _require_audited(resources, left_out, month)
         return cls(month, history, split, _hash(history), left_out)
 
     @property
@@ -87,7 +87,7 @@ class TrainingContext:
 
     def fingerprint(self, name: str, budget: TrainingBudget) -> str:
         """Identity of a training: same data, code, budget and model give the same bits, hence this."""
-        parts = (name, self.month, self.data_sha256, code_sha256(), repr(budget), repr(self.split))
+        parts = (name, self.month, self.data_sha256, core_sha256(), repr(budget), repr(self.split))
         return hashlib.sha256("|".join(parts).encode()).hexdigest()[:32]
 
     @property
@@ -106,7 +106,7 @@ def month_times(month: str) -> tuple[np.datetime64, np.datetime64]:
 
 
 def train_and_judge(
-    workbench: Resources, occasion: TrainingContext, name: str, fit: Fit, tags: dict[str, str]
+    resources: Resources, occasion: TrainingContext, name: str, fit: Fit, tags: dict[str, str]
 ) -> EvaluatedCandidate:
     """Find or make the candidate ``name`` of the month, then judge, audit and log it.
 
@@ -114,8 +114,8 @@ def train_and_judge(
     """
     from smartgrid_pipeline.core.evaluation.scoring import backtest
 
-    registry = workbench.registry
-    fingerprint = occasion.fingerprint(name, workbench.budget)
+    registry = resources.registry
+    fingerprint = occasion.fingerprint(name, resources.budget)
     found = registry.find_training(model=name, month=occasion.month, fingerprint=fingerprint)
     begun = time.process_time()
     forecaster = registry.load(found.run_id) if found else fit(occasion.past, occasion.split)
@@ -131,7 +131,7 @@ def train_and_judge(
         month=occasion.month,
         fingerprint=fingerprint,
         data=occasion.identity,
-        example=Example(occasion.history.meter, _recent_readings(workbench, occasion)),
+        example=Example(occasion.history.meter, _recent_readings(resources, occasion)),
         metrics=flat_metrics(forecasts) | {f"validation.{k}": v for k, v in flat_metrics(before).items()},
         figures=_figures(forecaster),
         tables={"forecasts": forecasts},
@@ -167,13 +167,13 @@ def audit_origins(month: str) -> Times:
 
 
 def judge_references(
-    workbench: Resources, occasion: TrainingContext, tags: dict[str, str]
+    resources: Resources, occasion: TrainingContext, tags: dict[str, str]
 ) -> list[EvaluatedCandidate]:
     """Every simple reference, tracked and judged like any other candidate."""
     from smartgrid_pipeline.core.forecasting.baselines.naive import REFERENCES
 
     return [
-        train_and_judge(workbench, occasion, name, fit_named(name, workbench.budget), tags)
+        train_and_judge(resources, occasion, name, fit_named(name, resources.budget), tags)
         for name in REFERENCES
     ]
 
@@ -184,13 +184,13 @@ def joined(judged: list[EvaluatedCandidate]) -> pd.DataFrame:
 
 
 def with_fixed_weights(
-    workbench: Resources, occasion: TrainingContext, judged: EvaluatedCandidate
+    resources: Resources, occasion: TrainingContext, judged: EvaluatedCandidate
 ) -> pd.DataFrame:
     """The mixture's forecasts beside those of its experts under equal weights, and of the best one alone."""
     from smartgrid_pipeline.core.evaluation.scoring import backtest
     from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
 
-    mixture = workbench.registry.load(judged.run.run_id)
+    mixture = resources.registry.load(judged.run.run_id)
     assert isinstance(mixture, MixtureOfExperts)
     when = month_times(occasion.month)
     tables = {judged.name: judged.forecasts} | {
@@ -213,7 +213,7 @@ def fit_named(name: str, budget: TrainingBudget) -> Fit:
     return fit
 
 
-def fit_mixture(workbench: Resources, occasion: TrainingContext) -> Fit:
+def fit_mixture(resources: Resources, occasion: TrainingContext) -> Fit:
     """Fitting of the mixture on the experts of the same month, found by their tags.
 
     Raises RegistryError when one of them has no finished training.
@@ -222,18 +222,18 @@ def fit_mixture(workbench: Resources, occasion: TrainingContext) -> Fit:
     def fit(history: History, split: Split) -> Forecaster:
         from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
 
-        experts = [find_trained(workbench, occasion, name) for name in EXPERT_NAMES]
-        mixture = MixtureOfExperts(workbench.budget)
-        mixture.fit(history, split, [workbench.registry.load(run.run_id) for run in experts])
+        experts = [find_trained(resources, occasion, name) for name in EXPERT_NAMES]
+        mixture = MixtureOfExperts(resources.budget)
+        mixture.fit(history, split, [resources.registry.load(run.run_id) for run in experts])
         return mixture
 
     return fit
 
 
-def find_trained(workbench: Resources, occasion: TrainingContext, name: str) -> "TrackedRun":
+def find_trained(resources: Resources, occasion: TrainingContext, name: str) -> "TrackedRun":
     """The finished training of a model on this occasion. Raises RegistryError when there is none."""
-    run = workbench.registry.find_training(
-        model=name, month=occasion.month, fingerprint=occasion.fingerprint(name, workbench.budget)
+    run = resources.registry.find_training(
+        model=name, month=occasion.month, fingerprint=occasion.fingerprint(name, resources.budget)
     )
     if run is None:
         raise RegistryError(
@@ -264,9 +264,9 @@ def _hash(history: History) -> str:
     return digest.hexdigest()
 
 
-def _require_audited(workbench: Resources, left_out: Sequence[str], month: str) -> None:
+def _require_audited(resources: Resources, left_out: Sequence[str], month: str) -> None:
     """A month may be missing because its audit failed, not because nobody took it in."""
-    audited = {verdict.subject for verdict in failed_verdicts(workbench.verdicts, left_out)}
+    audited = {verdict.subject for verdict in resources.verdicts.failed_data(left_out)}
     forgotten = [each for each in left_out if each not in audited]
     if forgotten:
         raise DataError(
@@ -283,10 +283,10 @@ def _regular(table: pd.DataFrame, meter: Meter) -> pd.DataFrame:
     return whole
 
 
-def _recent_readings(workbench: Resources, occasion: TrainingContext) -> pd.DataFrame:
+def _recent_readings(resources: Resources, occasion: TrainingContext) -> pd.DataFrame:
     """The last published readings before the month: an input example for the logged model."""
     before = str(pd.Period(occasion.month, "M") - 1)
-    frame = load_months(workbench.settings.data_dir, "validated_readings", [before, occasion.month])
+    frame = load_months(resources.settings.data_dir, "validated_readings", [before, occasion.month])
     if frame is None:
         raise DataError(f"validated_readings of {occasion.month} are missing; materialise them first.")
     start, _ = bounds(occasion.month)

@@ -1,1 +1,1 @@
-"""Starting runs outside the UI: launching jobs, one run of a meter at a time."""
+"""Running the graph from a program: the Dagster instance, its jobs, and the lock that allows one run."""

@@ -1,4 +1,4 @@
-"""Run the same jobs as the schedule from a program: first the history that is missing, then the month."""
+"""Run the schedule's jobs from a program: first the months of history that are missing, then the month."""
 
 import json
 import uuid
@@ -11,22 +11,23 @@ import dagster as dg
 import pandas as pd
 
 from smartgrid_pipeline.core.schema import DataError, SmartgridError, Verdict
-from smartgrid_pipeline.orchestration import automation
 from smartgrid_pipeline.orchestration.code_version import package_sha256
-from smartgrid_pipeline.orchestration.instance import reason_of_failure
-from smartgrid_pipeline.orchestration.partitions import key_of, month_of
-from smartgrid_pipeline.orchestration.runtime import run_lock
-from smartgrid_pipeline.orchestration.workbench import Resources, VerdictFiles, write_atomically
+from smartgrid_pipeline.orchestration.files import write_atomically
+from smartgrid_pipeline.orchestration.partitions import key_of, month_of, newest_complete_month
+from smartgrid_pipeline.orchestration.resources import Resources
+from smartgrid_pipeline.orchestration.runtime.instance import reason_of_failure
+from smartgrid_pipeline.orchestration.runtime.run_lock import COMMAND_LINE_TAG
 
 OnStep = Callable[[str, str], None]
-"""Called with a step's name and what happened: "start", "success", "skipped" or "failure"."""
+"""Called with a step's name and its state: "start", "success", "skipped" or "failure"."""
 
-_EVENTS = {
+STEP_STATES = {
     "STEP_START": "start",
     "STEP_SUCCESS": "success",
     "STEP_SKIPPED": "skipped",
     "STEP_FAILURE": "failure",
 }
+"""Dagster's event type → the state given to ``OnStep``."""
 
 
 class RunFailed(SmartgridError):
@@ -34,10 +35,10 @@ class RunFailed(SmartgridError):
 
 
 @dataclass(frozen=True)
-class Intake:
-    """What became of the history: months taken in now, and months refused with their verdicts."""
+class HistoryIngest:
+    """Months of history ingested by a command, and the verdicts of the months that failed their audit."""
 
-    taken: tuple[str, ...]
+    ingested: tuple[str, ...]
     refused: tuple[Verdict, ...]
 
 
@@ -48,17 +49,17 @@ def run_job(
     months: Sequence[str],
     on_step: OnStep,
 ) -> str:
-    """Execute a job in this process over one month or a span of months; returns the Dagster run id.
+    """Execute a job in this process over one month or consecutive months; returns the Dagster run id.
 
-    The run is recorded in the instance like any other. Raises RunFailed with the reason.
+    The instance records the run like any other. Raises RunFailed with the reason.
     """
     run_id = str(uuid.uuid4())
-    instance.add_event_listener(run_id, lambda entry: _tell(entry, on_step))
+    instance.add_event_listener(run_id, lambda entry: _report_step(entry, on_step))
     span = _span_tags(months) if len(months) > 1 else {}
     result = resolve_job(definitions, job).execute_in_process(
         instance=instance,
         partition_key=None if span else key_of(months[0]),
-        tags=span | run_lock.TAG,
+        tags=span | COMMAND_LINE_TAG,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         run_id=run_id,
         raise_on_error=False,
@@ -69,96 +70,94 @@ def run_job(
 
 
 def resolve_job(definitions: dg.Definitions, job: str) -> dg.JobDefinition:
-    """A job of the location; Dagster's notice that data assets may run over many months at once is known."""
+    """A job by its name, without Dagster's warning that only the data assets run over many months at once."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*varying BackfillPolicies.*")
         return definitions.resolve_job_def(job)
 
 
-def take_in_history(
+def ingest_history(
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
-    workbench: Resources,
+    resources: Resources,
     month: str,
     on_step: OnStep,
-) -> Intake:
-    """Bring every month before ``month`` that is not yet published to features, in as few runs as possible.
+) -> HistoryIngest:
+    """Bring every missing month before ``month`` from raw readings to features, in as few runs as possible.
 
-    A month whose audit fails is left out, with its verdict kept, and does not hold up the others.
+    A month that fails its audit keeps its verdict and is left out; the other months go on without it. Raises
+    RunFailed when a run fails for any other reason.
     """
-    wanted = missing_months(instance, workbench, month)
+    missing = missing_months(instance, resources, month)
     refused: dict[str, Verdict] = {}
-    taken: list[str] = []
-    for _ in range(2):  # once for all; once more around the months whose audit failed
-        for span in _spans([m for m in wanted if m not in refused and m not in taken]):
+    ingested: list[str] = []
+    for _ in range(2):  # once for all months; once more for those beside a month that failed its audit
+        for span in _spans([m for m in missing if m not in refused and m not in ingested]):
             try:
                 run_job(definitions, instance, "take_in", span, on_step)
-                taken += span
+                ingested += span
             except RunFailed:
-                found = failed_verdicts(workbench.verdicts, span)
-                if not found:
+                failed = resources.verdicts.failed_data(span)
+                if not failed:
                     raise
-                refused |= {verdict.subject: verdict for verdict in found}
-    _remember_intake(workbench)
-    return Intake(tuple(sorted(taken)), tuple(refused[m] for m in sorted(refused)))
+                refused |= {verdict.subject: verdict for verdict in failed}
+    _write_ingest_state(resources)
+    return HistoryIngest(tuple(sorted(ingested)), tuple(refused[m] for m in sorted(refused)))
 
 
-def missing_months(instance: dg.DagsterInstance, workbench: Resources, month: str) -> list[str]:
-    """Months of the source before ``month`` whose features are not published, or came from other readings or
-    another version of this package.
+def missing_months(instance: dg.DagsterInstance, resources: Resources, month: str) -> list[str]:
+    """Months of the source before ``month`` without features, unless their audit failed.
+
+    When readings or package have changed since the last ingest, all months before ``month``.
     """
     published = {month_of(key) for key in instance.get_materialized_partitions(dg.AssetKey("feature_table"))}
-    refused = {verdict.subject for verdict in failed_verdicts(workbench.verdicts, source_months(workbench))}
-    done = (published | refused) if _last_intake(workbench) == _intake(workbench) else set()
-    return [m for m in source_months(workbench) if m < month and m not in done]
+    months = source_months(resources)
+    refused = {verdict.subject for verdict in resources.verdicts.failed_data(months)}
+    unchanged = _stored_ingest_state(resources) == _ingest_state(resources)
+    done = published | refused if unchanged else set()
+    return [m for m in months if m < month and m not in done]
 
 
-def source_months(workbench: Resources) -> list[str]:
-    """Every civil month between the first and the last reading."""
-    identity = workbench.readings.fingerprint
-    months = pd.period_range(identity.first, identity.last, freq="M")
-    return [str(period) for period in months]
+def source_months(resources: Resources) -> list[str]:
+    """Every civil month from the source's first reading to its last."""
+    fingerprint = resources.readings.fingerprint
+    return [str(period) for period in pd.period_range(fingerprint.first, fingerprint.last, freq="M")]
 
 
-def choose_month(workbench: Resources, asked: str | None) -> str:
-    """The month asked for, or the newest complete one. Raises DataError when the source does not have it."""
-    identity, step = workbench.readings.fingerprint, workbench.readings.meter.step_minutes
-    newest = automation.newest_complete_month(
-        pd.Timestamp(identity.last) + pd.Timedelta(minutes=step), pd.Timestamp.now(tz="UTC")
-    )
+def choose_month(resources: Resources, asked: str | None) -> str:
+    """The month asked for, else the newest complete one. Raises DataError when the source lacks it."""
+    fingerprint, step_minutes = resources.readings.fingerprint, resources.readings.meter.step_minutes
+    last_reading_end = pd.Timestamp(fingerprint.last) + pd.Timedelta(minutes=step_minutes)
+    newest = newest_complete_month(last_reading_end, pd.Timestamp.now(tz="UTC"))
     month = asked or newest
-    if month not in source_months(workbench) or month > newest:
+    if month not in source_months(resources) or month > newest:
         raise DataError(
-            f"The source has no complete month {month}: it {identity.span}. "
+            f"The source has no complete month {month}: it {fingerprint.span}. "
             f"Choose one with --month, {newest} at the latest."
         )
     return month
 
 
-def _intake(workbench: Resources) -> dict[str, str]:
-    """What stored months depend on beside their own rows."""
-    return {"readings": workbench.readings.fingerprint.sha256, "package": package_sha256()}
+def _ingest_state(resources: Resources) -> dict[str, str]:
+    """What stored months depend on beside their own rows: all readings, and the package."""
+    return {"readings": resources.readings.fingerprint.sha256, "package": package_sha256()}
 
 
-def _last_intake(workbench: Resources) -> dict[str, str] | None:
-    path = _intake_path(workbench)
+def _stored_ingest_state(resources: Resources) -> dict[str, str] | None:
+    path = _ingest_path(resources)
     return dict(json.loads(path.read_text())) if path.exists() else None
 
 
-def _remember_intake(workbench: Resources) -> None:
-    write_atomically(_intake_path(workbench), json.dumps(_intake(workbench)).encode())
+def _write_ingest_state(resources: Resources) -> None:
+    write_atomically(_ingest_path(resources), json.dumps(_ingest_state(resources)).encode())
 
 
-def _intake_path(workbench: Resources) -> Path:
-    return workbench.settings.data_dir / "runs" / "intake.json"
-
-
-def failed_verdicts(files: VerdictFiles, months: Sequence[str]) -> list[Verdict]:
-    """The data verdicts of these months that did not pass."""
-    return files.failed(("readings", "features"), months)
+def _ingest_path(resources: Resources) -> Path:
+    return resources.settings.data_dir / "runs" / "ingest.json"
 
 
 def _span_tags(months: Sequence[str]) -> dict[str, str]:
+    """Dagster's tags of a run over consecutive months."""
     return {
         "dagster/asset_partition_range_start": key_of(months[0]),
         "dagster/asset_partition_range_end": key_of(months[-1]),
@@ -166,7 +165,7 @@ def _span_tags(months: Sequence[str]) -> dict[str, str]:
 
 
 def _spans(months: Sequence[str]) -> list[list[str]]:
-    """Runs of consecutive months."""
+    """The months grouped into runs of consecutive ones."""
     spans: list[list[str]] = []
     for month in sorted(months):
         if spans and str(pd.Period(spans[-1][-1], "M") + 1) == month:
@@ -176,7 +175,7 @@ def _spans(months: Sequence[str]) -> list[list[str]]:
     return spans
 
 
-def _tell(entry: dg.EventLogEntry, on_step: OnStep) -> None:
+def _report_step(entry: dg.EventLogEntry, on_step: OnStep) -> None:
     event = entry.dagster_event
-    if event is not None and event.event_type_value in _EVENTS and event.step_key:
-        on_step(event.step_key, _EVENTS[event.event_type_value])
+    if event is not None and event.event_type_value in STEP_STATES and event.step_key:
+        on_step(event.step_key, STEP_STATES[event.event_type_value])

@@ -76,7 +76,7 @@ def test_failed_check__keeps_the_report_from_being_published(place: Place) -> No
             verdict = compared(*SOUND[:last]).completeness
             frame = pd.DataFrame({"month": [LAST]})
             audits = {"evidence_is_complete": [verdict]}
-            yield from checks.publish_if_passed(context, place.workbench, audits, frame, publish)
+            yield from checks.publish_if_passed(context, place.resources, audits, frame, publish)
 
     def run() -> bool:
         return dg.materialize([comparison_report], partition_key=key_of(LAST), raise_on_error=False).success

@@ -9,7 +9,7 @@ import pytest
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, DataError, RegistryError
 from smartgrid_pipeline.orchestration.flows import detect
-from smartgrid_pipeline.orchestration.workbench import VerdictFiles
+from smartgrid_pipeline.orchestration.resources import VerdictFiles
 from smartgrid_pipeline.settings import Settings
 from smartgrid_pipeline.sources import Readings
 from smartgrid_pipeline.sources.types import fingerprint_of

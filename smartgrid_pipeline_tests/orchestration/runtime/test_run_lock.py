@@ -12,10 +12,11 @@ import dagster as dg
 import pytest
 
 from smartgrid_pipeline.core.schema import RegistryError
-from smartgrid_pipeline.orchestration import automation, process_locks
-from smartgrid_pipeline.orchestration.instance import reason_of_failure
+from smartgrid_pipeline.orchestration import automation
+from smartgrid_pipeline.orchestration.resources import Resources
 from smartgrid_pipeline.orchestration.runtime import run_lock
-from smartgrid_pipeline.orchestration.workbench import Resources, workbench_resource
+from smartgrid_pipeline.orchestration.runtime.instance import reason_of_failure
+from smartgrid_pipeline.orchestration.runtime.run_lock import locked_resources
 from smartgrid_pipeline_tests.orchestration.conftest import Place
 
 
@@ -58,9 +59,9 @@ def claimed(instance: dg.DagsterInstance) -> list[str]:
 
 
 def test_killed_run__is_closed_and_gives_up_its_place(instance: dg.DagsterInstance, place: Place) -> None:
-    dead = begin(instance, run_lock.TAG)
+    dead = begin(instance, run_lock.COMMAND_LINE_TAG)
     assert claimed(instance) == [dead]
-    with run_lock.alone(instance, place.workbench) as closed:
+    with run_lock.only_run(instance, place.resources) as closed:
         assert closed == [dead]
     run = instance.get_run_by_id(dead)
     assert run is not None and run.status == dg.DagsterRunStatus.FAILURE
@@ -71,7 +72,7 @@ def test_run_of_the_schedule__is_left_alone_and_waited_for(
     instance: dg.DagsterInstance, place: Place
 ) -> None:
     other = begin(instance, {"dagster/schedule_name": "monthly_retraining_schedule"})
-    with pytest.raises(run_lock.RunUnderWay, match=other), run_lock.alone(instance, place.workbench):
+    with pytest.raises(run_lock.RunUnderWay, match=other), run_lock.only_run(instance, place.resources):
         pass
     run = instance.get_run_by_id(other)
     assert run is not None and run.status == dg.DagsterRunStatus.STARTED
@@ -81,9 +82,9 @@ def test_second_command__is_refused_while_the_first_one_runs(
     instance: dg.DagsterInstance, place: Place
 ) -> None:
     with (
-        run_lock.alone(instance, place.workbench),
+        run_lock.only_run(instance, place.resources),
         pytest.raises(RegistryError, match="Let it finish or stop it"),
-        run_lock.alone(instance, place.workbench),
+        run_lock.only_run(instance, place.resources),
     ):
         pass
 
@@ -91,8 +92,8 @@ def test_second_command__is_refused_while_the_first_one_runs(
 HOLDS = """
 import sys
 from pathlib import Path
-from smartgrid_pipeline.orchestration import process_locks
-with process_locks.held(Path(sys.argv[1]), sys.argv[2]):
+from smartgrid_pipeline.orchestration.runtime import run_lock
+with run_lock.lock_run(Path(sys.argv[1]), sys.argv[2]):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -112,7 +113,7 @@ def worker(place: Place, run_id: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def look_for_dead_runs(instance: dg.DagsterInstance, place: Place) -> str:
-    context = dg.build_sensor_context(instance, resources={"workbench": place.workbench})
+    context = dg.build_sensor_context(instance, resources={"resources": place.resources})
     result = automation.dead_runs(context)
     assert isinstance(result, dg.SkipReason)
     return str(result.skip_message)
@@ -138,11 +139,11 @@ def test_command__goes_on_where_a_killed_worker_of_the_schedule_left_off(
 ) -> None:
     other = begin(instance, {"dagster/schedule_name": "monthly_retraining_schedule"})
     with worker(place, other) as process:
-        with pytest.raises(run_lock.RunUnderWay), run_lock.alone(instance, place.workbench):
+        with pytest.raises(run_lock.RunUnderWay), run_lock.only_run(instance, place.resources):
             pass
         process.kill()
         process.wait()
-    with run_lock.alone(instance, place.workbench) as closed:
+    with run_lock.only_run(instance, place.resources) as closed:
         assert closed == [other]
 
 
@@ -151,20 +152,20 @@ def test_worker_that_ended_well_or_never_began_here__is_not_called_dead(
 ) -> None:
     home = place.settings.dagster_home
     elsewhere = begin(instance, {"dagster/schedule_name": "monthly_retraining_schedule"})
-    assert process_locks.close_dead(instance, home) == []
-    with process_locks.held(home, elsewhere):
-        assert not process_locks.is_dead(home, elsewhere)
-    assert not process_locks.is_dead(home, elsewhere) and list((home / "alive").iterdir()) == []
+    assert run_lock.close_dead_runs(instance, home) == []
+    with run_lock.lock_run(home, elsewhere):
+        assert not run_lock.is_dead(home, elsewhere)
+    assert not run_lock.is_dead(home, elsewhere) and list((home / "alive").iterdir()) == []
 
 
 def test_run_of_an_asset__holds_its_lock_while_it_works(place: Place) -> None:
     held: list[bool] = []
 
     @dg.asset
-    def looks(context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Resources]) -> None:
-        home = workbench.settings.dagster_home
+    def looks(context: dg.AssetExecutionContext, resources: dg.ResourceParam[Resources]) -> None:
+        home = resources.settings.dagster_home
         held.append((home / "alive" / context.run.run_id).exists())
-        held.append(process_locks.is_dead(home, context.run.run_id))
+        held.append(run_lock.is_dead(home, context.run.run_id))
 
-    assert dg.materialize([looks], resources={"workbench": workbench_resource(place.settings)}).success
+    assert dg.materialize([looks], resources={"resources": locked_resources(place.settings)}).success
     assert held == [True, False]

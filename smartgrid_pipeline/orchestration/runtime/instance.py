@@ -1,4 +1,4 @@
-"""The Dagster instance of one meter: its own home, telemetry off, one retraining at a time."""
+"""The Dagster instance of one meter, and its failures as readable messages."""
 
 import shutil
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
 from smartgrid_pipeline.core.schema import SmartgridError
-from smartgrid_pipeline.orchestration.workbench import write_atomically
+from smartgrid_pipeline.orchestration.files import write_atomically
 
 DAGSTER_YAML = """\
 telemetry:
@@ -25,10 +25,15 @@ run_monitoring:
   free_slots_after_run_end_seconds: 20
   max_runtime_seconds: 7200
 """
+"""Settings of a new Dagster home: no telemetry, one run at a time in each pool, runs of two hours at most."""
+
+
+class StateError(SmartgridError):
+    """Data or Dagster's own records could not be read or written: disk full, database locked."""
 
 
 def prepare_home(home: Path) -> Path:
-    """Make a Dagster home with this project's settings; an existing dagster.yaml is left as it is."""
+    """Write this package's dagster.yaml into a Dagster home that has none; returns the home."""
     config = home / "dagster.yaml"
     if not config.exists():
         write_atomically(config, DAGSTER_YAML.encode())
@@ -36,17 +41,13 @@ def prepare_home(home: Path) -> Path:
 
 
 def open_instance(home: Path) -> dg.DagsterInstance:
-    """The instance that lives in a Dagster home, made on first use."""
+    """The instance of a Dagster home, which is made at first use."""
     return dg.DagsterInstance.from_config(str(prepare_home(home)))
-
-
-class StateError(SmartgridError):
-    """Data or Dagster's own records could not be read or written: disk full, database locked."""
 
 
 @contextmanager
 def readable_failures(home: Path) -> Iterator[None]:
-    """Raise failures of the disk and of Dagster's database as StateError: what, where, what to do."""
+    """Raise errors of the disk and of Dagster's database as StateError: what failed, where, what to do."""
     try:
         yield
     except (OSError, SQLAlchemyError) as error:
@@ -62,14 +63,15 @@ def readable_failures(home: Path) -> Iterator[None]:
 
 
 def reason_of_failure(instance: dg.DagsterInstance, run_id: str) -> str:
-    """The first step failure of a run, as the person who reads it needs it: the innermost message; without
-    one, what was said of the run itself.
+    """The innermost message of the first step that failed, prefixed with the step's name.
+
+    Without a failed step: the message of the run's own failure event, or where to look.
     """
-    said = ""
+    message_of_run = ""
     for entry in instance.all_logs(run_id):
         event = entry.dagster_event
         if event is not None and event.is_run_failure and event.message:
-            said = event.message
+            message_of_run = event.message
         if event is not None and event.is_step_failure:
             data = event.step_failure_data
             if data.user_failure_data and data.user_failure_data.description:
@@ -80,4 +82,4 @@ def reason_of_failure(instance: dg.DagsterInstance, run_id: str) -> str:
             if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
                 return f"{event.step_key}: interrupted. What was finished is kept; the same command goes on."
             return f"{event.step_key}: {error.message.strip() if error else 'failed without a message'}"
-    return said or f"Run {run_id} failed before its first step; see its log in the Dagster UI."
+    return message_of_run or f"Run {run_id} failed before its first step; see its log in the Dagster UI."
