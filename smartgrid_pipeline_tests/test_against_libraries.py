@@ -23,11 +23,11 @@ from smartgrid_pipeline.core.anomaly.scoring.alarms import hysteresis
 from smartgrid_pipeline.core.anomaly.scoring.tails import CEILING, TAIL_SHARE, Tail
 from smartgrid_pipeline.core.evaluation.scoring import comparison, metrics
 from smartgrid_pipeline.core.forecasting.analog_ensemble.kernel import energy_score, weighted_quantiles
+from smartgrid_pipeline.core.forecasting.baselines.naive import weibull_quantiles
 from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import TargetOffset
 from smartgrid_pipeline.core.forecasting.baselines.ridge import RidgeModel
 from smartgrid_pipeline.core.forecasting.baselines.samples import Sample
 from smartgrid_pipeline.core.forecasting.mixture import gating
-from smartgrid_pipeline.core.forecasting.past_days import ensemble_quantiles
 from smartgrid_pipeline.core.learning import network_losses
 from smartgrid_pipeline.core.schema import QUANTILE_COLUMNS, QUANTILES
 from smartgrid_pipeline_tests.core.evaluation.helpers import forecasts
@@ -114,13 +114,13 @@ def test_weighted_quantiles__interpolate_between_the_middles_of_the_weights() ->
 
 @settings(max_examples=30, deadline=None)
 @given(members=st.integers(1, 40), missing=st.floats(0, 0.8), seed=st.integers(0, 999))
-def test_ensemble_quantiles__are_numpys_weibull_quantiles(members: int, missing: float, seed: int) -> None:
+def test_weibull_quantiles__are_numpys_weibull_quantiles(members: int, missing: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     values = rng.gamma(2, 1, (12, members)).astype(np.float32)
     values[rng.random(values.shape) < missing] = np.nan
     values = values[np.isfinite(values).any(1)]
     expected = np.nanquantile(values.astype(np.float64), QUANTILES, axis=1, method="weibull").T
-    np.testing.assert_allclose(ensemble_quantiles(values), expected, rtol=2e-6)
+    np.testing.assert_allclose(weibull_quantiles(values), expected, rtol=2e-6)
 
 
 # --- tests of differences -----------------------------------------------------------------------------

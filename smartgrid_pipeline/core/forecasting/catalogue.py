@@ -2,14 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from smartgrid_pipeline.core.forecasting.baselines.forests import BASELINES
+from smartgrid_pipeline.core.forecasting.baselines.forests import ExtraTrees, RandomForest
 from smartgrid_pipeline.core.forecasting.baselines.gradient_boosting import LightGBM
 from smartgrid_pipeline.core.forecasting.baselines.naive import REFERENCES
+from smartgrid_pipeline.core.forecasting.baselines.ridge import Ridge
 from smartgrid_pipeline.core.forecasting.experts.expert import EXPERTS, NeuralExpert
 from smartgrid_pipeline.core.forecasting.forecaster import Forecaster, TrainingBudget
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
 from smartgrid_pipeline.core.schema import ModelError
+
+BASELINES: dict[str, type[Any]] = {model.name: model for model in (Ridge, RandomForest, ExtraTrees)}
+"""Baselines with one regression per lead group, by name; each is made from a budget."""
 
 MAKERS: dict[str, Callable[[TrainingBudget], Forecaster]] = {
     **REFERENCES,
@@ -21,9 +26,9 @@ MAKERS: dict[str, Callable[[TrainingBudget], Forecaster]] = {
 """Model name → what makes it, not fitted, from a budget."""
 
 LOADERS: dict[str, Callable[[Path], Forecaster]] = {
-    **{name: kind.load for name, kind in REFERENCES.items()},
+    **{name: model.load for name, model in REFERENCES.items()},
     LightGBM.name: LightGBM.load,
-    **{name: kind.load for name, kind in BASELINES.items()},
+    **{name: model.load for name, model in BASELINES.items()},
     **dict.fromkeys(EXPERTS, NeuralExpert.load),
     MixtureOfExperts.name: MixtureOfExperts.load,
 }

@@ -1,6 +1,6 @@
-"""What a forecaster is, and what it may see: the past of one meter, cut at the forecast origin.
+"""The interface of every forecaster, what it is fitted with and what it returns.
 
-Civil clock throughout, as ``datetime64[m]``. A row of a history that starts at ``s`` is available at
+Times are civil-clock times, ``datetime64[m]``. A row of a history that starts at ``s`` is available at
 ``s + working_minutes``; a forecast with origin ``t`` uses rows available at or before ``t`` and no others.
 """
 
@@ -24,7 +24,10 @@ from smartgrid_pipeline.core.schema import (
 
 @dataclass(frozen=True)
 class TrainingBudget:
-    """How much work a fit may do; None leaves a cap to the model. Never wall clocks: results must repeat."""
+    """How much work a fit may do: steps, trees and training rows, each as many as the model has when None.
+
+    A wall clock is no part of it, so that results repeat. ``threads`` also changes the bits of a fit.
+    """
 
     max_steps: int | None = None
     max_trees: int | None = None
@@ -34,17 +37,18 @@ class TrainingBudget:
 
 
 FULL = TrainingBudget()
-"""As much work as a model finds worth doing."""
+"""No caps: the steps, trees and rows each model is meant to have."""
 
 TINY = TrainingBudget(max_steps=2, max_trees=4, max_rows=1_000)
-"""Enough to run every line of a model in a test, not enough to learn."""
+"""Enough to run every line of a model in a test, too little for accuracy."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Training window: weights from [start, fit_end); gate, early stopping, calibration from [fit_end, end).
+    """A training window, cut in two: models are fitted on [start, train_end), the rest is the holdout.
 
-    No target of a block may end after that block does (the embargo); ``History.targets`` sees to it.
+    The holdout [train_end, end) is for early stopping, gate, blend weights and recalibration. No target may
+    end after its own part does (the embargo); ``History.targets`` drops those that would.
     """
 
     start: np.datetime64
@@ -53,14 +57,14 @@ class Split:
 
     @classmethod
     def before(cls, end: np.datetime64, history: "History", holdout_days: int = 61) -> "Split":
-        """Everything in the history before ``end``; its last ``holdout_days`` are the later block.
+        """All of the history before ``end``; the last ``holdout_days`` of it are the holdout.
 
-        A short history gives at most a quarter of itself to the later block. Raises DataError when less than
-        14 days are left to fit on.
+        Of a short history the holdout is at most a quarter. Raises DataError when less than 14 days are left
+        to train on.
         """
         end = min(end.astype("datetime64[m]"), history.end)
-        later = min(np.timedelta64(holdout_days * 1440, "m"), (end - history.starts[0]) // 4)
-        train_end = (end - later).astype("datetime64[D]").astype("datetime64[m]")
+        holdout = min(np.timedelta64(holdout_days * 1440, "m"), (end - history.starts[0]) // 4)
+        train_end = (end - holdout).astype("datetime64[D]").astype("datetime64[m]")
         if train_end - history.starts[0] < np.timedelta64(14 * 1440, "m"):
             days = (end - history.starts[0]) / np.timedelta64(1440, "m")
             raise DataError(
@@ -101,21 +105,21 @@ class Forecast:
 class Forecaster(Protocol):
     """A direct, probabilistic, multi-interval forecaster of one meter.
 
-    After ``fit`` (or ``load``) it is immutable. Quantiles are QUANTILES, non-decreasing; all outputs finite
-    and ≥ 0 kW wherever the origin lies inside the history. The same budget seed and history give the same
+    After ``fit`` (or ``load``) it does not change. Quantiles are those of QUANTILES, non-decreasing; all
+    outputs are finite and ≥ 0 kW for origins inside the history. The same budget and history give the same
     bits. Nothing is pickled: ``save`` writes JSON and npz (see ``learning.storage``).
     """
 
     name: str
 
     def fit(self, history: History, split: Split) -> None:
-        """Learn from rows before ``split.end``. Raises DataError when there is too little to learn from."""
+        """Fit on rows before ``split.end``. Raises DataError when too little was observed."""
         ...
 
     def predict(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
         """Forecast each lead from each origin, using only rows available at that origin.
 
-        Raises ModelError when not fitted, or when the meter's channels differ from those of the fit.
+        Raises ModelError when not fitted, or when fitted on another kind of meter.
         """
         ...
 
@@ -138,7 +142,7 @@ class Forecaster(Protocol):
 
 
 def finish(mean_kw: Floats, quantiles_kw: Floats) -> tuple[Floats, Floats]:
-    """Make raw outputs a legal forecast: quantiles sorted, nothing below 0 kW. Shapes are kept."""
+    """Quantiles (…, 9) sorted, means and quantiles at least 0 kW; shapes are kept."""
     return np.maximum(mean_kw, 0).astype(np.float32), np.maximum(np.sort(quantiles_kw, -1), 0).astype(
         np.float32
     )

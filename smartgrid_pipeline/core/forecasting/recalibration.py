@@ -1,33 +1,30 @@
-"""Quantiles that mean what they say: residuals of a later block turned into intervals.
+"""Quantiles from past errors: around a mean (``ResidualQuantiles``), or as a correction (``QuantileShift``).
 
-``ResidualQuantiles`` gives quantiles to a model that has only a mean; ``ConformalShift`` corrects quantiles a
-model already has. Both are fitted on observations the model was not fitted on, and are a few small arrays.
+Both are fitted on forecasts that were made out of sample, and are a few small arrays.
 """
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from smartgrid_pipeline.core.forecasting.leads import RECALIBRATION, RESIDUALS, Groups
-from smartgrid_pipeline.core.schema import QUANTILES, Floats
-
-Arrays = dict[str, npt.NDArray[Any]]
+from smartgrid_pipeline.core.learning.storage import Arrays
+from smartgrid_pipeline.core.schema import QUANTILES, Doubles, Floats
 
 SMALLEST_SAMPLE = 40
-"""Fewer residuals than this say nothing about a 10 % tail."""
-
+"""Groups with fewer residuals use those of all groups: a 10 % tail of 40 is four of them."""
 
 GROUP_COUNT = max(RESIDUALS.count, RECALIBRATION.count)
 
 
 @dataclass(frozen=True)
 class ResidualQuantiles:
-    """Quantiles of observed − predicted by lead group and predicted level, linear between levels.
+    """Quantiles of observed − predicted power by group of leads and predicted level, linear between levels.
 
-    ``levels_kw`` (groups, levels) mean prediction of each equally filled class, increasing;
-    ``offsets_kw`` (groups, levels, 9). A group without a sample borrows the pooled residuals.
+    ``levels_kw`` (groups, levels), increasing: mean prediction of classes of equally many residuals;
+    ``offsets_kw`` (groups, levels, 9): QUANTILES of the residuals of each class. Groups with fewer than
+    SMALLEST_SAMPLE residuals have those of all groups together.
     """
 
     levels_kw: Floats
@@ -35,10 +32,14 @@ class ResidualQuantiles:
 
     @classmethod
     def fit(cls, predicted_kw: Floats, observed_kw: Floats, groups: Groups, levels: int = 12) -> Self:
-        """Learn from a later block: all three broadcast to one shape; NaN observations are left out."""
+        """From out-of-sample predictions; the arrays broadcast to one shape, NaN observations are left out.
+
+        ``groups`` are numbers below GROUP_COUNT, ``levels`` the number of classes. With fewer than
+        SMALLEST_SAMPLE residuals in all, every quantile is the prediction.
+        """
         predicted, observed, groups = np.broadcast_arrays(predicted_kw, observed_kw, groups)
-        seen = np.isfinite(observed) & np.isfinite(predicted)
-        predicted, observed, groups = predicted[seen], observed[seen], groups[seen]
+        known = np.isfinite(observed) & np.isfinite(predicted)
+        predicted, observed, groups = predicted[known], observed[known], groups[known]
         if len(predicted) < SMALLEST_SAMPLE:
             pooled = np.zeros(levels), np.zeros((levels, len(QUANTILES)))
         else:
@@ -46,16 +47,15 @@ class ResidualQuantiles:
         level_rows = np.repeat(pooled[0][None], GROUP_COUNT, 0)
         offset_rows = np.repeat(pooled[1][None], GROUP_COUNT, 0)
         for group in np.unique(groups):
-            mine = groups == group
-            if mine.sum() >= SMALLEST_SAMPLE:
-                level_rows[group], offset_rows[group] = _by_level(
-                    predicted[mine], (observed - predicted)[mine], levels
-                )
+            rows = groups == group
+            if rows.sum() >= SMALLEST_SAMPLE:
+                residuals = (observed - predicted)[rows]
+                level_rows[group], offset_rows[group] = _by_level(predicted[rows], residuals, levels)
         return cls(level_rows.astype(np.float32), offset_rows.astype(np.float32))
 
     @classmethod
     def none(cls) -> Self:
-        """No errors at all: every quantile is the prediction."""
+        """Before a fit: every quantile is the prediction."""
         return cls(np.zeros((GROUP_COUNT, 1), np.float32), np.zeros((GROUP_COUNT, 1, 9), np.float32))
 
     def apply(self, predicted_kw: Floats, groups: Groups) -> Floats:
@@ -65,14 +65,14 @@ class ResidualQuantiles:
         last = levels.shape[-1] - 1
         above = np.minimum((levels < predicted[..., None]).sum(-1), last)
         below = np.maximum(above - 1, 0)
-        low, high = (np.take_along_axis(levels, at[..., None], -1)[..., 0] for at in (below, above))
+        low, high = (np.take_along_axis(levels, index[..., None], -1)[..., 0] for index in (below, above))
         step = np.where(high > low, high - low, 1)
         share = np.clip((predicted - low) / step, 0, 1)[..., None]
         between = (1 - share) * offsets[groups, below] + share * offsets[groups, above]
         return (predicted[..., None] + between).astype(np.float32)
 
     def to_arrays(self, prefix: str = "") -> Arrays:
-        """Plain arrays for an npz or safetensors file."""
+        """Plain arrays for storage."""
         return {f"{prefix}levels_kw": self.levels_kw, f"{prefix}offsets_kw": self.offsets_kw}
 
     @classmethod
@@ -81,42 +81,54 @@ class ResidualQuantiles:
         return cls(arrays[f"{prefix}levels_kw"], arrays[f"{prefix}offsets_kw"])
 
 
-def _by_level(
-    predicted: npt.NDArray[np.float64], residual: npt.NDArray[np.float64], levels: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Levels (levels,) and residual quantiles (levels, 9) of one group; fewer classes when data is short."""
+def _by_level(predicted: Doubles, residual: Doubles, levels: int) -> tuple[Doubles, Doubles]:
+    """Levels (levels,) and residual quantiles (levels, 9) of one group.
+
+    A small group has fewer classes, of at least SMALLEST_SAMPLE residuals each; the last one is repeated.
+    """
     classes = int(np.clip(len(predicted) // SMALLEST_SAMPLE, 1, levels))
     order = np.argsort(predicted, kind="stable")
     parts = np.array_split(order, classes)
     centres = np.array([predicted[part].mean() for part in parts], np.float64)
     offsets = np.stack([np.quantile(residual[part], QUANTILES) for part in parts])
-    fill = levels - classes  # np.interp wants one shape for all groups: repeat the last class
+    fill = levels - classes  # one shape for all groups
     return np.pad(centres, (0, fill), "edge"), np.pad(offsets, ((0, fill), (0, 0)), "edge")
 
 
 @dataclass(frozen=True)
-class ConformalShift:
-    """Split-conformal correction per quantile and lead group, in units of the forecast's own 80 % width.
+class QuantileShift:
+    """Recalibration of quantile forecasts: what to add to each quantile, by group, in 80 % widths.
 
-    ``shift`` (groups, 9): the share of q90 − q10 that is added to each quantile so that, on the block it was
-    fitted on, each quantile is exceeded as often as it says.
+    ``shift`` (groups, 9): multiples of a forecast's q90 − q10. On the block it is fitted on, each quantile is
+    then exceeded as often as its level states.
+
+    Built like conformalised quantile regression (Romano, Patterson & Candès 2019), with two departures that
+    cost its coverage guarantee. First, the empirical quantile is taken without the factor (n + 1) / n that
+    makes coverage exact in finite samples, separately for each level and scaled by the width. Second, the
+    block is not held out for it alone: the mixture's gate and blend weights are fitted on the same holdout.
+    So this is quantile recalibration, not split-conformal prediction.
     """
 
     shift: Floats
 
     @classmethod
     def fit(cls, quantiles_kw: Floats, observed_kw: Floats, groups: Groups) -> Self:
-        """Learn from quantiles (…, 9), observations (…) and groups broadcast to (…); NaN is left out."""
+        """From quantiles (…, 9) and observations (…) in kW and groups that broadcast to (…); NaN is left out.
+
+        Groups with fewer than SMALLEST_SAMPLE observations get the shift of all groups together.
+        """
         observed, groups = np.broadcast_arrays(observed_kw, groups)
         excess = (observed[..., None] - quantiles_kw) / _width(quantiles_kw)
-        seen = np.isfinite(excess).all(-1)
-        excess, groups = excess[seen], groups[seen]
-        pooled = _own_quantiles(excess) if len(excess) >= SMALLEST_SAMPLE else np.zeros(len(QUANTILES))
+        known = np.isfinite(excess).all(-1)
+        excess, groups = excess[known], groups[known]
+        pooled = (
+            _quantile_of_each_level(excess) if len(excess) >= SMALLEST_SAMPLE else np.zeros(len(QUANTILES))
+        )
         shift = np.repeat(pooled[None], GROUP_COUNT, 0)
         for group in np.unique(groups):
-            mine = groups == group
-            if mine.sum() >= SMALLEST_SAMPLE:
-                shift[group] = _own_quantiles(excess[mine])
+            rows = groups == group
+            if rows.sum() >= SMALLEST_SAMPLE:
+                shift[group] = _quantile_of_each_level(excess[rows])
         return cls(shift.astype(np.float32))
 
     @classmethod
@@ -130,7 +142,7 @@ class ConformalShift:
         return (quantiles_kw + self.shift[groups] * _width(quantiles_kw)).astype(np.float32)
 
     def to_arrays(self, prefix: str = "") -> Arrays:
-        """Plain arrays for an npz or safetensors file."""
+        """Plain arrays for storage."""
         return {f"{prefix}calibration_shift": self.shift}
 
     @classmethod
@@ -140,10 +152,10 @@ class ConformalShift:
 
 
 def _width(quantiles_kw: Floats) -> Floats:
-    """Width of the 80 % interval, (…, 1), never quite 0."""
+    """Width of the 80 % interval, (…, 1) kW, at least 1 W."""
     return np.maximum(quantiles_kw[..., -1:] - quantiles_kw[..., :1], 1e-3)
 
 
-def _own_quantiles(excess: Floats) -> npt.NDArray[np.float64]:
-    """The k-th quantile of column k."""
+def _quantile_of_each_level(excess: Floats) -> Doubles:
+    """The quantile at the k-th level of column k, (9,)."""
     return np.array([np.quantile(excess[:, k], q) for k, q in enumerate(QUANTILES)])

@@ -11,9 +11,9 @@ import pytest
 
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.analog_ensemble.model import AnalogEnsemble
-from smartgrid_pipeline.core.forecasting.baselines.forests import BASELINES
 from smartgrid_pipeline.core.forecasting.baselines.gradient_boosting import LightGBM
 from smartgrid_pipeline.core.forecasting.baselines.naive import REFERENCES
+from smartgrid_pipeline.core.forecasting.catalogue import BASELINES
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Forecaster, Split, TrainingBudget
 from smartgrid_pipeline.core.schema import REFERENCE_NAMES, DataError, ModelError, leads_for
 from smartgrid_pipeline_tests.conftest import make_history

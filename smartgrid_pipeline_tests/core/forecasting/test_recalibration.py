@@ -4,7 +4,7 @@ import numpy as np
 
 from smartgrid_pipeline.core.forecasting.recalibration import (
     GROUP_COUNT,
-    ConformalShift,
+    QuantileShift,
     ResidualQuantiles,
 )
 from smartgrid_pipeline.core.schema import QUANTILES
@@ -66,7 +66,7 @@ def test_conformal_shift__repairs_quantiles_that_are_too_narrow() -> None:
         return predicted[:, None] + 0.05 * predicted[:, None] * (np.array(QUANTILES, np.float32) - 0.5)
 
     predicted, observed, groups = _sample(0)
-    shift = ConformalShift.fit(narrow(predicted), observed, groups)
+    shift = QuantileShift.fit(narrow(predicted), observed, groups)
     predicted, observed, groups = _sample(1)
     before, after = narrow(predicted), shift.apply(narrow(predicted), groups)
     for group in (0, 1):
@@ -78,8 +78,8 @@ def test_conformal_shift__repairs_quantiles_that_are_too_narrow() -> None:
 
 def test_conformal_shift__of_nothing_changes_nothing() -> None:
     quantiles = np.sort(np.random.default_rng(0).random((6, 9)).astype(np.float32), -1)
-    empty = ConformalShift.fit(quantiles[:0], np.zeros(0, np.float32), np.zeros(0, int))
-    for shift in (empty, ConformalShift.none()):
+    empty = QuantileShift.fit(quantiles[:0], np.zeros(0, np.float32), np.zeros(0, int))
+    for shift in (empty, QuantileShift.none()):
         np.testing.assert_array_equal(shift.apply(quantiles, np.zeros(6, int)), quantiles)
 
 
@@ -88,5 +88,5 @@ def test_calibrations__survive_their_arrays() -> None:
     residual = ResidualQuantiles.fit(predicted, observed, groups)
     again = ResidualQuantiles.from_arrays(residual.to_arrays("x."), "x.")
     np.testing.assert_array_equal(residual.apply(predicted, groups), again.apply(predicted, groups))
-    shift = ConformalShift.fit(residual.apply(predicted, groups), observed, groups)
-    np.testing.assert_array_equal(shift.shift, ConformalShift.from_arrays(shift.to_arrays()).shift)
+    shift = QuantileShift.fit(residual.apply(predicted, groups), observed, groups)
+    np.testing.assert_array_equal(shift.shift, QuantileShift.from_arrays(shift.to_arrays()).shift)

@@ -14,7 +14,7 @@ def test_packed_trees__answer_as_the_forest_does(kind: type) -> None:
     inputs[rng.random(inputs.shape) < 0.1] = np.nan
     target = np.nan_to_num(inputs[:, 0]) + (inputs[:, 1] > 0) + rng.normal(0, 0.1, 600)
     forest = kind(7, min_samples_leaf=2, random_state=0).fit(inputs, target)
-    packed = PackedTrees.of([tree.tree_ for tree in forest.estimators_])
+    packed = PackedTrees.from_sklearn([tree.tree_ for tree in forest.estimators_])
     fresh = rng.normal(size=(400, 5)).astype(np.float32).round(1)
     fresh[rng.random(fresh.shape) < 0.2] = np.nan
     np.testing.assert_allclose(packed.predict(fresh), forest.predict(fresh), rtol=1e-5, atol=1e-6)
@@ -26,7 +26,7 @@ def test_packed_trees__answer_a_row_alone_as_among_others() -> None:
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(300, 3)).astype(np.float32)
     forest = ExtraTreesRegressor(9, random_state=0).fit(inputs, inputs[:, 0])
-    packed = PackedTrees.of([tree.tree_ for tree in forest.estimators_])
+    packed = PackedTrees.from_sklearn([tree.tree_ for tree in forest.estimators_])
     np.testing.assert_array_equal(
         packed.predict(inputs)[:3], [packed.predict(inputs[k : k + 1])[0] for k in range(3)]
     )

@@ -121,7 +121,7 @@ class AnalogEnsemble:
         """Forecast each lead from each origin, using only rows available at that origin."""
         storage.require_fit(self.name, self._fitted_on, history.meter)
         origins = origins.astype("datetime64[m]")
-        usual = self._climatology.of(origins, leads)
+        usual = self._climatology.predict(origins, leads)
         mean, quantiles = usual[..., 0].copy(), usual[..., 1:].copy()
         with torch_threads(self.budget.threads), torch.no_grad():
             for width in sorted({lead.width_minutes for lead in leads}):

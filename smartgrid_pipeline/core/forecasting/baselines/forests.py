@@ -1,6 +1,5 @@
-"""Ridge, RandomForest and ExtraTrees on the same inputs as everyone, with intervals from their own errors."""
+"""Random forests and extremely randomised trees, with quantiles of their out-of-sample errors."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -13,74 +12,31 @@ from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import (
     LeadGroupModel,
     PerLeadGroupForecaster,
     TargetOffset,
+    residual_quantiles,
 )
-from smartgrid_pipeline.core.forecasting.baselines.ridge import RidgeModel
-from smartgrid_pipeline.core.forecasting.baselines.samples import Rows, Sample, feature_names
-from smartgrid_pipeline.core.forecasting.leads import LEAD_GROUP_NAMES, SHORT_LEAD_GROUPS, LeadGroup
+from smartgrid_pipeline.core.forecasting.baselines.samples import Sample
+from smartgrid_pipeline.core.forecasting.leads import LeadGroup
 from smartgrid_pipeline.core.forecasting.recalibration import ResidualQuantiles
 from smartgrid_pipeline.core.learning.packed_trees import PackedTrees
 from smartgrid_pipeline.core.learning.storage import Arrays
-from smartgrid_pipeline.core.schema import Floats, Meter
+from smartgrid_pipeline.core.schema import Floats, Meter, Rows
 
-ERROR_LEVELS = {"next_5min": 30, "within_hour": 20, "next_hour": 20, "day_15min": 12, "day_1h": 10,
-                "next_day": 4, "next_week": 4}  # fmt: skip
-"""Classes of predicted level whose errors are told apart."""
+PILOT_ROWS, PILOT_TREES = 15_000, 10
+"""Size of the pilot forest that selects columns."""
 
+OUT_OF_BAG_ROWS = 40_000
+"""Training rows whose out-of-bag errors are measured."""
 
-# --- ridge ----------------------------------------------------------------------------------------
-
-
-class Ridge(PerLeadGroupForecaster):
-    """Ridge regression with hours of the day as waves; errors of the whole window give the quantiles."""
-
-    name = "ridge"
-    rows: ClassVar[dict[str, int]] = {
-        "next_5min": 100_000, "within_hour": 100_000, "next_hour": 100_000, "day_15min": 150_000,
-        "day_1h": 100_000, "next_day": 20_000, "next_week": 20_000,
-    }  # fmt: skip
-    origin_minutes: ClassVar[dict[str, int]] = {
-        family: 5 if family in SHORT_LEAD_GROUPS else 60 for family in LEAD_GROUP_NAMES
-    }
-    penalties: ClassVar[dict[str, float]] = {
-        family: 0.002 if family in SHORT_LEAD_GROUPS else 0.07 for family in LEAD_GROUP_NAMES
-    }
-    waves: ClassVar[dict[str, int]] = {
-        "next_5min": 4, "within_hour": 4, "next_hour": 6, "day_15min": 6, "day_1h": 6, "next_day": 1,
-        "next_week": 1,
-    }  # fmt: skip
-
-    def _fit_family(
-        self, family: LeadGroup, meter: Meter, learn: Sample, later: Sample, seed: int
-    ) -> LeadGroupModel:
-        model = RidgeModel.fit(
-            TargetOffset.of(family, meter, learn),
-            feature_names(meter, family),
-            learn,
-            self.penalties[family.name],
-            self.waves[family.name],
-        )
-        known = (model.mean(learn.inputs), learn), (model.mean(later.inputs), later)
-        return model.with_errors(errors_of(known, ERROR_LEVELS[family.name]))
-
-    @classmethod
-    def _read_family(cls, arrays: Arrays, prefix: str) -> LeadGroupModel:
-        return RidgeModel.from_arrays(arrays, prefix)
-
-
-def errors_of(known: Sequence[tuple[Floats, Sample]], levels: int) -> ResidualQuantiles:
-    """Quantiles of the errors of predictions that a sample did not shape."""
-    predicted = np.concatenate([mean for mean, _ in known])
-    observed = np.concatenate([sample.observed_kw for _, sample in known])
-    groups = np.concatenate([sample.groups for _, sample in known])
-    return ResidualQuantiles.fit(predicted, observed, groups, levels)
-
-
-# --- forests --------------------------------------------------------------------------------------
+FOLDS = 4
 
 
 @dataclass(frozen=True)
-class Grove:
-    """How a forest of one family is grown; validated on 2009."""
+class ForestParams:
+    """Size of the forest of one lead group; chosen on 2009.
+
+    ``rows`` bounds the training pairs, ``rows_per_tree`` the sample of each tree; the best ``columns`` of the
+    pilot are kept, ``share_of_columns`` of them are tried at each split.
+    """
 
     rows: int
     trees: int
@@ -92,25 +48,25 @@ class Grove:
 
 @dataclass(frozen=True)
 class ForestModel:
-    """Trees of one family over some columns, corrections of a base."""
+    """The forest of one lead group over some ``columns``; it predicts what the offset leaves."""
 
     columns: Columns
-    base: TargetOffset
+    offset: TargetOffset
     trees: PackedTrees
     errors: ResidualQuantiles
 
     def mean(self, inputs: Floats) -> Floats:
         """Mean power (kW) of each row."""
-        return self.base(inputs) + self.trees.predict(inputs[:, self.columns])
+        return self.offset(inputs) + self.trees.predict(inputs[:, self.columns])
 
     def predict(self, inputs: Floats, groups: Rows) -> tuple[Floats, Floats]:
-        """Mean and quantiles."""
+        """Mean (rows,) and quantiles (rows, 9) in kW."""
         mean = self.mean(inputs)
         return mean, self.errors.apply(mean, groups)
 
     def to_arrays(self, prefix: str) -> Arrays:
-        """Plain arrays for an npz file."""
-        return {f"{prefix}.columns": self.columns, **self.base.to_arrays(prefix),
+        """Plain arrays for storage."""
+        return {f"{prefix}.columns": self.columns, **self.offset.to_arrays(prefix),
                 **self.trees.to_arrays(prefix), **self.errors.to_arrays(f"{prefix}.")}  # fmt: skip
 
     @classmethod
@@ -124,68 +80,61 @@ class ForestModel:
         )
 
 
-PILOT_ROWS, PILOT_TREES = 15_000, 10
-"""A small first forest finds the columns worth splitting on."""
-
-OUT_OF_BAG_ROWS = 40_000
-"""Rows whose errors are learned from the trees that did not see them."""
-
-QUARTERS = 4
-
-
 class _Forest(PerLeadGroupForecaster):
-    """What both forests share: out-of-bag errors and those of the later block give the quantiles."""
+    """What both forests share."""
 
-    groves: ClassVar[dict[str, Grove]]
-    kind: ClassVar[type[Any]]
+    params: ClassVar[dict[str, ForestParams]]
+    estimator: ClassVar[type[Any]]
 
-    def _fit_family(
-        self, family: LeadGroup, meter: Meter, learn: Sample, later: Sample, seed: int
+    def _fit_group(
+        self, group: LeadGroup, meter: Meter, train: Sample, holdout: Sample, seed: int
     ) -> LeadGroupModel:
-        grove, base = self.groves[family.name], TargetOffset.of(family, meter, learn)
-        columns = self._columns(grove, base, learn, seed)
-        forest = self._grow(grove, base, columns, learn, seed)
-        trees = PackedTrees.of([tree.tree_ for tree in forest.estimators_])
-        model = ForestModel(columns, base, trees, ResidualQuantiles.none())
-        known = [(model.mean(later.inputs), later)]
-        if family.leads[0].width_minutes > 60:  # neighbours share their target: no bag tells them apart
-            known += self._left_out(grove, base, columns, learn, seed)
+        params, offset = self.params[group.name], TargetOffset.for_group(group, meter, train)
+        columns = self._select_columns(params, offset, train, seed)
+        forest = self._fit_forest(params, offset, columns, train, seed)
+        model = _packed(columns, offset, forest)
+        predicted = [(model.mean(holdout.inputs), holdout)]
+        if group.leads[0].width_minutes > 60:  # overlapping targets: a row's neighbours give its target away
+            predicted += self._cross_fitted(params, offset, columns, train, seed)
         else:
-            known.append(_out_of_bag(forest, model, learn))
-        return replace(model, errors=errors_of(known, ERROR_LEVELS[family.name]))
+            predicted.append(_out_of_bag(forest, model, train))
+        return replace(model, errors=residual_quantiles(group, predicted))
 
-    def _grow(self, grove: Grove, base: TargetOffset, columns: Columns, learn: Sample, seed: int) -> Any:
-        forest = self.kind(
-            n_estimators=min(grove.trees, self.budget.max_trees or grove.trees),
-            max_features=grove.share_of_columns,
-            min_samples_leaf=grove.smallest_leaf,
-            max_samples=min(grove.rows_per_tree, len(learn.observed_kw)),
+    def _fit_forest(
+        self, params: ForestParams, offset: TargetOffset, columns: Columns, train: Sample, seed: int
+    ) -> Any:
+        forest = self.estimator(
+            n_estimators=min(params.trees, self.budget.max_trees or params.trees),
+            max_features=params.share_of_columns,
+            min_samples_leaf=params.smallest_leaf,
+            max_samples=min(params.rows_per_tree, len(train.observed_kw)),
             bootstrap=True,
             random_state=seed,
             n_jobs=self.budget.threads,
         )
-        target = learn.observed_kw - base(learn.inputs)
-        return forest.fit(learn.inputs[:, columns], target, sample_weight=learn.weights)
+        target = train.observed_kw - offset(train.inputs)
+        return forest.fit(train.inputs[:, columns], target, sample_weight=train.weights)
 
-    def _left_out(
-        self, grove: Grove, base: TargetOffset, columns: Columns, learn: Sample, seed: int
+    def _cross_fitted(
+        self, params: ForestParams, offset: TargetOffset, columns: Columns, train: Sample, seed: int
     ) -> list[tuple[Floats, Sample]]:
-        """Means of each quarter of the window by a forest grown on the other three."""
-        rows = np.arange(len(learn.observed_kw))
-        known = []
-        for quarter in np.array_split(rows, QUARTERS):
-            others = learn.at(np.setdiff1d(rows, quarter))
-            forest = self._grow(replace(grove, trees=-(-grove.trees // 2)), base, columns, others, seed)
-            trees = PackedTrees.of([tree.tree_ for tree in forest.estimators_])
-            part = learn.at(quarter)
-            known.append(
-                (ForestModel(columns, base, trees, ResidualQuantiles.none()).mean(part.inputs), part)
+        """Means of each of FOLDS consecutive parts of the window by a forest fitted on the other parts."""
+        rows = np.arange(len(train.observed_kw))
+        predicted = []
+        for fold in np.array_split(rows, FOLDS):
+            others = train.select(np.setdiff1d(rows, fold))
+            forest = self._fit_forest(
+                replace(params, trees=-(-params.trees // 2)), offset, columns, others, seed
             )
-        return known
+            part = train.select(fold)
+            predicted.append((_packed(columns, offset, forest).mean(part.inputs), part))
+        return predicted
 
-    def _columns(self, grove: Grove, base: TargetOffset, learn: Sample, seed: int) -> Columns:
-        """The columns that reduce most variance in a small forest."""
-        part = learn.thinned(PILOT_ROWS)
+    def _select_columns(
+        self, params: ForestParams, offset: TargetOffset, train: Sample, seed: int
+    ) -> Columns:
+        """The columns that reduce most variance in a pilot forest."""
+        part = train.thinned(PILOT_ROWS)
         pilot = ExtraTreesRegressor(
             min(PILOT_TREES, self.budget.max_trees or PILOT_TREES),
             max_features=0.3,
@@ -193,59 +142,59 @@ class _Forest(PerLeadGroupForecaster):
             random_state=seed,
             n_jobs=self.budget.threads,
         )
-        pilot.fit(part.inputs, part.observed_kw - base(part.inputs), sample_weight=part.weights)
-        return np.argsort(-pilot.feature_importances_, kind="stable")[: grove.columns]
+        pilot.fit(part.inputs, part.observed_kw - offset(part.inputs), sample_weight=part.weights)
+        return np.argsort(-pilot.feature_importances_, kind="stable")[: params.columns]
 
     @classmethod
-    def _read_family(cls, arrays: Arrays, prefix: str) -> LeadGroupModel:
+    def _read_group(cls, arrays: Arrays, prefix: str) -> LeadGroupModel:
         return ForestModel.from_arrays(arrays, prefix)
 
 
-def _out_of_bag(forest: Any, model: ForestModel, learn: Sample) -> tuple[Floats, Sample]:
-    """Part of the sample, and its mean over the trees that did not grow from a row (NaN where all did)."""
-    some = np.arange(0, len(learn.observed_kw), -(-len(learn.observed_kw) // OUT_OF_BAG_ROWS))
-    part = learn.at(some)
+def _packed(columns: Columns, offset: TargetOffset, forest: Any) -> ForestModel:
+    """A scikit-learn forest as a model, without residual quantiles yet."""
+    trees = PackedTrees.from_sklearn([tree.tree_ for tree in forest.estimators_])
+    return ForestModel(columns, offset, trees, ResidualQuantiles.none())
+
+
+def _out_of_bag(forest: Any, model: ForestModel, train: Sample) -> tuple[Floats, Sample]:
+    """Part of the sample, and its means over the trees not fitted on a row (NaN where all were)."""
+    some = np.arange(0, len(train.observed_kw), -(-len(train.observed_kw) // OUT_OF_BAG_ROWS))
+    part = train.select(some)
     values = model.trees.values(part.inputs[:, model.columns])
-    for k, rows in enumerate(forest.estimators_samples_):
-        values[np.isin(some, rows), k] = np.nan
-    return mean_of_observed(values) + model.base(part.inputs), part
+    for tree, rows in enumerate(forest.estimators_samples_):
+        values[np.isin(some, rows), tree] = np.nan
+    return mean_of_observed(values) + model.offset(part.inputs), part
 
 
 class RandomForest(_Forest):
-    """Breiman's forest, each tree on a part of the rows."""
+    """Random forest (Breiman 2001): each tree on a bootstrap sample of the rows."""
 
     name = "random_forest"
-    kind = RandomForestRegressor
-    groves: ClassVar[dict[str, Grove]] = {
-        "next_5min": Grove(200_000, 12, 50_000, 5, 60, 0.33),
-        "within_hour": Grove(100_000, 10, 30_000, 10, 40, 0.33),
-        "next_hour": Grove(200_000, 15, 50_000, 5, 60, 0.33),
-        "day_15min": Grove(150_000, 20, 50_000, 60, 40, 0.2),
-        "day_1h": Grove(100_000, 20, 50_000, 50, 40, 0.2),
-        "next_day": Grove(20_000, 40, 15_000, 60, 60, 0.2),
-        "next_week": Grove(20_000, 40, 10_000, 60, 60, 0.2),
+    estimator = RandomForestRegressor
+    params: ClassVar[dict[str, ForestParams]] = {
+        "next_5min": ForestParams(200_000, 12, 50_000, 5, 60, 0.33),
+        "within_hour": ForestParams(100_000, 10, 30_000, 10, 40, 0.33),
+        "next_hour": ForestParams(200_000, 15, 50_000, 5, 60, 0.33),
+        "day_15min": ForestParams(150_000, 20, 50_000, 60, 40, 0.2),
+        "day_1h": ForestParams(100_000, 20, 50_000, 50, 40, 0.2),
+        "next_day": ForestParams(20_000, 40, 15_000, 60, 60, 0.2),
+        "next_week": ForestParams(20_000, 40, 10_000, 60, 60, 0.2),
     }
-    rows: ClassVar[dict[str, int]] = {family: grove.rows for family, grove in groves.items()}
-    origin_minutes: ClassVar[dict[str, int]] = Ridge.origin_minutes
+    rows: ClassVar[dict[str, int]] = {group: each.rows for group, each in params.items()}
 
 
 class ExtraTrees(_Forest):
-    """Extremely randomised trees: cuts drawn at random, so more of them fit into the same time."""
+    """Extremely randomised trees (Geurts 2006): random cuts, so that more trees fit into the same time."""
 
     name = "extra_trees"
-    kind = ExtraTreesRegressor
-    groves: ClassVar[dict[str, Grove]] = {
-        "next_5min": Grove(200_000, 17, 80_000, 6, 80, 0.6),
-        "within_hour": Grove(100_000, 16, 60_000, 10, 60, 0.6),
-        "next_hour": Grove(200_000, 17, 80_000, 5, 80, 0.6),
-        "day_15min": Grove(150_000, 24, 100_000, 40, 60, 0.4),
-        "day_1h": Grove(100_000, 30, 80_000, 30, 60, 0.4),
-        "next_day": Grove(20_000, 40, 15_000, 60, 60, 0.6),
-        "next_week": Grove(20_000, 40, 10_000, 60, 60, 0.6),
+    estimator = ExtraTreesRegressor
+    params: ClassVar[dict[str, ForestParams]] = {
+        "next_5min": ForestParams(200_000, 17, 80_000, 6, 80, 0.6),
+        "within_hour": ForestParams(100_000, 16, 60_000, 10, 60, 0.6),
+        "next_hour": ForestParams(200_000, 17, 80_000, 5, 80, 0.6),
+        "day_15min": ForestParams(150_000, 24, 100_000, 40, 60, 0.4),
+        "day_1h": ForestParams(100_000, 30, 80_000, 30, 60, 0.4),
+        "next_day": ForestParams(20_000, 40, 15_000, 60, 60, 0.6),
+        "next_week": ForestParams(20_000, 40, 10_000, 60, 60, 0.6),
     }
-    rows: ClassVar[dict[str, int]] = {family: grove.rows for family, grove in groves.items()}
-    origin_minutes: ClassVar[dict[str, int]] = Ridge.origin_minutes
-
-
-BASELINES: dict[str, type[Any]] = {model.name: model for model in (Ridge, RandomForest, ExtraTrees)}
-"""Baseline name → class; each is made from a budget."""
+    rows: ClassVar[dict[str, int]] = {group: each.rows for group, each in params.items()}

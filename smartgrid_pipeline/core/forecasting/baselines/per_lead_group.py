@@ -1,5 +1,6 @@
-"""Forecasters made of one regression per family of leads: everything but the regression itself."""
+"""Forecasters made of one regression per lead group: everything but the regression itself."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -9,86 +10,114 @@ import numpy.typing as npt
 import pandas as pd
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no stubs
 
-from smartgrid_pipeline.core.features import tabular as inputs
+from smartgrid_pipeline.core.features import tabular
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.baselines import samples
+from smartgrid_pipeline.core.forecasting.baselines.naive import past_days_forecast
 from smartgrid_pipeline.core.forecasting.baselines.samples import Sample
 from smartgrid_pipeline.core.forecasting.climatology import Climatology
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
-from smartgrid_pipeline.core.forecasting.leads import LeadGroup, lead_groups
-from smartgrid_pipeline.core.forecasting.past_days import past_days
+from smartgrid_pipeline.core.forecasting.leads import (
+    LEAD_GROUP_NAMES,
+    SHORT_LEAD_GROUPS,
+    LeadGroup,
+    lead_groups,
+)
+from smartgrid_pipeline.core.forecasting.recalibration import ResidualQuantiles
 from smartgrid_pipeline.core.learning import storage
 from smartgrid_pipeline.core.learning.storage import Arrays
-from smartgrid_pipeline.core.schema import ACTIVE_POWER, QUANTILES, Floats, LeadInterval, Meter, Times
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, QUANTILES, Floats, LeadInterval, Meter, Rows, Times
 
 Columns = npt.NDArray[np.int64]
 
 FEWEST_ROWS = 50
-"""A family with fewer pairs to learn from is left to the climatology."""
+"""A lead group with fewer training pairs is forecast by the climatology and the past days."""
 
 SEASON_DAYS = 540
-"""A season that was seen only once looks like a trend: with fewer days to learn from, regressions do not see
-the time of the year, and far forecasts lean on the past days themselves.
+"""A season observed only once looks like a trend. With a shorter window regressions get no features of the
+time of year, and long-horizon forecasts are averaged with those of the past days.
 """
 
-LEAST_TRUST, PAST_DAYS = 0.5, 28
-"""Weight of a far regression, against the past days, when there is hardly anything to learn from."""
+LEAST_REGRESSION_WEIGHT, PAST_DAYS = 0.5, 28
+"""Least weight of a long-horizon regression against the past days, and how many days these are."""
 
-LATER_ROWS = 30_000
-"""Pairs of the later block that calibrate a family."""
+HOLDOUT_ROWS = 30_000
+"""Holdout pairs that calibrate a lead group."""
+
+ORIGIN_MINUTES = {group: 5 if group in SHORT_LEAD_GROUPS else 60 for group in LEAD_GROUP_NAMES}
+"""Training origins are this far apart."""
+
+ERROR_LEVELS = {"next_5min": 30, "within_hour": 20, "next_hour": 20, "day_15min": 12, "day_1h": 10,
+                "next_day": 4, "next_week": 4}  # fmt: skip
+"""Classes of predicted power with residual quantiles of their own."""
 
 
 class LeadGroupModel(Protocol):
-    """A fitted regression of one family."""
+    """A fitted regression of one lead group."""
 
-    def predict(self, inputs: Floats, groups: samples.Rows) -> tuple[Floats, Floats]:
-        """Mean (rows,) and quantiles (rows, 9) in kW of rows of ``samples.look`` and their groups."""
+    def predict(self, inputs: Floats, groups: Rows) -> tuple[Floats, Floats]:
+        """Mean (rows,) and quantiles (rows, 9) in kW for rows of ``build_features`` and residual groups."""
         ...
 
     def to_arrays(self, prefix: str) -> Arrays:
-        """Plain arrays for an npz file."""
+        """Plain arrays for storage, their names beginning with the prefix."""
         ...
 
 
 @dataclass(frozen=True)
 class TargetOffset:
-    """What a regression corrects: the latest reading for the next minutes, nothing for further leads."""
+    """The power a regression corrects: the latest reading for the next five minutes, 0 kW for other leads.
+
+    ``column`` is the feature that holds the reading, or −1; ``missing_kw`` stands in for a missing reading.
+    """
 
     column: int
-    otherwise_kw: float
+    missing_kw: float
 
     @classmethod
-    def of(cls, family: LeadGroup, meter: Meter, learn: Sample) -> Self:
-        """The base of a family; where the latest reading is missing the mean of the sample stands in."""
-        names = samples.feature_names(meter, family)
-        latest = f"{ACTIVE_POWER}_reading_0"
-        if family.name != "next_5min":
+    def for_group(cls, group: LeadGroup, meter: Meter, train: Sample) -> Self:
+        """The offset of a lead group; a missing reading is replaced by the sample's mean."""
+        if group.name != "next_5min":
             return cls(-1, 0.0)
-        return cls(names.index(latest if latest in names else ACTIVE_POWER), float(learn.observed_kw.mean()))
+        names = samples.feature_names(meter, group)
+        latest = f"{ACTIVE_POWER}_reading_0"
+        column = names.index(latest if latest in names else ACTIVE_POWER)
+        return cls(column, float(train.observed_kw.mean()))
 
     def __call__(self, inputs: Floats) -> Floats:
-        """Power (kW) that is corrected, (rows,)."""
+        """Power (rows,) in kW that is corrected."""
         if self.column < 0:
             return np.zeros(len(inputs), np.float32)
-        return np.nan_to_num(inputs[:, self.column], nan=self.otherwise_kw)
+        return np.nan_to_num(inputs[:, self.column], nan=self.missing_kw)
 
     def to_arrays(self, prefix: str) -> Arrays:
-        """Plain arrays for an npz file."""
-        return {f"{prefix}.base": np.array([self.column, self.otherwise_kw])}
+        """Plain arrays for storage."""
+        return {f"{prefix}.offset": np.array([self.column, self.missing_kw])}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, prefix: str) -> Self:
         """The inverse of ``to_arrays``."""
-        column, otherwise_kw = arrays[f"{prefix}.base"]
-        return cls(int(column), float(otherwise_kw))
+        column, missing_kw = arrays[f"{prefix}.offset"]
+        return cls(int(column), float(missing_kw))
+
+
+def residual_quantiles(group: LeadGroup, out_of_sample: Sequence[tuple[Floats, Sample]]) -> ResidualQuantiles:
+    """Residual quantiles of a lead group from pairs of predicted means (n,) and the sample they predict."""
+    predicted = np.concatenate([mean for mean, _ in out_of_sample])
+    observed = np.concatenate([sample.observed_kw for _, sample in out_of_sample])
+    groups = np.concatenate([sample.groups for _, sample in out_of_sample])
+    return ResidualQuantiles.fit(predicted, observed, groups, ERROR_LEVELS[group.name])
 
 
 class PerLeadGroupForecaster:
-    """A Forecaster whose subclass says how one family is fitted, with what, and how it is read back."""
+    """A Forecaster; a subclass defines how the model of one lead group is fitted and read back.
+
+    ``rows`` bounds the training pairs of a lead group, ``origin_minutes`` is the distance of their origins.
+    """
 
     name: str
     rows: ClassVar[dict[str, int]]
-    origin_minutes: ClassVar[dict[str, int]]
+    origin_minutes: ClassVar[dict[str, int]] = ORIGIN_MINUTES
 
     def __init__(self, budget: TrainingBudget = FULL) -> None:
         self.budget = budget
@@ -99,111 +128,114 @@ class PerLeadGroupForecaster:
         self._sizes: dict[str, int] = {}
         self._days = 0.0
 
-    # --- learning ---------------------------------------------------------------------------------
+    # --- fit --------------------------------------------------------------------------------------
 
     def fit(self, history: History, split: Split) -> None:
-        """Fit each family on the earlier block and calibrate it on the later one."""
+        """Fit each lead group before ``split.train_end`` and its residual quantiles on the holdout, too."""
         self._climatology = Climatology.fit(history, split)
         self._models, self._curves, self._sizes = {}, [], {}
         first = samples.burn_in_end(split.start, split.train_end)
         self._days = float((split.train_end - first) / np.timedelta64(1, "D"))
-        with threadpool_limits(self.budget.threads):  # more threads than asked for add other bits
-            self._fit_families(history, split, first)
-        self._fitted_on = storage.fitted_on(history.meter) | {"inputs": inputs.names_hash(history.meter)}
+        with threadpool_limits(self.budget.threads):  # the number of threads changes the order of sums
+            self._fit_groups(history, split, first)
+        self._fitted_on = storage.fitted_on(history.meter) | {"inputs": tabular.names_hash(history.meter)}
 
-    def _fit_families(self, history: History, split: Split, first: np.datetime64) -> None:
-        for number, family in enumerate(self._families(history.meter)):
+    def _fit_groups(self, history: History, split: Split, first: np.datetime64) -> None:
+        for number, group in enumerate(self._lead_groups(history.meter)):
             seed = 1000 * self.budget.seed + number
-            count, every = self._capped(self.rows[family.name]), self.origin_minutes[family.name]
-            learn = samples.draw(history, family, first, split.train_end, count, every, seed)
-            later = samples.draw(
-                history, family, split.train_end, split.end, self._capped(LATER_ROWS), every, seed
+            count, every = self._capped(self.rows[group.name]), self.origin_minutes[group.name]
+            train = samples.sample_pairs(history, group, first, split.train_end, count, every, seed)
+            holdout = samples.sample_pairs(
+                history, group, split.train_end, split.end, self._capped(HOLDOUT_ROWS), every, seed
             )
-            if len(learn.observed_kw) < FEWEST_ROWS:
+            if len(train.observed_kw) < FEWEST_ROWS:
                 continue
-            self._sizes[family.name] = len(learn.observed_kw)
-            self._models[family.name] = self._fit_family(family, history.meter, learn, later, seed)
+            self._sizes[group.name] = len(train.observed_kw)
+            self._models[group.name] = self._fit_group(group, history.meter, train, holdout, seed)
 
-    def _families(self, meter: Meter) -> tuple[LeadGroup, ...]:
-        """The families this forecaster answers for."""
+    def _lead_groups(self, meter: Meter) -> tuple[LeadGroup, ...]:
+        """The lead groups this forecaster has models of."""
         return lead_groups(meter, self._days >= SEASON_DAYS)
 
     def _capped(self, rows: int) -> int:
         return min(rows, self.budget.max_rows or rows)
 
-    def _fit_family(
-        self, family: LeadGroup, meter: Meter, learn: Sample, later: Sample, seed: int
+    def _fit_group(
+        self, group: LeadGroup, meter: Meter, train: Sample, holdout: Sample, seed: int
     ) -> LeadGroupModel:
         raise NotImplementedError
 
     @classmethod
-    def _read_family(cls, arrays: Arrays, prefix: str) -> LeadGroupModel:
+    def _read_group(cls, arrays: Arrays, prefix: str) -> LeadGroupModel:
         raise NotImplementedError
 
-    # --- asking -----------------------------------------------------------------------------------
+    # --- predict ----------------------------------------------------------------------------------
 
     def predict(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
         """Forecast each lead from each origin, using only rows available at that origin."""
-        storage.require_fit(
-            self.name, self._fitted_on, history.meter, inputs=inputs.names_hash(history.meter)
-        )
+        inputs = tabular.names_hash(history.meter)
+        storage.require_fit(self.name, self._fitted_on, history.meter, inputs=inputs)
         origins = origins.astype("datetime64[m]")
-        usual = self._climatology.of(origins, leads)
-        mean, quantiles = usual[..., 0].copy(), usual[..., 1:].copy()
-        for family in self._families(history.meter):
-            wanted = [j for j, lead in enumerate(leads) if lead in family.leads]
-            if wanted and family.name in self._models:
-                asked = np.array([family.leads.index(leads[j]) for j in wanted])
-                mean[:, wanted], quantiles[:, wanted] = self._ask(history, family, origins, asked)
-            trust = self._trust(family)
-            if wanted and trust < 1:
-                days = past_days(history, origins, tuple(leads[j] for j in wanted), PAST_DAYS)
-                mean[:, wanted] = _lean(mean[:, wanted], days[0], trust)
-                quantiles[:, wanted] = _lean(quantiles[:, wanted], days[1], trust)
+        climatology = self._climatology.predict(origins, leads)
+        mean, quantiles = climatology[..., 0].copy(), climatology[..., 1:].copy()
+        for group in self._lead_groups(history.meter):
+            columns = [j for j, lead in enumerate(leads) if lead in group.leads]
+            if columns and group.name in self._models:
+                members = np.array([group.leads.index(leads[j]) for j in columns])
+                mean[:, columns], quantiles[:, columns] = self._predict_group(
+                    history, group, origins, members
+                )
+            weight = self._regression_weight(group)
+            if columns and weight < 1:
+                days = past_days_forecast(history, origins, tuple(leads[j] for j in columns), PAST_DAYS)
+                mean[:, columns] = _shrink_to(mean[:, columns], days[0], weight)
+                quantiles[:, columns] = _shrink_to(quantiles[:, columns], days[1], weight)
         return Forecast(origins, leads, *finish(mean, quantiles))
 
-    def _trust(self, family: LeadGroup) -> float:
-        """Weight of the regression of a family against the past days."""
-        if family.name not in self._models:
+    def _regression_weight(self, group: LeadGroup) -> float:
+        """Weight of a lead group's regression against the past days, 0 where there is no regression."""
+        if group.name not in self._models:
             return 0.0
-        return 1.0 if family.is_short else float(np.clip(self._days / SEASON_DAYS, LEAST_TRUST, 1))
+        if group.is_short:
+            return 1.0
+        return float(np.clip(self._days / SEASON_DAYS, LEAST_REGRESSION_WEIGHT, 1))
 
-    def _ask(
-        self, history: History, family: LeadGroup, origins: Times, asked: samples.Rows
+    def _predict_group(
+        self, history: History, group: LeadGroup, origins: Times, members: Rows
     ) -> tuple[Floats, Floats]:
-        """Mean (origins, asked) and quantiles (origins, asked, 9) of some leads of one family."""
-        mean = np.empty((len(origins), len(asked)), np.float32)
-        quantiles = np.empty((len(origins), len(asked), len(QUANTILES)), np.float32)
-        size = max(1, samples.PREDICT_BLOCK // len(asked))
+        """Mean (origins, members) and quantiles (origins, members, 9); ``members`` index ``group.leads``."""
+        mean = np.empty((len(origins), len(members)), np.float32)
+        quantiles = np.empty((len(origins), len(members), len(QUANTILES)), np.float32)
+        size = max(1, samples.PREDICT_BLOCK // len(members))
         for begin in range(0, len(origins), size):
             block = origins[begin : begin + size]
-            pairs, lead_at = np.repeat(block, len(asked)), np.tile(asked, len(block))
-            found = self._models[family.name].predict(
-                samples.look(history, family, pairs, lead_at), family.residual_groups(pairs, lead_at)
+            pairs, lead_at = np.repeat(block, len(members)), np.tile(members, len(block))
+            found = self._models[group.name].predict(
+                samples.build_features(history, group, pairs, lead_at), group.residual_groups(pairs, lead_at)
             )
             mean[begin : begin + size] = found[0].reshape(len(block), -1)
-            quantiles[begin : begin + size] = found[1].reshape(len(block), len(asked), -1)
+            quantiles[begin : begin + size] = found[1].reshape(len(block), len(members), -1)
         return mean, quantiles
 
-    # --- telling and keeping ----------------------------------------------------------------------
+    # --- describe and store -----------------------------------------------------------------------
 
     def parameters(self) -> dict[str, Any]:
         """Flat settings and sizes, for the tracking run."""
-        sizes = {f"{family}_rows": count for family, count in self._sizes.items()}
+        sizes = {f"{group}_rows": count for group, count in self._sizes.items()}
         return {"model": self.name, "seed": self.budget.seed, **sizes}
 
     def curves(self) -> pd.DataFrame:
-        """Training and validation loss per step, where the regression has steps."""
-        return pd.DataFrame(self._curves, columns=["step", "family", "training", "validation"])
+        """Training and validation loss per step, where the regression is fitted in steps."""
+        return pd.DataFrame(self._curves, columns=["step", "lead_group", "training", "validation"])
 
     def save(self, directory: Path) -> None:
         """Write the fitted model into an existing, empty directory."""
         facts = self._fitted_on and {"fitted_on": self._fitted_on, "budget": asdict(self.budget),
-                                     "families": list(self._models), "days": self._days, "sizes": self._sizes,
-                                     "curves": self._curves}  # fmt: skip
+                                     "lead_groups": list(self._models), "days": self._days,
+                                     "sizes": self._sizes, "curves": self._curves}  # fmt: skip
         arrays = {"climatology_kw": self._climatology.kw}
-        for family, model in self._models.items():
-            arrays |= model.to_arrays(family)
+        for group, model in self._models.items():
+            arrays |= model.to_arrays(group)
         storage.write(directory, self.name, facts, arrays)
 
     @classmethod
@@ -214,10 +246,10 @@ class PerLeadGroupForecaster:
             model._fitted_on, model._days = facts["fitted_on"], facts["days"]
             model._sizes, model._curves = facts["sizes"], facts["curves"]
             model._climatology = Climatology(arrays["climatology_kw"])
-            model._models = {family: cls._read_family(arrays, family) for family in facts["families"]}
+            model._models = {group: cls._read_group(arrays, group) for group in facts["lead_groups"]}
         return model
 
 
-def _lean(forecast: Floats, days: Floats, trust: float) -> Floats:
-    """A forecast drawn towards that of the past days, where these know something."""
-    return np.where(np.isfinite(days), trust * forecast + (1 - trust) * days, forecast)
+def _shrink_to(forecast: Floats, days: Floats, weight: float) -> Floats:
+    """``weight`` times the forecast plus the rest times that of the past days, where these were observed."""
+    return np.where(np.isfinite(days), weight * forecast + (1 - weight) * days, forecast)

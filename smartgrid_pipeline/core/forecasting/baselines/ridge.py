@@ -1,17 +1,23 @@
-"""Ridge regression of one family: standardised inputs, and the day's shape as waves that others scale."""
+"""Ridge regression per lead group: standardised features, and a daily shape that some of them scale."""
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
-from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import TargetOffset
-from smartgrid_pipeline.core.forecasting.baselines.samples import Rows, Sample
+from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import (
+    LeadGroupModel,
+    PerLeadGroupForecaster,
+    TargetOffset,
+    residual_quantiles,
+)
+from smartgrid_pipeline.core.forecasting.baselines.samples import Sample, feature_names
+from smartgrid_pipeline.core.forecasting.leads import LEAD_GROUP_NAMES, SHORT_LEAD_GROUPS, LeadGroup
 from smartgrid_pipeline.core.forecasting.recalibration import ResidualQuantiles
 from smartgrid_pipeline.core.learning.storage import Arrays
-from smartgrid_pipeline.core.schema import Doubles, Floats
+from smartgrid_pipeline.core.schema import Doubles, Floats, Meter, Rows
 
 SCALED_BY_HOUR = (
     "same_time_mean_28_kw",
@@ -33,95 +39,139 @@ SCALED_BY_HOUR = (
 )
 """Columns whose weight may change with the target's hour of the day."""
 
-FURTHEST = 8.0
-"""Inputs this many standard deviations out are cut: a straight line has no business there."""
+LARGEST_INPUT = 8.0
+"""Standardised features are cut at this many standard deviations: a line extrapolates without bound."""
 
 _BLOCK = 16_384
+_STORED = ("centre", "scale", "hour", "scaled", "harmonics", "weights")
 
 
 @dataclass(frozen=True)
 class RidgeModel:
-    """Weights of one family.
+    """Weights of one lead group, and the residual quantiles around its line.
 
-    ``centre``, ``scale`` (columns,); ``hour`` the column of the target's hour; ``scaled`` the columns of
-    SCALED_BY_HOUR; ``weights`` over ``_terms``, the intercept last.
+    ``centre`` and ``scale`` (columns,) standardise the features; ``hour`` is the column of the target's hour,
+    ``scaled`` those of SCALED_BY_HOUR; ``harmonics`` are 1, 2, … waves a day; ``weights`` (terms,) belong to
+    the columns of ``terms``, the intercept last.
+
+    Solved by own normal equations rather than ``sklearn.linear_model.Ridge``: the terms are never held for
+    all rows at once, and a row gets the same bits alone as among others.
     """
 
-    base: TargetOffset
+    offset: TargetOffset
     centre: Doubles
     scale: Doubles
     hour: npt.NDArray[np.int64]
     scaled: npt.NDArray[np.int64]
-    waves: npt.NDArray[np.int64]
+    harmonics: npt.NDArray[np.int64]
     weights: Doubles
     errors: ResidualQuantiles
 
     @classmethod
     def fit(
-        cls, base: TargetOffset, names: tuple[str, ...], learn: Sample, penalty: float, waves: int
+        cls, offset: TargetOffset, names: tuple[str, ...], train: Sample, penalty: float, waves: int
     ) -> "RidgeModel":
-        """Solve the normal equations; ``penalty`` is per unit of weight in the sample. No errors yet."""
-        centre, scale = _moments(learn.inputs)
+        """Minimise weighted squared errors plus ``penalty`` × total sample weight × squared weights.
+
+        ``names`` are the columns of ``train.inputs``; ``waves`` is the number of harmonics. The model has no
+        residual quantiles yet.
+        """
+        centre, scale = _moments(train.inputs)
         scaled = np.array([names.index(name) for name in SCALED_BY_HOUR if name in names], np.int64)
-        hour, k = np.array(names.index("target_hour")), np.arange(1, waves + 1)
-        model = cls(base, centre, scale, hour, scaled, k, np.zeros(0), ResidualQuantiles.none())
-        target = (learn.observed_kw - base(learn.inputs)).astype(np.float64)
-        size = len(model.terms(learn.inputs[:1])[0])
+        hour, harmonics = np.array(names.index("target_hour")), np.arange(1, waves + 1)
+        model = cls(offset, centre, scale, hour, scaled, harmonics, np.zeros(0), ResidualQuantiles.none())
+        target = (train.observed_kw - offset(train.inputs)).astype(np.float64)
+        size = len(model.terms(train.inputs[:1])[0])
         gram, moment = np.zeros((size, size)), np.zeros(size)
         for begin in range(0, len(target), _BLOCK):
-            at = slice(begin, begin + _BLOCK)
-            terms = model.terms(learn.inputs[at])
-            weighted = terms * learn.weights[at, None]
+            block = slice(begin, begin + _BLOCK)
+            terms = model.terms(train.inputs[block])
+            weighted = terms * train.weights[block, None]
             gram += weighted.T @ terms
-            moment += weighted.T @ target[at]
-        cost = np.full(size, penalty * float(learn.weights.sum()))
+            moment += weighted.T @ target[block]
+        cost = np.full(size, penalty * float(train.weights.sum()))
         cost[-1] = 0.0  # the intercept is free
         return replace(model, weights=linalg.solve(gram + np.diag(cost), moment, assume_a="pos"))
 
     def with_errors(self, errors: ResidualQuantiles) -> "RidgeModel":
-        """The same line with the errors its quantiles are made of."""
+        """The same line with these residual quantiles."""
         return replace(self, errors=errors)
 
     def terms(self, inputs: Floats) -> Doubles:
-        """Regressors (rows, terms): standardised inputs (0 where unknown), waves, scaled waves, 1."""
-        z = np.nan_to_num((inputs - self.centre) / self.scale).clip(-FURTHEST, FURTHEST)
-        angle = inputs[:, self.hour, None] * self.waves * (2 * np.pi / 24)
+        """Regressors (rows, terms): standardised features (0 where unknown), harmonics, scaled ones, 1."""
+        z = np.nan_to_num((inputs - self.centre) / self.scale).clip(-LARGEST_INPUT, LARGEST_INPUT)
+        angle = inputs[:, self.hour, None] * self.harmonics * (2 * np.pi / 24)
         waves = np.concatenate([np.sin(angle), np.cos(angle)], 1)
         scaled = (z[:, self.scaled, None] * waves[:, None, :]).reshape(len(z), -1)
         return np.concatenate([z, waves, scaled, np.ones((len(z), 1))], 1)
 
     def mean(self, inputs: Floats) -> Floats:
         """Mean power (kW) of each row."""
-        parts = [np.einsum("ij,j->i", self.terms(inputs[begin : begin + _BLOCK]), self.weights)
-                 for begin in range(0, len(inputs), _BLOCK)]  # fmt: skip  # a row alone = among others
-        return (np.concatenate([np.zeros(0), *parts]) + self.base(inputs)).astype(np.float32)
+        blocks = (inputs[begin : begin + _BLOCK] for begin in range(0, len(inputs), _BLOCK))
+        # einsum, unlike @, gives a row the same bits alone as among others
+        parts = [np.einsum("ij,j->i", self.terms(block), self.weights) for block in blocks]
+        return (np.concatenate([np.zeros(0), *parts]) + self.offset(inputs)).astype(np.float32)
 
     def predict(self, inputs: Floats, groups: Rows) -> tuple[Floats, Floats]:
-        """Mean and quantiles."""
+        """Mean (rows,) and quantiles (rows, 9) in kW."""
         mean = self.mean(inputs)
         return mean, self.errors.apply(mean, groups)
 
     def to_arrays(self, prefix: str) -> Arrays:
-        """Plain arrays for an npz file."""
-        own = {f"{prefix}.{name}": getattr(self, name) for name in _OWN}
-        return own | self.base.to_arrays(prefix) | self.errors.to_arrays(f"{prefix}.")
+        """Plain arrays for storage."""
+        own = {f"{prefix}.{name}": getattr(self, name) for name in _STORED}
+        return own | self.offset.to_arrays(prefix) | self.errors.to_arrays(f"{prefix}.")
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, prefix: str) -> Self:
         """The inverse of ``to_arrays``."""
-        own = {name: arrays[f"{prefix}.{name}"] for name in _OWN}
+        own = {name: arrays[f"{prefix}.{name}"] for name in _STORED}
         errors = ResidualQuantiles.from_arrays(arrays, f"{prefix}.")
-        return cls(base=TargetOffset.from_arrays(arrays, prefix), errors=errors, **own)
-
-
-_OWN = ("centre", "scale", "hour", "scaled", "waves", "weights")
+        return cls(offset=TargetOffset.from_arrays(arrays, prefix), errors=errors, **own)
 
 
 def _moments(inputs: Floats) -> tuple[Doubles, Doubles]:
-    """Mean and standard deviation of each column as far as it is known; 0 and 1 where it is not."""
-    seen = np.isfinite(inputs)
-    count = np.maximum(seen.sum(0), 1)
-    centre = np.where(seen, inputs, 0).sum(0, dtype=np.float64) / count
-    square = np.where(seen, inputs - centre.astype(np.float32), 0).astype(np.float32) ** 2
+    """Mean and standard deviation of each column's known values; 0 and 1 where none is known."""
+    known = np.isfinite(inputs)
+    count = np.maximum(known.sum(0), 1)
+    centre = np.where(known, inputs, 0).sum(0, dtype=np.float64) / count
+    square = np.where(known, inputs - centre.astype(np.float32), 0).astype(np.float32) ** 2
     scale = np.sqrt(square.sum(0, dtype=np.float64) / count)
     return centre, np.where(scale > 1e-6, scale, 1.0)
+
+
+class Ridge(PerLeadGroupForecaster):
+    """One ridge regression per lead group; its errors on the whole split give the quantiles."""
+
+    name = "ridge"
+    rows: ClassVar[dict[str, int]] = {
+        "next_5min": 100_000, "within_hour": 100_000, "next_hour": 100_000, "day_15min": 150_000,
+        "day_1h": 100_000, "next_day": 20_000, "next_week": 20_000,
+    }  # fmt: skip
+    penalties: ClassVar[dict[str, float]] = {
+        group: 0.002 if group in SHORT_LEAD_GROUPS else 0.07 for group in LEAD_GROUP_NAMES
+    }
+    waves: ClassVar[dict[str, int]] = {
+        "next_5min": 4, "within_hour": 4, "next_hour": 6, "day_15min": 6, "day_1h": 6, "next_day": 1,
+        "next_week": 1,
+    }  # fmt: skip
+
+    def _fit_group(
+        self, group: LeadGroup, meter: Meter, train: Sample, holdout: Sample, seed: int
+    ) -> LeadGroupModel:
+        return fit_ridge(group, meter, train, holdout)
+
+    @classmethod
+    def _read_group(cls, arrays: Arrays, prefix: str) -> LeadGroupModel:
+        return RidgeModel.from_arrays(arrays, prefix)
+
+
+def fit_ridge(group: LeadGroup, meter: Meter, train: Sample, holdout: Sample) -> RidgeModel:
+    """The ridge regression of one lead group with residual quantiles.
+
+    Training errors count among the residuals: so few weights per row hardly overfit.
+    """
+    offset, names = TargetOffset.for_group(group, meter, train), feature_names(meter, group)
+    model = RidgeModel.fit(offset, names, train, Ridge.penalties[group.name], Ridge.waves[group.name])
+    predicted = (model.mean(train.inputs), train), (model.mean(holdout.inputs), holdout)
+    return model.with_errors(residual_quantiles(group, predicted))

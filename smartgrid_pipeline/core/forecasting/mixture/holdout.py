@@ -26,8 +26,8 @@ from smartgrid_pipeline.core.forecasting.mixture.gating import (
 )
 from smartgrid_pipeline.core.forecasting.recalibration import (
     GROUP_COUNT,
-    ConformalShift,
     Groups,
+    QuantileShift,
 )
 from smartgrid_pipeline.core.learning.training_loop import Curve, torch_threads
 from smartgrid_pipeline.core.schema import Floats, LeadInterval
@@ -50,7 +50,7 @@ class HoldoutFit:
     gate: Gate
     best: int
     leans: dict[str, BlendWeights]
-    shifts: dict[str, ConformalShift]
+    shifts: dict[str, QuantileShift]
     curves: list[Curve]
 
     @classmethod
@@ -129,7 +129,7 @@ class HoldoutFit:
             row: BlendWeights(tuple(map(BlendWeight, v.numpy())))
             for row, v in _under("lean.", tensors).items()
         }
-        shifts = {row: ConformalShift(v.numpy()) for row, v in _under("shift.", tensors).items()}
+        shifts = {row: QuantileShift(v.numpy()) for row, v in _under("shift.", tensors).items()}
         curves = [Curve(**point) for point in facts["curves"]]
         return cls(gate.eval(), facts["best"], leans, shifts, curves)
 
@@ -161,13 +161,13 @@ def _beliefs(leads: tuple[LeadInterval, ...], days: float, trust: ShrinkagePrior
 
 def _calibration(
     fan: Floats, data: HoldoutPredictions, leads: tuple[LeadInterval, ...], days: float, trust: ShrinkagePrior
-) -> ConformalShift:
+) -> QuantileShift:
     """What the latest days say of quantiles (n, 9): of each kind of lead as a whole, and, believed less, of
     each clock hour apart from that.
     """
     late = data.days > data.days.max() - CALIBRATION_DAYS
     whole, by_hour = (
-        ConformalShift.fit(fan[late], data.target[late], by[late]).shift for by in (data.kinds, data.groups)
+        QuantileShift.fit(fan[late], data.target[late], by[late]).shift for by in (data.kinds, data.groups)
     )
     shift = np.zeros((GROUP_COUNT, fan.shape[-1]), np.float32)
     hours = np.datetime64("2000-01-01", "m") + np.arange(24) * np.timedelta64(60, "m")
@@ -177,4 +177,4 @@ def _calibration(
     ):
         own = trust.hours * shrinkage_weight(lead, days, trust.half) * (by_hour[groups] - whole[kind])
         shift[groups] = shrinkage_weight(lead, days, CALIBRATION_BELIEF) * whole[kind] + own
-    return ConformalShift(shift)
+    return QuantileShift(shift)

@@ -11,20 +11,23 @@ import lightgbm
 import numpy as np
 
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.forecasting.baselines.forests import ERROR_LEVELS, Ridge, errors_of
-from smartgrid_pipeline.core.forecasting.baselines.gradient_boosting import LIGHTGBM_PARAMS, LightGBM
+from smartgrid_pipeline.core.forecasting.baselines.gradient_boosting import (
+    LIGHTGBM_PARAMS,
+    LightGBM,
+    shared_settings,
+    tree_count,
+)
 from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import (
     LeadGroupModel,
     PerLeadGroupForecaster,
-    TargetOffset,
 )
-from smartgrid_pipeline.core.forecasting.baselines.ridge import RidgeModel
-from smartgrid_pipeline.core.forecasting.baselines.samples import Rows, Sample, feature_names
+from smartgrid_pipeline.core.forecasting.baselines.ridge import RidgeModel, fit_ridge
+from smartgrid_pipeline.core.forecasting.baselines.samples import Sample
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast
 from smartgrid_pipeline.core.forecasting.leads import LeadGroup, is_short
 from smartgrid_pipeline.core.learning import lightgbm_text
 from smartgrid_pipeline.core.learning.storage import Arrays
-from smartgrid_pipeline.core.schema import Floats, LeadInterval, Meter, Times
+from smartgrid_pipeline.core.schema import Floats, LeadInterval, Meter, Rows, Times
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,9 @@ class LinearTreeAverage(PerLeadGroupForecaster):
 
     name = "anchor"
     rows: ClassVar[dict[str, int]] = LightGBM.rows
-    origin_minutes: ClassVar[dict[str, int]] = LightGBM.origin_minutes
 
-    def _families(self, meter: Meter) -> tuple[LeadGroup, ...]:
-        return tuple(family for family in super()._families(meter) if not family.is_short)
+    def _lead_groups(self, meter: Meter) -> tuple[LeadGroup, ...]:
+        return tuple(group for group in super()._lead_groups(meter) if not group.is_short)
 
     def predict(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
         """Forecast the far leads; NaN for the near ones, which are not anchored."""
@@ -68,20 +70,15 @@ class LinearTreeAverage(PerLeadGroupForecaster):
         found.mean_kw[:, near], found.quantiles_kw[:, near] = np.nan, np.nan
         return found
 
-    def _fit_family(
-        self, family: LeadGroup, meter: Meter, learn: Sample, later: Sample, seed: int
+    def _fit_group(
+        self, group: LeadGroup, meter: Meter, train: Sample, holdout: Sample, seed: int
     ) -> LeadGroupModel:
-        base, penalty = TargetOffset.of(family, meter, learn), Ridge.penalties[family.name]
-        line = RidgeModel.fit(base, feature_names(meter, family), learn, penalty, Ridge.waves[family.name])
-        known = (line.mean(learn.inputs), learn), (line.mean(later.inputs), later)
-        plan = LIGHTGBM_PARAMS[family.name]
-        settings = LightGBM(self.budget).settings(seed) | plan.mean_settings(learn)
-        data = lightgbm.Dataset(learn.inputs, learn.observed_kw, weight=learn.weights, params=settings)
-        trees = lightgbm.train(settings, data, LightGBM(self.budget).trees(plan.trees, learn))
-        return LinearTreeModel(
-            line.with_errors(errors_of(known, ERROR_LEVELS[family.name])), lightgbm_text.slim(trees)
-        )
+        line, params = fit_ridge(group, meter, train, holdout), LIGHTGBM_PARAMS[group.name]
+        settings = shared_settings(self.budget, seed) | params.mean_settings(train)
+        data = lightgbm.Dataset(train.inputs, train.observed_kw, weight=train.weights, params=settings)
+        trees = lightgbm.train(settings, data, tree_count(self.budget, params.trees, train))
+        return LinearTreeModel(line, lightgbm_text.slim(trees))
 
     @classmethod
-    def _read_family(cls, arrays: Arrays, prefix: str) -> LeadGroupModel:
+    def _read_group(cls, arrays: Arrays, prefix: str) -> LeadGroupModel:
         return LinearTreeModel.from_arrays(arrays, prefix)

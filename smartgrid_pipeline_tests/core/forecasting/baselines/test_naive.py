@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.forecasting.baselines.naive import REFERENCES
+from smartgrid_pipeline.core.forecasting.baselines.naive import REFERENCES, weibull_quantiles
 from smartgrid_pipeline.core.forecasting.climatology import HOURS, Climatology
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Forecast, Split
-from smartgrid_pipeline.core.forecasting.past_days import ensemble_quantiles
 from smartgrid_pipeline.core.schema import QUANTILES, LeadInterval
 from smartgrid_pipeline_tests.core.forecasting.spoiling import unobserved
 
@@ -72,19 +71,19 @@ def test_reference__with_no_past_at_all_tells_the_climatology(house_history: His
 
 def test_climatology__knows_the_hour_of_the_target(house_history: History) -> None:
     usual = Climatology.fit(house_history, Split.before(house_history.end, house_history))
-    evening, night = usual.of(ORIGIN, (HOUR, LeadInterval(540, 600)))[0]
+    evening, night = usual.predict(ORIGIN, (HOUR, LeadInterval(540, 600)))[0]
     np.testing.assert_array_equal(evening, usual.kw[18])
     np.testing.assert_array_equal(night, usual.kw[3])
     assert evening[0] > night[0]
 
 
-def test_ensemble_quantiles__are_unbiased_for_small_ensembles() -> None:
+def test_weibull_quantiles__are_unbiased_for_small_ensembles() -> None:
     rng = np.random.default_rng(0)
     members, truth = rng.normal(size=(20_000, 28)).astype(np.float32), rng.normal(size=20_000)
     members[rng.random(members.shape) < 0.2] = np.nan
-    below = (truth[:, None] <= ensemble_quantiles(members)).mean(0)
+    below = (truth[:, None] <= weibull_quantiles(members)).mean(0)
     np.testing.assert_allclose(below, QUANTILES, atol=0.02)
 
 
-def test_ensemble_quantiles__of_nothing_are_nan() -> None:
-    assert np.isnan(ensemble_quantiles(np.full((2, 7), np.nan, np.float32))).all()
+def test_weibull_quantiles__of_nothing_are_nan() -> None:
+    assert np.isnan(weibull_quantiles(np.full((2, 7), np.nan, np.float32))).all()
