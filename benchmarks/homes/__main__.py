@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.homes.protocol import ANALOGUE, OURS, judge, judge_cold, quarter
+from benchmarks.homes.protocol import ANALOGUE, OURS, quarter, score_cold_start, score_models
 from benchmarks.shared.half_hourly import half_hourly_file, with_a_year
 from benchmarks.shared.result_head import ROOT, compact, head
 from smartgrid_pipeline.core.features.history import History
@@ -53,14 +53,14 @@ def _quarter(homes: dict[str, History], part: str, models: tuple[str, ...]) -> d
     """Every model on every home, and how the homes fared against the 28-day analogue."""
     per_home = {}
     for meter_id, history in homes.items():
-        per_home[meter_id] = judge(history, quarter(history, part), models)
+        per_home[meter_id] = score_models(history, quarter(history, part), models)
         print(part, meter_id, _ratios(per_home[meter_id]), file=sys.stderr, flush=True)
     return {"homes": per_home, "models": _summaries(list(per_home.values()))}
 
 
 def _shorter(homes: dict[str, History], days: int | None) -> dict[str, Any]:
     """The analog ensemble when nothing older than ``days`` before the test is known."""
-    found = [judge(home, quarter(home, PARTS[0]), (ANALOGUE, OURS), days) for home in homes.values()]
+    found = [score_models(home, quarter(home, PARTS[0]), (ANALOGUE, OURS), days) for home in homes.values()]
     return _summaries(found)[OURS] | {"learn_days": days}
 
 
@@ -69,8 +69,8 @@ def _cold(homes: dict[str, History], hours: float) -> dict[str, Any]:
     ratios, tiers = [], []
     for history in homes.values():
         test = quarter(history, PARTS[0])
-        found = judge_cold(history, test, hours)
-        ratios.append(found["crps_kw"] / judge(history, test, (ANALOGUE,))[ANALOGUE]["crps_kw"])
+        found = score_cold_start(history, test, hours)
+        ratios.append(found["crps_kw"] / score_models(history, test, (ANALOGUE,))[ANALOGUE]["crps_kw"])
         tiers.append(found["tier"])
     return {"tier": max(set(tiers), key=tiers.count), "median_crps_over_analogue": float(np.median(ratios)),
             "worst_crps_over_analogue": float(max(ratios))}  # fmt: skip

@@ -1,4 +1,4 @@
-"""How a home is judged: fit before its last quarter, forecast each of its days from midnight."""
+"""The test of a home: fit before its last quarter, forecast each of the days after it from midnight."""
 
 import time
 from dataclasses import replace
@@ -15,15 +15,15 @@ from smartgrid_pipeline.core.forecasting.fallback import predict_with_fallback
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecaster, Split
 from smartgrid_pipeline.core.schema import FORECAST_TASKS
 
-CARD = next(card for card in FORECAST_TASKS if card.name == "T4")
+DAY_AHEAD = next(task for task in FORECAST_TASKS if task.name == "T4")
 ANALOGUE, OURS = "analogue_28d", AnalogEnsemble.name
 QUARTER_DAYS = 91
 
-SHOWN = ("crps_kw", "coverage_80", "rmse_kw", "cvrmse_percent")
+KEPT_METRICS = ("crps_kw", "coverage_80", "rmse_kw", "cvrmse_percent")
 
 
 def make(name: str) -> Forecaster:
-    """A model by name; the learned analogue is no candidate of its own and has no entry in the catalogue."""
+    """A model by name. The analog ensemble is no candidate of its own, so the catalogue does not have it."""
     return AnalogEnsemble(FULL) if name == OURS else create(name, FULL)
 
 
@@ -34,34 +34,40 @@ def quarter(history: History, part: str) -> np.datetime64:
     return (history.end - length).astype("datetime64[D]").astype("datetime64[m]")
 
 
-def judge(
+def score_models(
     history: History, test: np.datetime64, names: tuple[str, ...], learn_days: int | None = None
 ) -> dict[str, dict[str, float]]:
-    """Scores of each model on T4 from ``test`` to the end; with ``learn_days`` nothing older is known."""
+    """Model → its scores on T4 from ``test`` to the end, and the CPU seconds of its fit and forecasts.
+
+    With ``learn_days`` the history begins so many days before ``test``.
+    """
     if learn_days is not None:
         history = since(history, test - np.timedelta64(learn_days, "D"))
     past, out = history.until(test), {}
     for name in names:
         model, begun = make(name), time.process_time()
         model.fit(past, Split.before(test, past))
-        frame = forecast_cards(model, history, test, history.end, (CARD,))
+        frame = forecast_cards(model, history, test, history.end, (DAY_AHEAD,))
         scores = score(frame[frame["observed_kw"].notna()])
-        out[name] = {key: scores[key] for key in SHOWN} | {"cpu_seconds": time.process_time() - begun}
+        out[name] = {key: scores[key] for key in KEPT_METRICS} | {"cpu_seconds": time.process_time() - begun}
     return out
 
 
-def judge_cold(history: History, test: np.datetime64, hours: float) -> dict[str, Any]:
-    """Fallback forecasts of every fourth midnight when only the last hours before each are known."""
+def score_cold_start(history: History, test: np.datetime64, hours: float) -> dict[str, Any]:
+    """The most frequent tier and the mean CRPS (kW) of fallback forecasts from every fourth midnight.
+
+    Only the last ``hours`` before each midnight are available to them.
+    """
     origins = history.origins(test, history.end - np.timedelta64(1440, "m"), 4 * 1440)
     tiers, crps = [], []
     for origin in origins:
         known = last_hours(history, origin, hours)
-        found = predict_with_fallback(None, None, known, np.array([origin]), CARD.leads)
+        found = predict_with_fallback(None, None, known, np.array([origin]), DAY_AHEAD.leads)
         tiers += found.tier_names()
-        frame = found.forecast.to_frame(CARD.name, history.targets(np.array([origin]), CARD.leads))
+        frame = found.forecast.to_frame(DAY_AHEAD.name, history.targets(np.array([origin]), DAY_AHEAD.leads))
         crps.append(score(frame[frame["observed_kw"].notna()])["crps_kw"])
-    kinds = sorted(set(tiers), key=tiers.count)
-    return {"tier": kinds[-1], "crps_kw": float(np.nanmean(crps))}
+    most_frequent = max(sorted(set(tiers)), key=tiers.count)
+    return {"tier": most_frequent, "crps_kw": float(np.nanmean(crps))}
 
 
 def since(history: History, start: np.datetime64) -> History:
