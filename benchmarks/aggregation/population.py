@@ -45,7 +45,7 @@ def mean_power(homes: pd.DataFrame, members: npt.NDArray[np.int64]) -> pd.Series
 
 @dataclass(frozen=True)
 class Population:
-    """What the real homes teach of a population of any size."""
+    """What is estimated from real homes, to simulate a population of any size."""
 
     index: pd.DatetimeIndex
     common: Doubles

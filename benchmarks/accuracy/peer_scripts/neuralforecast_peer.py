@@ -19,7 +19,7 @@ from tables import LEVELS, Job, calendar, next_day, table
 LATER_DAYS = 61
 
 
-def forecasts(job: Job, name: str, minutes: int, ahead: int, look_back: int, steps: int) -> pd.DataFrame:
+def forecasts(job: Job, name: str, minutes: int, ahead: int, window: int, steps: int) -> pd.DataFrame:
     """Means and quantiles of windows of ``ahead`` intervals that follow each other over the test."""
     series = whole_windows(job.series(name, minutes), job.test_from, ahead)
     known = calendar(series.index)
@@ -32,7 +32,7 @@ def forecasts(job: Job, name: str, minutes: int, ahead: int, look_back: int, ste
     ).reset_index(drop=True)
     test_size = int((series.index >= job.test_from).sum())
     common = {
-        "h": ahead, "input_size": look_back, "max_steps": steps, "val_check_steps": 50,
+        "h": ahead, "input_size": window, "max_steps": steps, "val_check_steps": 50,
         "early_stop_patience_steps": 4, "futr_exog_list": list(known.columns), "scaler_type": "identity",
         "learning_rate": 1e-3, "windows_batch_size": 128, "inference_windows_batch_size": 512,
         "random_seed": 1, "accelerator": "cpu", "enable_progress_bar": False, "logger": False,

@@ -61,7 +61,7 @@ def forecasts(
 
 
 def lag_minutes(name: str) -> int:
-    """How far back a lag feature looks; 0 for every other feature."""
+    """Lag (minutes) of a lag feature; 0 for every other feature."""
     found = re.fullmatch(r"T-(\d+)(min|d)", name)
     return int(found[1]) * (DAY if found[2] == "d" else 1) if found else 0
 
