@@ -77,7 +77,7 @@ def losses(
     forecast = forecaster.predict(history, origins, leads)
     out = {}
     for task in tasks:
-        frame = backtest.card_frame(forecast, history, task, last)
+        frame = backtest.task_frame(forecast, history, task, last)
         scores = metrics.score(frame[frame["observed_kw"].notna()])
         out[task.name] = {key: scores[key] for key in ("crps_kw", "rmse_kw")}
     return out

@@ -9,6 +9,7 @@ from benchmarks.accuracy.targets import value_of
 
 SHOWN = {
     "T1": ("rmse_kw", "mae_kw", "mape_percent", "crps_kw"),
+    "T1_path": ("rmse_kw", "mae_kw", "r2", "crps_kw"),
     "T2": ("rmse_kw", "mae_kw", "r2", "crps_kw"),
     "T3": ("rmse_kw", "mae_kw", "r2", "crps_kw"),
     "T4": ("cvrmse_percent", "mae_kw", "crps_kw", "coverage_80"),

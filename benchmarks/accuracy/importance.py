@@ -89,7 +89,7 @@ class ScoredForecasts:
         forecast = Forecast(origins, leads, shifted.mean_kw, shifted.quantiles_kw)
         out = {}
         for card in self.cards:
-            frame = backtest.card_frame(forecast, self.history, card, self.history.end)
+            frame = backtest.task_frame(forecast, self.history, card, self.history.end)
             out[card.name] = frame[frame["observed_kw"].notna()]
         return out
 

@@ -42,6 +42,7 @@ class Protocol:
         november = np.datetime64(fit_before, "m")
         windows = (
             Window("T1", "T1", first),
+            Window("T1_path", "T1_path", first),
             Window("T2", "T2", first),
             Window("T3", "T3", november),
             Window("T4", "T4", spring),
@@ -124,6 +125,6 @@ def _month(
         leads = tuple(dict.fromkeys(lead for card in group for lead in card.leads))
         for batch in backtest.batches(history.origins(start, end, every), len(leads)):
             for name, forecast in predict(history, batch, leads).items():
-                parts = [backtest.card_frame(forecast, history, card, protocol.end) for card in group]
+                parts = [backtest.task_frame(forecast, history, card, protocol.end) for card in group]
                 frames.setdefault(name, []).extend(part for part in parts if len(part))
     return frames

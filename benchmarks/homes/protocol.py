@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from smartgrid_pipeline.core.evaluation.scoring.backtest import forecast_cards
+from smartgrid_pipeline.core.evaluation.scoring.backtest import forecast_tasks
 from smartgrid_pipeline.core.evaluation.scoring.metrics import score
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.analog_ensemble.model import AnalogEnsemble
@@ -47,7 +47,7 @@ def score_models(
     for name in names:
         model, begun = make(name), time.process_time()
         model.fit(past, Split.before(test, past))
-        frame = forecast_cards(model, history, test, history.end, (DAY_AHEAD,))
+        frame = forecast_tasks(model, history, test, history.end, (DAY_AHEAD,))
         scores = score(frame[frame["observed_kw"].notna()])
         out[name] = {key: scores[key] for key in KEPT_METRICS} | {"cpu_seconds": time.process_time() - begun}
     return out

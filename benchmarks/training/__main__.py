@@ -15,7 +15,7 @@ from benchmarks.shared.result_head import ROOT, compact, head
 from benchmarks.shared.uci import uci_history
 from benchmarks.training.gauge import counting, flops, gemm_peak
 from smartgrid_pipeline.core.evaluation.scoring import comparison
-from smartgrid_pipeline.core.evaluation.scoring.backtest import forecast_cards
+from smartgrid_pipeline.core.evaluation.scoring.backtest import forecast_tasks
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.experts.expert import EXPERTS
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, TINY, Split, TrainingBudget
@@ -135,10 +135,10 @@ def warm(mixture: MixtureOfExperts, history: History, budget: TrainingBudget) ->
         ],
         "fit_afresh_seconds": timed(lambda: afresh.fit(past, split))["seconds"],
     }
-    full = forecast_cards(afresh, history, NEXT_MONTH, UNTIL)
+    full = forecast_tasks(afresh, history, NEXT_MONTH, UNTIL)
     print_progress("fit afresh", out["fit_afresh_seconds"])
     for name, model in known.items():
-        frame = forecast_cards(model, history, NEXT_MONTH, UNTIL)
+        frame = forecast_tasks(model, history, NEXT_MONTH, UNTIL)
         out[f"{name}_against_fit_afresh"] = {
             card: {loss: against(frame, full, card, loss) for loss in LOSSES}
             for card in frame["card"].unique()

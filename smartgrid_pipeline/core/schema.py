@@ -132,6 +132,7 @@ class ForecastTask:
 
 FORECAST_TASKS = (
     ForecastTask("T1", "next 5 minutes", (LeadInterval(0, 5),), 5),
+    ForecastTask("T1_path", "next hour in 5-minute steps, hourly origins", ALL_LEADS[:12], 60),
     ForecastTask("T2", "next hour, hourly origins", (LeadInterval(0, 60),), 60),
     ForecastTask("T3", "day ahead, 96 × 15 min, origins at midnight", ALL_LEADS[12:108], 1440),
     ForecastTask("T4", "day ahead, 24 × 1 h, origins at midnight", ALL_LEADS[108:132], 1440),

@@ -9,7 +9,7 @@ from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
 from smartgrid_pipeline.core.schema import FORECAST_TASKS
 from smartgrid_pipeline_tests.core.evaluation.helpers import forecasts, truth
 
-T2, T4 = FORECAST_TASKS[1], FORECAST_TASKS[3]
+T2, T4 = (task for task in FORECAST_TASKS if task.name in ("T2", "T4"))
 
 
 @pytest.fixture(scope="module")

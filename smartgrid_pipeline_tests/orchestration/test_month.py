@@ -58,7 +58,7 @@ def recorded() -> Iterator[Calls]:
     scored = count(
         calls.scored,
         lambda model, _, begin, __: model.name if begin == start else None,
-        backtest.forecast_cards,
+        backtest.forecast_tasks,
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(catalogue, "create", count(calls.fitted, lambda name, _: name, catalogue.create))

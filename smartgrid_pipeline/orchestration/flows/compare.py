@@ -135,7 +135,7 @@ def compare(resources: Resources, occasion: TrainingContext, forecasts: Forecast
 
 def validation_losses(contenders: Mapping[str, "TrackedRun"], analogue: "TrackedRun") -> dict[str, float]:
     """Composite CRPS of each contender on the block before the month, the 28-day analogue being 1."""
-    keys = [f"validation.{card}.crps_kw" for card in comparison.COMPOSITE_CARDS]
+    keys = [f"validation.{card}.crps_kw" for card in comparison.COMPOSITE_TASKS]
     base = {key: analogue.metrics[key] for key in keys if key in analogue.metrics}
     return {
         name: float(np.mean([run.metrics.get(key, np.nan) / value for key, value in base.items()]))
@@ -205,14 +205,14 @@ def _forecasts_of(
     if same is not None:
         return now[same]
     forecaster = resources.registry.load(champion.run_id)
-    return backtest.forecast_cards(forecaster, occasion.history, *month_times(occasion.month))
+    return backtest.forecast_tasks(forecaster, occasion.history, *month_times(occasion.month))
 
 
 def _scores_by_card(
     forecasts: pd.DataFrame, cards: tuple[ForecastTask, ...]
 ) -> tuple[dict[str, dict[str, float]], dict[str, int]]:
     scored = forecasts[forecasts["observed_kw"].notna()]
-    metrics = {card.name: score(scored[scored["card"] == card.name]) for card in rule.deciding_cards(cards)}
+    metrics = {card.name: score(scored[scored["card"] == card.name]) for card in rule.deciding_tasks(cards)}
     return metrics, {name: int(values["n_origins"]) for name, values in metrics.items()}
 
 

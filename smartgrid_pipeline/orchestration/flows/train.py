@@ -120,11 +120,11 @@ def train_and_judge(
     begun = time.process_time()
     forecaster = registry.load(found.run_id) if found else fit(occasion.past, occasion.split)
     fit_seconds = time.process_time() - begun
-    forecasts = backtest.forecast_cards(forecaster, occasion.history, *month_times(occasion.month))
+    forecasts = backtest.forecast_tasks(forecaster, occasion.history, *month_times(occasion.month))
     verdicts = audit(forecaster, occasion, forecasts)
     if found:
         return EvaluatedCandidate(name, found, forecasts, verdicts, True)
-    before = backtest.forecast_cards(forecaster, occasion.past, occasion.split.train_end, occasion.split.end)
+    before = backtest.forecast_tasks(forecaster, occasion.past, occasion.split.train_end, occasion.split.end)
     run = registry.log_training(
         forecaster,
         model=name,
@@ -194,7 +194,7 @@ def with_fixed_weights(
     assert isinstance(mixture, MixtureOfExperts)
     when = month_times(occasion.month)
     tables = {judged.name: judged.forecasts} | {
-        name: backtest.forecast_cards(cast(Forecaster, variant), occasion.history, *when)
+        name: backtest.forecast_tasks(cast(Forecaster, variant), occasion.history, *when)
         for name, variant in mixture.ablations().items()
     }
     return pd.concat([table.assign(model=name) for name, table in tables.items()], ignore_index=True)

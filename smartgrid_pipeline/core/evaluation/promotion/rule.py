@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from smartgrid_pipeline.core.evaluation.scoring.comparison import COMPOSITE_CARDS, SIGNIFICANCE, PairedTest
+from smartgrid_pipeline.core.evaluation.scoring.comparison import COMPOSITE_TASKS, SIGNIFICANCE, PairedTest
 from smartgrid_pipeline.core.schema import Finding, ForecastTask, PromotionRefused, Verdict
 
 SUITE = "promotion"
@@ -78,9 +78,9 @@ def choose_challenger(validation_crps: Mapping[str, float]) -> str:
     return min(validation_crps, key=lambda name: (validation_crps[name], name))
 
 
-def deciding_cards(cards: tuple[ForecastTask, ...]) -> tuple[ForecastTask, ...]:
+def deciding_tasks(cards: tuple[ForecastTask, ...]) -> tuple[ForecastTask, ...]:
     """Those of a meter's cards that decide a promotion."""
-    return tuple(card for card in cards if card.name in COMPOSITE_CARDS)
+    return tuple(card for card in cards if card.name in COMPOSITE_TASKS)
 
 
 def _data_findings(evidence: PromotionEvidence) -> tuple[Finding, ...]:
@@ -119,7 +119,7 @@ def _features_finding(evidence: PromotionEvidence) -> Finding:
 def _score_findings(evidence: PromotionEvidence) -> tuple[Finding, ...]:
     """Enough scored origins, and no metric missing, on every deciding card."""
     findings = []
-    for card in (cards := deciding_cards(evidence.cards)):
+    for card in (cards := deciding_tasks(evidence.cards)):
         least = MIN_SCORED_DAYS * 1440 // card.origin_minutes
         n = evidence.scored_origins.get(card.name, 0)
         findings.append(Finding(f"scored origins on {card.name}", n >= least, str(n), f"at least {least}"))
@@ -128,7 +128,7 @@ def _score_findings(evidence: PromotionEvidence) -> tuple[Finding, ...]:
         found = f"missing {', '.join(missing)}" if missing else f"{len(REQUIRED_METRICS)} present"
         findings.append(Finding(f"metrics on {card.name}", not missing, found, "every metric, finite"))
     names = ", ".join(card.name for card in cards) or "none"
-    return (*findings, Finding("deciding cards", bool(cards), names, f"at least one of {COMPOSITE_CARDS}"))
+    return (*findings, Finding("deciding cards", bool(cards), names, f"at least one of {COMPOSITE_TASKS}"))
 
 
 def _said(test: PairedTest) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.evaluation.scoring.comparison import (
-    COMPOSITE_CARDS,
+    COMPOSITE_TASKS,
     Evaluation,
     composite_loss_of,
 )
@@ -221,7 +221,7 @@ def daily_loss(scores: Evaluation, models: Sequence[str]) -> "Figure | None":
         axes.axvspan(
             day - pd.Timedelta("12h"), day + pd.Timedelta("12h"), color="#f3f5f8", linewidth=0, zorder=0
         )
-    cards = ", ".join(card for card in COMPOSITE_CARDS if card in scores.cards)
+    cards = ", ".join(card for card in COMPOSITE_TASKS if card in scores.cards)
     axis_labels(axes, "day of origin (weekends shaded)", "composite CRPS")
     title(axes, f"Day by day: mean over {cards} of CRPS, as a multiple of the 28-day analogue's mean")
     axes.set_ylim(0, None)

@@ -20,7 +20,7 @@ from smartgrid_pipeline.core.evaluation.promotion import readiness
 from smartgrid_pipeline.core.evaluation.promotion.candidacy import Candidacy, headline
 from smartgrid_pipeline.core.evaluation.promotion.deployment import SCENARIOS, choose
 from smartgrid_pipeline.core.evaluation.report import plots, plots_forecasts, tables
-from smartgrid_pipeline.core.evaluation.scoring.comparison import COMPOSITE_CARDS, RESAMPLES, Evaluation
+from smartgrid_pipeline.core.evaluation.scoring.comparison import COMPOSITE_TASKS, RESAMPLES, Evaluation
 from smartgrid_pipeline.core.evaluation.scoring.metrics import ANALOGUE, FORMULAS, verify
 from smartgrid_pipeline.core.evaluation.style import colour, label, svg
 from smartgrid_pipeline.core.schema import FORECAST_TASKS, MODEL_NAMES, Finding, Meter, Verdict
@@ -169,7 +169,7 @@ def _highlighted(inputs: ReportInputs) -> list[str]:
 
 def _honest_mape(scores: Evaluation) -> dict[str, tuple[str, float]]:
     """The lowest MAPE on each of the deciding cards, with the model's name."""
-    rows = scores.metrics[scores.metrics["card"].isin(COMPOSITE_CARDS)].dropna(subset=["mape_percent"])
+    rows = scores.metrics[scores.metrics["card"].isin(COMPOSITE_TASKS)].dropna(subset=["mape_percent"])
     best = rows.loc[rows.groupby("card", sort=False)["mape_percent"].idxmin()]
     titles = {card.name: f"{card.name}, {card.title.split(',')[0]}" for card in FORECAST_TASKS}
     return {

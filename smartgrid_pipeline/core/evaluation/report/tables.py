@@ -11,7 +11,7 @@ from smartgrid_pipeline.core.evaluation.audits import mixture
 from smartgrid_pipeline.core.evaluation.promotion import readiness
 from smartgrid_pipeline.core.evaluation.promotion.candidacy import Candidacy
 from smartgrid_pipeline.core.evaluation.scoring.comparison import (
-    COMPOSITE_CARDS,
+    COMPOSITE_TASKS,
     MIN_BLOCKS,
     RIVALS,
     SIGNIFICANCE,
@@ -162,7 +162,7 @@ def overview(scores: Evaluation) -> dict[str, Any]:
             relative = value / float(base[card]) if base is not None else float("nan")
             cells.append(Cell(text := number(value, 3), text == lowest[card], shade=_shade(relative)))
         body.append(_line(str(model), ranks.get(model), cells))
-    names = ", ".join(card for card in COMPOSITE_CARDS if card in scores.cards)
+    names = ", ".join(card for card in COMPOSITE_TASKS if card in scores.cards)
     return {
         "columns": [("Composite", "analogue = 1"), *((card, "CRPS, kW") for card in crps)],
         "rows": body,
@@ -222,7 +222,7 @@ def tiles(scores: Evaluation, challenger: str | None) -> list[Tile]:
 
 
 def _deciding(scores: Evaluation) -> str:
-    names = [card for card in COMPOSITE_CARDS if card in scores.cards]
+    names = [card for card in COMPOSITE_TASKS if card in scores.cards]
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 

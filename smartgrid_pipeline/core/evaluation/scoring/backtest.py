@@ -18,7 +18,7 @@ BATCH_FORECASTS = 131_072
 """Origins × leads asked of a forecaster at once; bounds memory whatever the span."""
 
 
-def forecast_cards(
+def forecast_tasks(
     forecaster: Forecaster,
     history: History,
     start: np.datetime64,
@@ -40,7 +40,7 @@ def forecast_cards(
         origins = history.origins(start, last, every)
         for batch in batches(origins, len(leads)):
             forecast = forecaster.predict(history, batch, leads)
-            frames += [card_frame(forecast, history, card, last) for card in group]
+            frames += [task_frame(forecast, history, card, last) for card in group]
     if not any(len(frame) for frame in frames):
         raise DataError(
             f"Nothing to forecast between {start} and {end}: the history holds "
@@ -59,7 +59,7 @@ def batches(origins: Times, n_leads: int) -> list[Times]:
     return [origins[i : i + size] for i in range(0, len(origins), size)]
 
 
-def card_frame(forecast: Forecast, history: History, card: ForecastTask, last: np.datetime64) -> pd.DataFrame:
+def task_frame(forecast: Forecast, history: History, card: ForecastTask, last: np.datetime64) -> pd.DataFrame:
     """The rows of one card out of a forecast of several, without intervals that end after ``last``."""
     column_of: dict[LeadInterval, int] = {lead: j for j, lead in enumerate(forecast.leads)}
     columns = [column_of[lead] for lead in card.leads]

@@ -11,7 +11,7 @@ import pandas as pd
 from smartgrid_pipeline.core.evaluation.scoring.metrics import ANALOGUE, Aligned, align, row_loss, table_of
 from smartgrid_pipeline.core.schema import FORECAST_TASKS, DataError, Doubles
 
-COMPOSITE_CARDS = ("T1", "T2", "T3", "T4")
+COMPOSITE_TASKS = ("T1", "T2", "T3", "T4")
 """The cards a promotion is decided on; those a meter cannot resolve drop out."""
 
 SIGNIFICANCE = 0.05
@@ -95,7 +95,7 @@ class Evaluation:
         that lack a card, or everything when there is no analogue, are absent.
         """
         crps = self.metrics.pivot(index="card", columns="model", values="crps_kw")
-        crps = crps.loc[[card for card in COMPOSITE_CARDS if card in crps.index]]
+        crps = crps.loc[[card for card in COMPOSITE_TASKS if card in crps.index]]
         if ANALOGUE not in crps or crps.empty:
             return pd.Series(dtype=float)
         return crps.div(crps[ANALOGUE], axis=0).dropna(axis=1).mean().sort_values(kind="stable")
@@ -162,7 +162,7 @@ def composite_loss(forecasts_by_model: Mapping[str, pd.DataFrame], analogue: pd.
 def composite_loss_of(aligned: Aligned, models: Sequence[str]) -> pd.DataFrame:
     """``composite_loss`` of forecasts that are aligned already, the 28-day analogue among them."""
     parts: dict[str, list[pd.Series]] = {model: [] for model in models}
-    cards = [card for card in COMPOSITE_CARDS if card in aligned]
+    cards = [card for card in COMPOSITE_TASKS if card in aligned]
     for card in cards:
         frames = aligned[card]
         if absent := sorted({*models, ANALOGUE} - set(frames)):
@@ -176,7 +176,7 @@ def composite_loss_of(aligned: Aligned, models: Sequence[str]) -> pd.DataFrame:
     }
     losses = pd.DataFrame(joined)
     if losses.empty:
-        raise DataError(f"No day has a scored forecast on every one of the cards {cards or COMPOSITE_CARDS}.")
+        raise DataError(f"No day has a scored forecast on every one of the cards {cards or COMPOSITE_TASKS}.")
     return losses
 
 

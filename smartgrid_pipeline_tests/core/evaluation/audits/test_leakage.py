@@ -148,7 +148,7 @@ def test_forecaster_audit__refuses_origins_without_a_future(house_history: Histo
 
 def _on_t1(history: History, rule: Rule) -> pd.DataFrame:
     start, end = np.datetime64("2010-02-01"), np.datetime64("2010-02-05")
-    return backtest.forecast_cards(RuleForecaster("m", rule), history, start, end)
+    return backtest.forecast_tasks(RuleForecaster("m", rule), history, start, end)
 
 
 def test_target_shift__leaves_an_honest_forecast_its_skill(house_history: History) -> None:

@@ -32,9 +32,9 @@ START, END = np.datetime64("2010-02-01"), np.datetime64("2010-02-11")
 @pytest.fixture(scope="module")
 def house_scores(house_history: History) -> Evaluation:
     rng = np.random.default_rng(0)
-    base = backtest.forecast_cards(RuleForecaster("y", yesterday), house_history, START, END)
+    base = backtest.forecast_tasks(RuleForecaster("y", yesterday), house_history, START, END)
     models = {
-        "persistence": backtest.forecast_cards(RuleForecaster("p", persistence), house_history, START, END),
+        "persistence": backtest.forecast_tasks(RuleForecaster("p", persistence), house_history, START, END),
         "analogue_28d": base,
     }
     for name in (*MODEL_NAMES, "lightgbm", "equal_weights"):

@@ -120,3 +120,16 @@ def test_evaluate__tests_each_model_against_both_rivals() -> None:
     assert len(pairs) == 4
     assert list(scores.composite.index) == ["gru", "lightgbm", "analogue_28d"]
     assert scores.composite["analogue_28d"] == 1
+
+
+def test_composite__is_of_the_deciding_tasks_only() -> None:
+    models = month_of_models({"gru": 0.2, "analogue_28d": 0.4}, days=10)
+    fine = truth(12 * 24 * 10)
+    path = {
+        name: pd.concat([frame, noisy(fine, 5.0 if name == "gru" else 0.1, 3, "T1_path")], ignore_index=True)
+        for name, frame in models.items()
+    }
+    scores = comparison.evaluate(path)
+    assert scores.cards == ("T1_path", "T2", "T4")
+    assert scores.value("T1_path", "gru", "crps_kw") > scores.value("T1_path", "analogue_28d", "crps_kw")
+    pd.testing.assert_series_equal(scores.composite, comparison.evaluate(models).composite)

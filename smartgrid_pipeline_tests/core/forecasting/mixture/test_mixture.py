@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from smartgrid_pipeline.core.evaluation.scoring.backtest import forecast_cards
+from smartgrid_pipeline.core.evaluation.scoring.backtest import forecast_tasks
 from smartgrid_pipeline.core.evaluation.scoring.comparison import paired
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Split, TrainingBudget
@@ -64,6 +64,6 @@ def test_updated_mixture__forecasts_no_worse_than_one_fitted_afresh(house: Histo
     for mixture, end in zip(mixtures, (first, second), strict=True):
         mixture.fit(house.until(end), Split.before(end, house.until(end)))
     updated = mixtures[0].updated(past, Split.before(second, past))
-    frames = [forecast_cards(model, house, second, house.end) for model in (updated, mixtures[1])]
+    frames = [forecast_tasks(model, house, second, house.end) for model in (updated, mixtures[1])]
     for card in ("T1", "T2", "T3", "T4"):
         assert paired(frames[0], frames[1], card).mean_difference_percent < 5, card
