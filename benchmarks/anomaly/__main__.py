@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.anomaly import summary, sweeps
+from benchmarks.anomaly.baselines import Baselines
 from benchmarks.anomaly.page import write_page
-from benchmarks.anomaly.plain import Plain
-from benchmarks.anomaly.protocol import ALL_KINDS, ORIGINS, NothingChanged, Origin, Outcome, TestYear
+from benchmarks.anomaly.protocol import ALL_TYPES, ORIGINS, NothingChanged, Origin, Outcome, TestYear
 from benchmarks.anomaly.targets import against_targets
 from benchmarks.shared.result_head import ROOT, compact, head
 from smartgrid_pipeline.core import meter_data
@@ -26,15 +26,15 @@ from smartgrid_pipeline.core.schema import Meter
 Side = dict[str, Any]
 
 RESULT = ROOT / "benchmarks" / "results" / "anomaly.json"
-JUDGED_SEED, DEVELOPMENT_SEED = 20104, 77
+EVALUATION_SEED, DEVELOPMENT_SEED = 20104, 77
 BUDGETS = (0.5, 1.0, 4.0)
 
 
 def arguments() -> argparse.Namespace:
-    """What to run: origins, events per kind, and where half-done work is kept."""
+    """What to run: origins, events per fault type, and where half-done work is kept."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.anomaly", description=__doc__)
     parser.add_argument("--origins", nargs="+", default=list(ORIGINS), choices=list(ORIGINS))
-    parser.add_argument("--events", type=int, default=60, help="injected faults per kind")
+    parser.add_argument("--events", type=int, default=60, help="injected faults per type")
     parser.add_argument("--sweep-events", type=int, default=20, help="injected faults per size in the sweeps")
     parser.add_argument("--cache", type=Path, default=ROOT / "data" / "benchmarks" / "anomaly")
     parser.add_argument("--development", action="store_true", help="other fault seeds; 2009 only")
@@ -62,24 +62,28 @@ def fitted(origin: Origin, readings: pd.DataFrame, meter: Meter, cache: Path) ->
         fresh.fit(readings[origin.fit_from : str(until)], meter, np.datetime64(origin.calibrate_from))
         seconds = time.process_time() - began
         fresh.save(directory)
-        alone = {name: fresh.alone(name, 1.0) for name in (*MEMBERS, "ensemble")}
+        single_thresholds = {name: fresh.single_threshold(name, 1.0) for name in (*MEMBERS, "ensemble")}
         thresholds = {}
         for budget in BUDGETS:
             fresh.set_budget(budget)
             thresholds[str(budget)] = {k: v for k, v in fresh.thresholds.items() if k not in MEMBERS}
-        side.write_text(json.dumps({"budgets": thresholds, "alone": alone, "fit_cpu_seconds": seconds}))
+        side.write_text(
+            json.dumps({"budgets": thresholds, "alone": single_thresholds, "fit_cpu_seconds": seconds})
+        )
     return AnomalyDetector.load(directory), json.loads(side.read_text())
 
 
-def outcomes(year: TestYear, kind: str, count: int, seed: int, plain: Plain, cache: Path) -> list[Outcome]:
-    """``count`` injected faults of a kind; done ones are read from the cache, new ones appended to it."""
-    path = cache / year.origin.name / f"{kind}-{seed}.jsonl"
+def outcomes(
+    year: TestYear, fault_type: str, count: int, seed: int, baselines: Baselines, cache: Path
+) -> list[Outcome]:
+    """``count`` injected faults of a type; done ones are read from the cache, new ones appended to it."""
+    path = cache / year.origin.name / f"{fault_type}-{seed}.jsonl"
     done = [Outcome.from_json(line) for line in path.read_text().splitlines()] if path.exists() else []
     with path.open("a") as file:
         number = done[-1].number + 1 if done else 0
         while len(done) < count and number < 3 * count:
             try:
-                done.append(year.outcome(kind, number, year.draw(kind, number, seed), plain))
+                done.append(year.outcome(fault_type, number, year.draw(fault_type, number, seed), baselines))
                 file.write(done[-1].to_json() + "\n")
                 file.flush()
             except NothingChanged:
@@ -88,36 +92,43 @@ def outcomes(year: TestYear, kind: str, count: int, seed: int, plain: Plain, cac
     return done[:count]
 
 
-def plain_systems(year: TestYear, alone: dict[str, float]) -> Plain:
-    """The systems without rules, fitted on the same years, and what they say of the clean test year."""
-    stream = year.prepared.stream
-    quiet = ~alarms.near(year.prepared.taken, stream.per_hours(6))
-    quiet &= stream.intervals < np.datetime64(year.origin.test_from)
-    plain = Plain.fit(year.detector, year.prepared, quiet, np.datetime64(year.origin.calibrate_from), alone)
-    plain.clean = plain.hear(year.detector, year.prepared, None, year.first)
-    plain.false_alarms = {name: year.rate(flags) for name, flags in plain.clean.flags.items()}
-    return plain
+def baselines_of(year: TestYear, single_thresholds: dict[str, float]) -> Baselines:
+    """The systems without rules, fitted on the same years, with their scores in the clean test year."""
+    recorded = year.prepared.recorded
+    clean_rows = ~alarms.dilate(year.prepared.masked, recorded.per_hours(6))
+    clean_rows &= recorded.intervals < np.datetime64(year.origin.test_from)
+    baselines = Baselines.fit(
+        year.detector, year.prepared, clean_rows, np.datetime64(year.origin.calibrate_from), single_thresholds
+    )
+    baselines.clean = baselines.score(year.detector, year.prepared, None, year.first)
+    baselines.false_alarms = {name: year.rate(flags) for name, flags in baselines.clean.flags.items()}
+    return baselines
 
 
 def run_origin(origin: Origin, readings: pd.DataFrame, meter: Meter, options: argparse.Namespace) -> Side:
     """All figures of one origin."""
     detector, side = fitted(origin, readings, meter, options.cache)
     began = time.process_time()
-    year = TestYear.listen(origin, detector, readings)
+    year = TestYear.score_clean(origin, detector, readings)
     listen_seconds = time.process_time() - began
-    plain = plain_systems(year, side["alone"])
-    seed = DEVELOPMENT_SEED if options.development else JUDGED_SEED
+    baselines = baselines_of(year, side["alone"])
+    seed = DEVELOPMENT_SEED if options.development else EVALUATION_SEED
     rows = {}
-    for kind in ALL_KINDS:
-        rows[kind] = outcomes(year, kind, options.events, seed, plain, options.cache)
+    for fault_type in ALL_TYPES:
+        rows[fault_type] = outcomes(year, fault_type, options.events, seed, baselines, options.cache)
         print(
-            origin.name, kind, sum(o.delay is not None for o in rows[kind]), "of", len(rows[kind]), flush=True
+            origin.name,
+            fault_type,
+            sum(o.delay is not None for o in rows[fault_type]),
+            "of",
+            len(rows[fault_type]),
+            flush=True,
         )
-    figures = summary.of_origin(year, rows, side["budgets"], plain) | {
+    figures = summary.of_origin(year, rows, side["budgets"], baselines) | {
         "sweeps": sweeps.run(year, options.sweep_events, seed, options.cache),
         "fit_cpu_seconds": side["fit_cpu_seconds"],
         "listen_cpu_seconds": listen_seconds,
-        "listened_intervals": len(year.prepared.stream.intervals),
+        "listened_intervals": len(year.prepared.recorded.intervals),
     }
     return figures | {"targets": against_targets(figures)}
 
@@ -142,7 +153,7 @@ def main() -> None:
     origins = {origin.name: run_origin(origin, readings, meter, options) for origin in chosen}
     first = origins[chosen[0].name]
     command = f"python -m benchmarks.anomaly --events {options.events} --sweep-events {options.sweep_events}"
-    seed = DEVELOPMENT_SEED if options.development else JUDGED_SEED
+    seed = DEVELOPMENT_SEED if options.development else EVALUATION_SEED
     result = head(command, [seed], began, []) | {
         "origins": origins,
         "members": first["members"],

@@ -1,26 +1,28 @@
-"""How well anomalies are found, with chance taken out: intervals of shares, and areas under precision–recall.
+"""How well anomalies are found: intervals of shares, and areas under precision–recall curves.
 
 Areas are taken at a fixed prevalence, so that they do not depend on how rare the faults of a test are, over
-thresholds that are dense where it matters: at the few highest scores.
+thresholds that are dense at the few highest scores. VUS-PR is the volume under the surface of Paparrizos et
+al. 2022 (Volume under the surface, PVLDB 15).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binomtest
 
 from smartgrid_pipeline.core.anomaly.interval_array import Array, Flags
 
 PREVALENCE = 0.05
 
 
-def wilson(found: int, tried: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (Wilson 1927); (0, 1) when nothing was tried."""
+def wilson(found: int, tried: int) -> tuple[float, float]:
+    """95 % interval of the share ``found / tried`` (Wilson 1927, Probable inference, JASA 22); (0, 1) without
+    any try.
+    """
     if tried == 0:
         return 0.0, 1.0
-    share = found / tried
-    centre = share + z * z / (2 * tried)
-    half = z * float(np.sqrt(share * (1 - share) / tried + z * z / (4 * tried * tried)))
-    return max(0.0, (centre - half) / (1 + z * z / tried)), min(1.0, (centre + half) / (1 + z * z / tried))
+    interval = binomtest(found, tried).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def thresholds(normal: Array, events: list[Scored], count: int = 400) -> Array:
 
 
 def _soft(inside: Flags, buffer: int) -> Array:
-    """1 inside, falling with the root of the distance to 0 within ``buffer`` rows around."""
+    """Label of each row: 1 inside the event, falling to 0 with the root of the distance within ``buffer``."""
     labels = inside.astype(float)
     rows = np.flatnonzero(inside)
     if buffer == 0 or len(rows) == 0:
@@ -51,20 +53,21 @@ def _soft(inside: Flags, buffer: int) -> Array:
     distance = np.minimum(
         np.abs(np.arange(len(inside)) - rows[0]), np.abs(np.arange(len(inside)) - rows[-1])
     ).astype(float)
-    near = np.sqrt(np.maximum(1 - distance / (buffer + 1), 0.0))
+    softened = np.sqrt(np.maximum(1 - distance / (buffer + 1), 0.0))
     return np.where(
         (np.arange(len(inside)) > rows[0]) & (np.arange(len(inside)) < rows[-1]),
         labels,
-        np.maximum(labels, near),
+        np.maximum(labels, softened),
     )
 
 
 def area(normal: Array, events: list[Scored], buffer: int = 0, prevalence: float = PREVALENCE) -> float:
     """Area under the precision–recall curve of events of equal weight, at a fixed prevalence.
 
-    Recall is the mean share of an event's rows found, rows in the soft buffer counting by their label, times
-    the share of events touched at all; precision weighs found rows by ``prevalence`` and false ones, as a
-    share of the normal rows, by 1 − ``prevalence``. A perfect score has 1, a random one about ``prevalence``.
+    ``normal`` are scores of fault-free rows. Recall is the mean share of an event's rows above the threshold,
+    rows in the soft buffer counted by their label, times the share of events with any such row. Precision
+    weighs true rows by ``prevalence`` and false ones, as a share of ``normal``, by 1 − ``prevalence``. A
+    perfect score has 1, a random one about ``prevalence``.
     """
     normal = np.sort(np.nan_to_num(normal, nan=-np.inf))
     levels = thresholds(normal, events)
@@ -90,6 +93,6 @@ def area(normal: Array, events: list[Scored], buffer: int = 0, prevalence: float
 def vus_pr(
     normal: Array, events: list[Scored], longest_buffer: int = 12, prevalence: float = PREVALENCE
 ) -> float:
-    """Volume under the precision–recall surface: the area averaged over buffers 0 … ``longest_buffer``."""
+    """VUS-PR (Paparrizos et al. 2022): ``area`` averaged over buffers of 0 to ``longest_buffer`` rows."""
     buffers = np.unique(np.linspace(0, longest_buffer, 5).astype(int))
     return float(np.mean([area(normal, events, int(buffer), prevalence) for buffer in buffers]))

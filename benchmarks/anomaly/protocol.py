@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmarks.anomaly.plain import Plain
+from benchmarks.anomaly.baselines import Baselines
 from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.anomaly.detector import SHORT_CONTEXT_DAYS, AnomalyDetector
 from smartgrid_pipeline.core.anomaly.ensemble.members import MEMBERS
-from smartgrid_pipeline.core.anomaly.events.events import DetectorInputs
-from smartgrid_pipeline.core.anomaly.injection.catalogue import BENIGN_KINDS, KINDS
+from smartgrid_pipeline.core.anomaly.injection.catalogue import BENIGN_TYPES, FAULT_TYPES
 from smartgrid_pipeline.core.anomaly.injection.faults import Event, inject
+from smartgrid_pipeline.core.anomaly.inputs import DetectorInputs
 from smartgrid_pipeline.core.anomaly.interval_array import IntervalArray
 from smartgrid_pipeline.core.anomaly.rules import rules
 from smartgrid_pipeline.core.anomaly.scoring import alarms
@@ -23,10 +23,10 @@ Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 GRACE = np.timedelta64(60, "m")
-"""An alarm may be raised this long after a fault has ended: the physics speak once an hour."""
+"""An alarm may be raised this long after a fault has ended: monitors have one value an hour."""
 
 GUARD = np.timedelta64(1440, "m")
-ALL_KINDS = KINDS | BENIGN_KINDS
+ALL_TYPES = FAULT_TYPES | BENIGN_TYPES
 
 
 class NothingChanged(Exception):
@@ -54,24 +54,24 @@ ORIGINS = {
 class Outcome:
     """One injected fault: when the detector first alarmed where its clean twin does not, and the scores.
 
-    ``delay`` is hours from the start, None where no event begins that the twin does not have: a rule is
-    raised that is not in the twin (rules begin events of their own), or a voice in an interval where no voice
-    of the twin is. ``voice_delays`` compare each voice with itself in the twin;
-    ``plain_delays`` are those of systems without rules, and ``plain_scores`` what these say beside
-    ``scores``; None where they were not asked. ``inside`` is the first and last (exclusive) row of ``scores``
-    in the fault.
+    The twin is the same stretch without the fault. ``delay`` is in hours from the start to the first interval
+    with a rule's alarm that the twin does not have, or with another detector's alarm where no detector of the
+    twin alarms; None without any. ``detector_delays`` compare each detector with itself in the twin,
+    ``twin_detectors`` are those with an alarm there. ``baseline_delays`` and ``baseline_scores`` are those of
+    the systems without rules, None beyond BASELINE_EVENTS. ``inside`` is the first and last (exclusive) row
+    of ``scores`` in the fault.
     """
 
     number: int
-    kind: str
+    fault_type: str
     magnitude: float
     start: str
     minutes: int
     delay: float | None
-    voice_delays: dict[str, float]
-    plain_delays: dict[str, float] | None
-    plain_scores: dict[str, list[float]] | None
-    twin_voices: tuple[str, ...]
+    detector_delays: dict[str, float]
+    baseline_delays: dict[str, float] | None
+    baseline_scores: dict[str, list[float]] | None
+    twin_detectors: tuple[str, ...]
     scores: tuple[float, ...]
     inside: tuple[int, int]
     fault_class: str
@@ -86,19 +86,19 @@ class Outcome:
     def from_json(cls, line: str) -> "Outcome":
         """The inverse of ``to_json``."""
         data = json.loads(line)
-        for name in ("twin_voices", "scores", "inside", "channels"):
+        for name in ("twin_detectors", "scores", "inside", "channels"):
             data[name] = tuple(data[name])
         return cls(**data)
 
 
-PLAIN_EVENTS = 10
-"""Systems without rules are asked about the first so many events of each kind."""
+BASELINE_EVENTS = 10
+"""Systems without rules are evaluated on this many events of each fault type."""
 
 
-def _streams(flags: dict[str, Flags]) -> dict[str, Flags]:
-    """Rules, and all voices as one."""
-    voices = [on for name, on in flags.items() if name != "rules"]
-    return {"rules": flags["rules"], "voices": np.any(voices, axis=0)}
+def _by_layer(flags: dict[str, Flags]) -> dict[str, Flags]:
+    """Alarms of the rules, and of all other detectors together."""
+    others = [on for name, on in flags.items() if name != "rules"]
+    return {"rules": flags["rules"], "others": np.any(others, axis=0)}
 
 
 @dataclass(frozen=True)
@@ -108,27 +108,27 @@ class Window:
     offset: int
     ends: npt.NDArray[np.datetime64]
     start: np.datetime64
-    near: Flags
+    counted: Flags
     inside: Flags
 
     def compare(
         self, flags: dict[str, Flags], twins: dict[str, Flags]
     ) -> tuple[dict[str, float], tuple[str, ...]]:
-        """Hours until each voice first spoke where its twin did not, and the voices whose twin spoke."""
-        delays, heard = {}, []
+        """Hours to each detector's first alarm that its twin does not have; detectors whose twin has one."""
+        delays, alarmed = {}, []
         for name, on in flags.items():
             twin = twins[name][self.offset : self.offset + len(on)]
-            new = np.flatnonzero(on & ~twin & self.near)
+            new = np.flatnonzero(on & ~twin & self.counted)
             if len(new):
                 delays[name] = float((self.ends[new[0]] - self.start) / np.timedelta64(60, "m"))
-            if (twin & self.near).any():
-                heard.append(name)
-        return delays, tuple(heard)
+            if (twin & self.counted).any():
+                alarmed.append(name)
+        return delays, tuple(alarmed)
 
 
 @dataclass
 class TestYear:
-    """The clean test year of one origin, heard by the fitted detector once; every twin is cut from it."""
+    """The clean test year of one origin, scored once by the fitted detector; every twin is cut from it."""
 
     origin: Origin
     detector: AnomalyDetector
@@ -136,36 +136,36 @@ class TestYear:
     readings: pd.DataFrame
     prepared: DetectorInputs
     first: int
-    rarities: dict[str, Array]
-    rule_flags: Flags
+    anomaly_scores: dict[str, Array]
+    rule_alarms: Flags
     defects: pd.DataFrame
     _flags: dict[tuple[str, float], Flags] = field(default_factory=dict)
     _excused: dict[int, Flags] = field(default_factory=dict)
 
     @classmethod
-    def listen(cls, origin: Origin, detector: AnomalyDetector, readings: pd.DataFrame) -> "TestYear":
-        """Hear the recorded year without any fault put in."""
+    def score_clean(cls, origin: Origin, detector: AnomalyDetector, readings: pd.DataFrame) -> "TestYear":
+        """Score the recorded year without injected faults."""
         until = pd.Timestamp(origin.test_until) - pd.Timedelta(minutes=1)
         readings = readings[origin.fit_from : str(until)]
         prepared = detector.prepare(IntervalArray.from_readings(readings, detector.meter))
-        first = int(np.searchsorted(prepared.stream.intervals, np.datetime64(origin.test_from)))
-        rule_flags = rules.raised(prepared.stream, prepared.hits)[first:]
+        first = int(np.searchsorted(prepared.recorded.intervals, np.datetime64(origin.test_from)))
+        rule_alarms = rules.raised(prepared.recorded, prepared.hits)[first:]
         year = readings[origin.test_from :]
         defects = meter_data.defect_table(
             meter_data.defect_types(year), detector.meter.step_minutes, detector.meter.channels
         )
         return cls(origin, detector, detector.meter, readings, prepared, first,
-                   detector.listen(prepared, first), rule_flags, defects)  # fmt: skip
+                   detector.score(prepared, first), rule_alarms, defects)  # fmt: skip
 
     @property
-    def voices(self) -> dict[str, float]:
-        """Every voice of the detector with its threshold."""
+    def detector_thresholds(self) -> dict[str, float]:
+        """Threshold of every detector, members excepted."""
         return {k: v for k, v in self.detector.thresholds.items() if k not in MEMBERS}
 
     @property
     def intervals(self) -> npt.NDArray[np.datetime64]:
         """Interval starts of the test year."""
-        return self.prepared.stream.intervals[self.first :]
+        return self.prepared.recorded.intervals[self.first :]
 
     def excused(self, hours: int) -> Flags:
         """Intervals of the test year within so many hours of a defect that is really in the data."""
@@ -181,17 +181,17 @@ class TestYear:
         return flags
 
     @property
-    def score(self) -> Array:
+    def fused_score(self) -> Array:
         """The fused score of the clean year."""
-        return alarms.fused_score(self.rarities, self.voices, self.rule_flags)
+        return alarms.fused_score(self.anomaly_scores, self.detector_thresholds, self.rule_alarms)
 
     def false_alarms_per_month(self, thresholds: dict[str, float]) -> float:
-        """False alarms a month of rules and voices together at these thresholds."""
-        return self.rate(self.rule_flags | np.any(list(self.voice_flags(thresholds).values()), axis=0))
+        """False alarms a month of rules and detectors together at these thresholds."""
+        return self.rate(self.rule_alarms | np.any(list(self.detector_alarms(thresholds).values()), axis=0))
 
     def alarmed_share(self) -> float:
         """Share of the clean year, real defects left out, in which any alarm is on."""
-        on = self.rule_flags | np.any(list(self.voice_flags(self.voices).values()), axis=0)
+        on = self.rule_alarms | np.any(list(self.detector_alarms(self.detector_thresholds).values()), axis=0)
         return float(on[~self.excused(6)].mean())
 
     def rate(self, union: Flags) -> float:
@@ -205,20 +205,20 @@ class TestYear:
         )
         return false / alarms.months(int((~excused).sum()), 1440 // self.meter.working_minutes)
 
-    def voice_flags(self, thresholds: dict[str, float]) -> dict[str, Flags]:
-        """When each voice's alarm is on in the clean year."""
+    def detector_alarms(self, thresholds: dict[str, float]) -> dict[str, Flags]:
+        """Alarms of each detector in the clean year at these thresholds, (intervals,)."""
         for name, threshold in thresholds.items():
             if (name, threshold) not in self._flags:
-                self._flags[name, threshold] = alarms.hysteresis(self.rarities[name], threshold)
+                self._flags[name, threshold] = alarms.hysteresis(self.anomaly_scores[name], threshold)
         return {name: self._flags[name, threshold] for name, threshold in thresholds.items()}
 
-    def draw(self, kind: str, number: int, seed: int) -> tuple[float, np.datetime64, np.timedelta64]:
+    def draw(self, fault_type: str, number: int, seed: int) -> tuple[float, np.datetime64, np.timedelta64]:
         """Magnitude, uniform start and duration of one fault, away from defects really in the data."""
-        code = sorted(ALL_KINDS).index(kind)
+        code = sorted(ALL_TYPES).index(fault_type)
         rng = np.random.default_rng([seed, code, number])
         excused = self.excused(6)
         while True:
-            magnitude, duration = ALL_KINDS[kind].draw(rng)
+            magnitude, duration = ALL_TYPES[fault_type].draw(rng)
             last = self.intervals[-1] - duration - GUARD - GRACE
             minutes = int((last - self.intervals[0]) / np.timedelta64(1, "m"))
             start = self.intervals[0] + np.timedelta64(int(rng.integers(0, minutes)), "m")
@@ -228,7 +228,7 @@ class TestYear:
                 return magnitude, start, duration
 
     def copy(
-        self, kind: str, magnitude: float, start: np.datetime64, duration: np.timedelta64, seed: int
+        self, fault_type: str, magnitude: float, start: np.datetime64, duration: np.timedelta64, seed: int
     ) -> tuple[DetectorInputs, Event]:
         """The readings around one injected fault, prepared for the detector; the rest is the clean year's."""
         day = np.timedelta64(1440, "m")
@@ -236,60 +236,66 @@ class TestYear:
             "datetime64[m]"
         )
         window = self.readings[pd.Timestamp(begin) : pd.Timestamp(start + duration + GUARD + day)]
-        changed, event = inject(window, kind, magnitude, start, duration, np.random.default_rng(seed))
+        changed, event = inject(window, fault_type, magnitude, start, duration, np.random.default_rng(seed))
         if not event.labels.any():
             raise NothingChanged
         last = np.searchsorted(window.index.to_numpy(), np.datetime64(start + duration + GUARD))
-        stream = IntervalArray.from_readings(changed.iloc[:last], self.meter)
-        return self.detector.prepare(stream, self.prepared.hours), event
+        recorded = IntervalArray.from_readings(changed.iloc[:last], self.meter)
+        return self.detector.prepare(recorded, self.prepared.hourly), event
 
     def outcome(
-        self, kind: str, number: int, fault: tuple[float, np.datetime64, np.timedelta64], plain: Plain | None
+        self,
+        fault_type: str,
+        number: int,
+        fault: tuple[float, np.datetime64, np.timedelta64],
+        baselines: Baselines | None,
     ) -> Outcome:
-        """Inject one fault and compare what the detector says with what it says of the clean twin."""
+        """Inject one fault and compare the alarms with those of the clean twin."""
         magnitude, start, duration = fault
-        prepared, event = self.copy(kind, magnitude, start, duration, number)
+        prepared, event = self.copy(fault_type, magnitude, start, duration, number)
         lead = 24 * 60 // self.meter.working_minutes
-        first = int(np.searchsorted(prepared.stream.intervals, start, side="right")) - 1 - lead
-        rarities = self.detector.listen(prepared, first)
+        first = int(np.searchsorted(prepared.recorded.intervals, start, side="right")) - 1 - lead
+        anomaly_scores = self.detector.score(prepared, first)
         window = self._window(prepared, first, start, event.end)
-        flags = {n: alarms.hysteresis(rarities[n], height) for n, height in self.voices.items()}
-        flags["rules"] = rules.raised(prepared.stream, prepared.hits)[first:]
-        twins = self.voice_flags(self.voices) | {"rules": self.rule_flags}
-        delays, heard = window.compare(flags, twins)
-        plain_delays = plain_scores = None
-        if plain is not None and number < PLAIN_EVENTS:
-            said = plain.hear(self.detector, prepared, self.prepared, first)
-            plain_delays = window.compare(said.flags, plain.clean.flags)[0]
-            plain_scores = {
-                name: np.round(score.astype(float), 4).tolist() for name, score in said.scores.items()
+        flags = {
+            n: alarms.hysteresis(anomaly_scores[n], height) for n, height in self.detector_thresholds.items()
+        }
+        flags["rules"] = rules.raised(prepared.recorded, prepared.hits)[first:]
+        twins = self.detector_alarms(self.detector_thresholds) | {"rules": self.rule_alarms}
+        delays, alarmed = window.compare(flags, twins)
+        baseline_delays = baseline_scores = None
+        if baselines is not None and number < BASELINE_EVENTS:
+            by_baseline = baselines.score(self.detector, prepared, self.prepared, first)
+            baseline_delays = window.compare(by_baseline.flags, baselines.clean.flags)[0]
+            baseline_scores = {
+                name: np.round(score.astype(float), 4).tolist() for name, score in by_baseline.scores.items()
             }
-        delay = min(window.compare(_streams(flags), _streams(twins))[0].values(), default=None)
+        delay = min(window.compare(_by_layer(flags), _by_layer(twins))[0].values(), default=None)
         raised = start + np.timedelta64(round(60 * (delay or 0.0)), "m")
-        name = ("", "") if delay is None else self._name(prepared, first, rarities, raised)
-        score = alarms.fused_score(rarities, self.voices, flags["rules"])
+        name = ("", "") if delay is None else self._name(prepared, first, anomaly_scores, raised)
+        score = alarms.fused_score(anomaly_scores, self.detector_thresholds, flags["rules"])
         inside = np.flatnonzero(window.inside)
         minutes = int(duration / np.timedelta64(1, "m"))
-        return Outcome(number, kind, magnitude, str(start), minutes, delay, delays, plain_delays,
-                       plain_scores, heard, tuple(np.round(score.astype(float), 3).tolist()),
+        return Outcome(number, fault_type, magnitude, str(start), minutes, delay, delays, baseline_delays,
+                       baseline_scores, alarmed, tuple(np.round(score.astype(float), 3).tolist()),
                        (int(inside[0]), int(inside[-1]) + 1), name[0], event.channels, name[1])  # fmt: skip
 
     def _window(
         self, prepared: DetectorInputs, first: int, start: np.datetime64, end: np.datetime64
     ) -> "Window":
-        intervals = prepared.stream.intervals[first:]
+        intervals = prepared.recorded.intervals[first:]
         offset = int(np.searchsorted(self.intervals, intervals[0]))
         ends = intervals + np.timedelta64(self.meter.working_minutes, "m")
         inside = (ends > start) & (intervals < end)
-        near = (ends > start) & (intervals < end + GRACE)
-        near &= ~self.excused(4)[offset : offset + len(intervals)]  # a shifted clock moves these too
-        return Window(offset, ends, start, near, inside)
+        counted = (ends > start) & (intervals < end + GRACE)
+        counted &= ~self.excused(4)[offset : offset + len(intervals)]  # a shifted clock moves these too
+        return Window(offset, ends, start, counted, inside)
 
     def _name(
-        self, prepared: DetectorInputs, first: int, rarities: dict[str, Array], raised: np.datetime64
+        self, prepared: DetectorInputs, first: int, anomaly_scores: dict[str, Array], raised: np.datetime64
     ) -> tuple[str, str]:
         """Fault class and first channel of the event in which the first new alarm was raised."""
-        found = self.detector.report(prepared, first, rarities).events
+        found = self.detector.build_detection(prepared, first, anomaly_scores).events
         found = found[(found["raised"] <= raised) & (found["end"] >= raised)]
         if found.empty:
             return "", ""

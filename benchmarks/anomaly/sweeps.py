@@ -19,44 +19,46 @@ DURATION = np.timedelta64(8, "D").astype("timedelta64[m]")
 
 
 def run(year: TestYear, count: int, seed: int, cache: Path) -> dict[str, list[dict[str, Any]]]:
-    """Recall within each horizon for every size, and for clocks how well the size was told after 72 h."""
+    """Recall within each horizon for every size; for clocks also the share of sizes right after 72 h."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for kind, sizes in SIZES.items():
-        found[kind] = []
+    for fault_type, sizes in SIZES.items():
+        found[fault_type] = []
         for size in sizes:
-            rows = _outcomes(year, kind, size, count, seed, cache)
+            rows = _outcomes(year, fault_type, size, count, seed, cache)
             row: dict[str, Any] = {"size": size, "n": len(rows)}
             for hours in HORIZONS_HOURS:
                 hit = sum(o.delay is not None and o.delay <= hours for o in rows)
                 low, high = wilson(hit, len(rows))
                 row[f"recall_{hours}h"] = hit / len(rows)
                 row[f"recall_{hours}h_low"], row[f"recall_{hours}h_high"] = low, high
-            if kind == "clock_shift":
-                row["size_within_10_min"] = float(np.mean([_clock_told(year, o) for o in rows]))
-            found[kind].append(row)
+            if fault_type == "clock_shift":
+                row["size_within_10_min"] = float(np.mean([_is_shift_right(year, o) for o in rows]))
+            found[fault_type].append(row)
     return found
 
 
-def _outcomes(year: TestYear, kind: str, size: float, count: int, seed: int, cache: Path) -> list[Outcome]:
-    path = cache / year.origin.name / f"sweep-{kind}-{size}-{seed}.jsonl"
+def _outcomes(
+    year: TestYear, fault_type: str, size: float, count: int, seed: int, cache: Path
+) -> list[Outcome]:
+    path = cache / year.origin.name / f"sweep-{fault_type}-{size}-{seed}.jsonl"
     done = [Outcome.from_json(line) for line in path.read_text().splitlines()] if path.exists() else []
     with path.open("a") as file:
         for number in range(len(done), count):
-            _, start, _ = year.draw(kind, 1000 + number, seed)
+            _, start, _ = year.draw(fault_type, 1000 + number, seed)
             start = min(start, year.intervals[-1] - DURATION - np.timedelta64(2, "D"))
-            outcome = year.outcome(kind, number, (size, start, DURATION), None)
+            outcome = year.outcome(fault_type, number, (size, start, DURATION), None)
             done.append(outcome)
             file.write(outcome.to_json() + "\n")
     return done[:count]
 
 
-def _clock_told(year: TestYear, outcome: Outcome) -> bool:
+def _is_shift_right(year: TestYear, outcome: Outcome) -> bool:
     """The shift that fits best after 72 h is within 10 min of the true one."""
     start = np.datetime64(outcome.start)
     prepared, _ = year.copy(
         "clock_shift", outcome.magnitude, start, np.timedelta64(72 * 60, "m"), outcome.number
     )
-    known = prepared.hours
+    known = prepared.hourly
     row = (
         int(
             (start + np.timedelta64(72, "h") - known.first_hour.astype("datetime64[m]"))

@@ -4,18 +4,18 @@ from typing import Any
 
 Side = dict[str, Any]
 
-FEWEST_PER_KIND = 0.80
+MIN_RECALL = 0.80
 
 
 def against_targets(origin: Side) -> list[Side]:
-    """One row per target that injected faults can judge; ``hit`` is None where something is only told."""
+    """One row per target that injected faults can decide; ``hit`` is None where a figure is only reported."""
     sweeps = origin["sweeps"]
-    judged = {kind: row for kind, row in origin["types"].items() if row["tier"] != "benign"}
+    faults = {fault_type: row for fault_type, row in origin["types"].items() if row["tier"] != "benign"}
     return [
         _at_least("A1", "macro twin recall", origin["macro_twin_recall"], 0.95),
         _at_most("A1", "false alarms a month", origin["false_alarms_per_month"], 1.0),
-        _lowest(judged),
-        *_rules(judged),
+        _lowest(faults),
+        *_rules(faults),
         _sized("A3", sweeps, "bypass", (0.5, 0.7, 0.8), 48, 0.95),
         _sized("A3", sweeps, "bypass", (0.9,), 168, 0.80),
         _sized("A4", sweeps, "clock_shift", (30.0, 60.0, -60.0, 120.0), 72, 0.95),
@@ -51,18 +51,18 @@ def _at_most(target: str, figure: str, value: float, bound: float) -> Side:
     return _row(target, figure, value, f"≤ {bound:g}", value <= bound)
 
 
-def _lowest(judged: dict[str, Side]) -> Side:
-    kind = min(judged, key=lambda name: judged[name]["twin_recall"])
-    below = [name for name, each in judged.items() if each["twin_recall"] < FEWEST_PER_KIND]
-    row = _at_least("A1", f"lowest kind, {kind}; below: {', '.join(below) or 'none'}",
-                    judged[kind]["twin_recall"], FEWEST_PER_KIND)  # fmt: skip
-    return row | {"interval": _interval(judged[kind]["wilson_low"], judged[kind]["wilson_high"])}
+def _lowest(faults: dict[str, Side]) -> Side:
+    fault_type = min(faults, key=lambda name: faults[name]["twin_recall"])
+    below = [name for name, each in faults.items() if each["twin_recall"] < MIN_RECALL]
+    row = _at_least("A1", f"lowest kind, {fault_type}; below: {', '.join(below) or 'none'}",
+                    faults[fault_type]["twin_recall"], MIN_RECALL)  # fmt: skip
+    return row | {"interval": _interval(faults[fault_type]["wilson_low"], faults[fault_type]["wilson_high"])}
 
 
-def _rules(judged: dict[str, Side]) -> list[Side]:
-    rules = {kind: row for kind, row in judged.items() if row["tier"] == "rules"}
+def _rules(faults: dict[str, Side]) -> list[Side]:
+    rules = {fault_type: row for fault_type, row in faults.items() if row["tier"] == "rules"}
     found = sum(row["twin_recall"] * row["n"] for row in rules.values())
-    slowest = max(rules, key=lambda kind: rules[kind]["delay_median_hours"] or 1e9)
+    slowest = max(rules, key=lambda fault_type: rules[fault_type]["delay_median_hours"] or 1e9)
     minutes = 60 * (rules[slowest]["delay_median_hours"] or float("nan"))
     return [
         _at_least("A2", "rules tier, recall over its events", found / sum(r["n"] for r in rules.values()), 1),
@@ -70,12 +70,14 @@ def _rules(judged: dict[str, Side]) -> list[Side]:
     ]
 
 
-def _sized(target: str, sweeps: Side, kind: str, sizes: tuple[float, ...], hours: int, bound: float) -> Side:
+def _sized(
+    target: str, sweeps: Side, fault_type: str, sizes: tuple[float, ...], hours: int, bound: float
+) -> Side:
     """The worst of some sizes after so many hours."""
-    rows = [row for row in sweeps[kind] if row["size"] in sizes]
+    rows = [row for row in sweeps[fault_type] if row["size"] in sizes]
     worst = min(rows, key=lambda row: row[f"recall_{hours}h"])
-    said = f"{kind} {worst['size']:g}, worst of {len(sizes)}, in {hours} h, n {worst['n']}"
-    row = _at_least(target, said, worst[f"recall_{hours}h"], bound)
+    figure = f"{fault_type} {worst['size']:g}, worst of {len(sizes)}, in {hours} h, n {worst['n']}"
+    row = _at_least(target, figure, worst[f"recall_{hours}h"], bound)
     return row | {"interval": _interval(worst[f"recall_{hours}h_low"], worst[f"recall_{hours}h_high"])}
 
 
@@ -87,8 +89,8 @@ def _natural(found: Side) -> Side:
 
 def _kept(budget: Side) -> Side:
     ratio = budget["realised"] / budget["promised"]
-    said = f"realised over promised at {budget['promised']:g} a month"
-    return _row("A8", said, ratio, "0.5 … 1.5", 0.5 <= ratio <= 1.5)
+    figure = f"realised over promised at {budget['promised']:g} a month"
+    return _row("A8", figure, ratio, "0.5 … 1.5", 0.5 <= ratio <= 1.5)
 
 
 def _against_member(found: Side) -> Side:

@@ -11,10 +11,10 @@ from smartgrid_pipeline_tests.conftest import HOUSE, make_readings
 
 
 def test_controls__say_the_same_of_a_copy_and_the_constant_says_nothing() -> None:
-    stream = IntervalArray.from_readings(make_readings(4, meter=HOUSE, seed=2), HOUSE)
-    rows = np.random.default_rng(0).normal(size=(len(stream.intervals), 6)).astype(np.float32)
+    recorded = IntervalArray.from_readings(make_readings(4, meter=HOUSE, seed=2), HOUSE)
+    rows = np.random.default_rng(0).normal(size=(len(recorded.intervals), 6)).astype(np.float32)
     controls = Controls.fit(rows, seed=0)
-    whole, later = controls.scores(rows, stream, 0), controls.scores(rows[300:], stream, 300)
+    whole, later = controls.scores(rows, recorded, 0), controls.scores(rows[300:], recorded, 300)
     assert set(whole) == set(CONTROLS)
     for name in CONTROLS:
         np.testing.assert_allclose(whole[name][300:], later[name], rtol=1e-5)

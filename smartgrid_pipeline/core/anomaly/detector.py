@@ -1,6 +1,5 @@
-"""The anomaly detector of one meter: rules, physics and ensemble, fused under a budget of false alarms."""
+"""The anomaly detector of one meter: fit on its past, detect in new readings, save and load."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -8,31 +7,37 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core import meter_data
+from smartgrid_pipeline.core.anomaly import inputs
 from smartgrid_pipeline.core.anomaly.detection import Detection
-from smartgrid_pipeline.core.anomaly.ensemble import ensemble, features
+from smartgrid_pipeline.core.anomaly.ensemble import features
+from smartgrid_pipeline.core.anomaly.ensemble.ensemble import Ensemble
 from smartgrid_pipeline.core.anomaly.ensemble.members import MEMBERS, Matrix
-from smartgrid_pipeline.core.anomaly.events.events import DetectorInputs, describe
-from smartgrid_pipeline.core.anomaly.interval_array import Array, Flags, IntervalArray, Times
-from smartgrid_pipeline.core.anomaly.physics import hourly, hours, loads, monitors
-from smartgrid_pipeline.core.anomaly.physics.hours import HourlyAggregates
+from smartgrid_pipeline.core.anomaly.events.events import build_events
+from smartgrid_pipeline.core.anomaly.inputs import DetectorInputs
+from smartgrid_pipeline.core.anomaly.interval_array import Array, Flags, IntervalArray
+from smartgrid_pipeline.core.anomaly.physics import hourly, monitors
+from smartgrid_pipeline.core.anomaly.physics.hourly import HourlyAggregates
 from smartgrid_pipeline.core.anomaly.rules import limits, rules
-from smartgrid_pipeline.core.anomaly.scoring import alarms, false_alarm_rate
-from smartgrid_pipeline.core.anomaly.scoring import thresholds as calibration
+from smartgrid_pipeline.core.anomaly.scoring import alarms, scores, tails, thresholds
 from smartgrid_pipeline.core.anomaly.scoring.alarms import DetectorScore
-from smartgrid_pipeline.core.anomaly.storage import Contents
+from smartgrid_pipeline.core.anomaly.scoring.thresholds import Calibration
+from smartgrid_pipeline.core.anomaly.storage import DetectorFile
 from smartgrid_pipeline.core.schema import INTERVAL_START, DataError, Meter, ModelError
 
 __all__ = ["AnomalyDetector", "Detection"]
 
 SHORT_CONTEXT_DAYS = 10
-"""Readings before the first judged one that rules and inputs need."""
+"""Days of readings before the first scored one that rules and features need."""
 
-CONTEXT_DAYS = hours.REFERENCE_DAYS + hours.LAG_DAYS + 9
-"""Days before the first judged one that make every score what it is in the whole."""
+CONTEXT_DAYS = hourly.REFERENCE_DAYS + hourly.LAG_DAYS + 9
+"""Days of readings before the first scored one that all scores depend on."""
+
+MIN_DAYS = 14
+"""Clean days that are needed for training, and again for calibration."""
 
 
 class AnomalyDetector:
-    """Learns what is normal for a meter and raises at most about ``budget_per_month`` false alarms."""
+    """Finds faults in a meter's readings at about ``budget_per_month`` false alarms a month."""
 
     def __init__(self, budget_per_month: float = 1.0, seed: int = 0, price_per_kwh: float = 0.25) -> None:
         if not budget_per_month > 0:
@@ -41,8 +46,10 @@ class AnomalyDetector:
         self.seed = seed
         self.price_per_kwh = price_per_kwh
         self._meter: Meter | None = None
-        self._judges_itself = False
-        self._heard: dict[str, alarms.CalibrationScores] = {}
+        self._contaminated = False
+        self._calibration: Calibration | None = None
+
+    # --- fit ---------------------------------------------------------------------------------------------
 
     def fit(
         self,
@@ -51,203 +58,159 @@ class AnomalyDetector:
         calibrate_from: np.datetime64,
         contaminated: bool = False,
     ) -> None:
-        """Learn members on clean rows before ``calibrate_from``, tails and thresholds on those after it.
+        """Train on clean rows before ``calibrate_from``, set tails and thresholds on those after it.
 
-        ``readings`` are as recorded, on the meter's grid; ``contaminated`` ones are themselves to be judged
-        and may hold what they should teach to find. Raises DataError when either part is too short.
+        ``readings`` are as recorded, on the meter's grid. ``contaminated`` readings are to be searched
+        themselves and may hold the very faults that are sought. Raises DataError when either part is short.
         """
-        stream = IntervalArray.from_readings(readings, meter)
-        clean = np.zeros(len(stream.times), bool)
-        kinds = meter_data.defect_types(readings).to_numpy()
-        clean[stream.first_row : stream.first_row + stream.rows] = kinds == ""
-        early = clean & (stream.times < calibrate_from.astype("datetime64[m]"))
-        if early.sum() * meter.step_minutes < 14 * 1440:
+        recorded = IntervalArray.from_readings(readings, meter)
+        clean = np.zeros(len(recorded.times), bool)
+        defects = meter_data.defect_types(readings).to_numpy()
+        clean[recorded.first_row : recorded.first_row + recorded.rows] = defects == ""
+        early = clean & (recorded.times < calibrate_from.astype("datetime64[m]"))
+        if early.sum() * meter.step_minutes < MIN_DAYS * 1440:
             raise DataError(
                 f"Too little to learn from: found {early.sum()} clean readings before {calibrate_from}, at "
-                "least 14 days are needed."
+                f"least {MIN_DAYS} days are needed."
             )
-        self._meter = meter
-        self._judges_itself = contaminated
-        taught = clean if contaminated else early
-        self._limits = limits.learn_limits(stream, taught, contaminated)
+        self._meter, self._contaminated = meter, contaminated
+        training = clean if contaminated else early
+        self._limits = limits.learn_limits(recorded, training, contaminated)
         if contaminated:
-            taught = taught & ~self._taken(stream, rules.hits(stream, self._limits))
-        known = stream.keeping(taught)
-        self._learned = hourly.learn(known)
-        self._learned |= monitors.learn(hourly.build(known, self._learned))
-        prepared = self.prepare(stream)
-        quiet = stream.any(clean) & ~alarms.near(prepared.taken, stream.per_hours(alarms.MERGE_HOURS))
-        warm = np.arange(len(stream.intervals)) >= stream.per_hours(24 * features.CONTEXT_DAYS)
-        self._ensemble = ensemble.Ensemble.fit(
-            prepared.inputs, quiet & warm & (stream.intervals < calibrate_from), self.seed
-        )
-        self._calibrate(prepared, quiet, quiet & (stream.intervals >= calibrate_from), contaminated)
+            hits = rules.hits(recorded, self._limits)
+            training = training & ~inputs.masked_by_rules(recorded, hits)
+        known = recorded.where(training)
+        self._learned = hourly.learn_constants(known)
+        self._learned |= monitors.learn_references(hourly.aggregate(known, self._learned))
+        prepared = self.prepare(recorded)
+        gap = recorded.per_hours(alarms.MERGE_HOURS)
+        clean = recorded.any(clean) & ~alarms.dilate(prepared.masked, gap)
+        warm = np.arange(len(recorded.intervals)) >= recorded.per_hours(24 * features.CONTEXT_DAYS)
+        early = clean & warm & (recorded.intervals < calibrate_from)
+        self._ensemble = Ensemble.fit(prepared.features, early, self.seed)
+        self._calibrate(prepared, clean, clean & (recorded.intervals >= calibrate_from))
 
-    def detect(
-        self,
-        readings: pd.DataFrame,
-        since: np.datetime64 | None = None,
-    ) -> Detection:
-        """Judge readings as recorded; rows before ``since`` are context and not reported.
+    def _calibrate(self, prepared: DetectorInputs, clean: Flags, holdout: Flags) -> None:
+        """Fit tails and set thresholds on ``clean`` intervals, of which ``holdout`` are after the training.
 
-        Scores depend on the ``context_days`` before them only. Raises ModelError when not fitted.
+        Members are calibrated on the holdout only. Monitors are not trained, so that all clean intervals with
+        a full reference calibrate them.
         """
-        return self.judge(self.prepare(IntervalArray.from_readings(readings, self.meter)), since)
+        rows_per_day = prepared.recorded.per_hours(24)
+        days = holdout.sum() / rows_per_day
+        if days < MIN_DAYS:
+            raise DataError(
+                f"Too little to calibrate on: found {days:.1f} clean days, at least {MIN_DAYS} are needed; "
+                "choose an earlier calibrate_from or give more readings."
+            )
+        warm = np.arange(len(clean)) >= CONTEXT_DAYS * rows_per_day
+        full = clean & (self._contaminated | holdout | warm)
+        months = alarms.months(int(full.sum()), rows_per_day)
+        faults = thresholds.max_faults(months) if self._contaminated else 0
+        held_out = {name: values[holdout] for name, values in prepared.features.items()}
+        self._tails = tails.fit_tails(self._ensemble.scores(held_out)) | scores.fit_monitor_tails(
+            self.meter.channels, prepared.hourly, prepared.recorded.intervals, full, rows_per_day, faults
+        )
+        gap = 60 * alarms.MERGE_HOURS // self.meter.working_minutes
+        holdout_months = days / alarms.MONTH_DAYS
+        collected = {}
+        for name, values in self.score(prepared).items():
+            rows, length = (full, months) if name in monitors.BY_NAME else (holdout, holdout_months)
+            collected[name] = thresholds.collect(values, rows, holdout, gap, length, faults)
+        self._calibration = Calibration(collected, holdout_months, gap)
+        self.set_budget(self.budget_per_month)
+
+    def set_budget(self, budget_per_month: float) -> None:
+        """Set thresholds for another false-alarm rate. Raises ModelError on a loaded detector."""
+        calibration = self._require_calibration()
+        self.budget_per_month = budget_per_month
+        detectors = ["ensemble", *(name for name in monitors.BY_NAME if name in calibration.scores)]
+        rate = budget_per_month if self._contaminated else thresholds.calibration_rate(budget_per_month)
+        self._thresholds = calibration.thresholds(detectors, rate)
+        self._thresholds |= {name: self.single_threshold(name, budget_per_month) for name in MEMBERS}
+
+    def single_threshold(self, name: str, budget_per_month: float) -> float:
+        """The threshold at which one detector or member alone raises this many alarms a month on the
+        calibration readings. Raises ModelError on a loaded detector.
+        """
+        return self._require_calibration().single_threshold(name, budget_per_month)
+
+    def _require_calibration(self) -> Calibration:
+        if self._calibration is None:
+            raise ModelError("A loaded detector keeps its thresholds: fit again to give it another budget.")
+        return self._calibration
+
+    # --- detect ------------------------------------------------------------------------------------------
+
+    def detect(self, readings: pd.DataFrame, since: np.datetime64 | None = None) -> Detection:
+        """Scores and events of readings as recorded; rows before ``since`` are context only.
+
+        Scores depend on nothing older than ``context_days`` before them. Raises ModelError when not fitted.
+        """
+        return self.raise_alarms(self.prepare(IntervalArray.from_readings(readings, self.meter)), since)
 
     def prepare(
-        self, stream: IntervalArray, earlier: HourlyAggregates | None = None, with_rules: bool = True
+        self, recorded: IntervalArray, earlier: HourlyAggregates | None = None, with_rules: bool = True
     ) -> DetectorInputs:
-        """What the layers look at. With ``earlier`` hours (of ``DetectorInputs`` before it) the stream itself
-        need only reach SHORT_CONTEXT_DAYS back: together they are the detector's whole state.
+        """Inputs of all detectors. With ``earlier`` hours, of inputs before these, the readings need only
+        reach SHORT_CONTEXT_DAYS back.
         """
-        hits = rules.hits(stream, self._limits) if with_rules else []
-        taken = self._taken(stream, hits)
-        kept = stream.keeping(~taken)
-        recent = hourly.build(kept, self._learned)
-        return DetectorInputs(
-            stream,
-            hits,
-            stream.any(taken),
-            features.build(kept),
-            recent.after(earlier) if earlier else recent,
-        )
+        return inputs.prepare(recorded, self._limits, self._learned, earlier, with_rules)
 
-    @staticmethod
-    def _taken(stream: IntervalArray, hits: list[rules.Hit]) -> Flags:
-        """Readings that rules call faulty, from when they are known to be: voices are not to hear them."""
-        taken = np.zeros(len(stream.times), bool)
-        for hit in hits:
-            if hit.rule.alarm_class != "grid":  # known only once raised: earlier intervals cannot know
-                taken[hit.raised : hit.end] = True
-        return taken
+    def score(self, prepared: DetectorInputs, first: int = 0) -> dict[str, Array]:
+        """Anomaly score of every detector and member in each interval from row ``first`` on."""
+        intervals = prepared.recorded.intervals[first:]
+        recent = {name: values[first:] for name, values in prepared.features.items()}
+        members = tails.anomaly_scores(self._tails, self._ensemble.scores(recent))
+        found = scores.monitor_scores(self._tails, self.meter.channels, prepared.hourly, intervals)
+        found["ensemble"] = scores.ensemble_score(members, prepared.hourly, intervals)
+        return found | members
 
-    def listen(self, prepared: DetectorInputs, first: int = 0) -> dict[str, Array]:
-        """Rarity of every voice and every member in each interval from row ``first`` on."""
-        members = self._ensemble.rarities({k: v[first:] for k, v in prepared.inputs.items()})
-        rarities = self._physics(prepared.hours, prepared.stream.intervals[first:])
-        rarities["ensemble"] = self._together(members, prepared, first)
-        return rarities | members
+    def scaled_features(self, prepared: DetectorInputs, first: int = 0) -> Matrix:
+        """Scaled features of the members from row ``first`` on, (intervals, features)."""
+        return self._ensemble.scaled({name: values[first:] for name, values in prepared.features.items()})
 
-    def scaled_inputs(self, prepared: DetectorInputs, first: int = 0) -> Matrix:
-        """What the members look at from interval ``first`` on, (intervals, inputs)."""
-        return self._ensemble.rows({name: values[first:] for name, values in prepared.inputs.items()})
+    def raise_alarms(self, prepared: DetectorInputs, since: np.datetime64 | None = None) -> Detection:
+        """Scores and events of prepared inputs from ``since`` on."""
+        first = 0 if since is None else int(np.searchsorted(prepared.recorded.intervals, since))
+        return self.build_detection(prepared, first, self.score(prepared, first))
 
-    def _together(self, members: dict[str, Array], prepared: DetectorInputs, first: int = 0) -> Array:
-        """The members' average where somebody is at home; an empty home is rare, not wrong."""
-        known, intervals = prepared.hours, prepared.stream.intervals[first:]
-        away = known.to_intervals(loads.empty(known).astype(float), intervals) == 1.0
-        return np.where(away, np.nan, np.mean(list(members.values()), axis=0))
-
-    def judge(
-        self,
-        prepared: DetectorInputs,
-        since: np.datetime64 | None = None,
+    def build_detection(
+        self, prepared: DetectorInputs, first: int, anomaly_scores: dict[str, Array]
     ) -> Detection:
-        """Scores and events of what was prepared, from ``since`` on; arguments as in ``detect``."""
-        first = 0 if since is None else int(np.searchsorted(prepared.stream.intervals, since))
-        return self.report(prepared, first, self.listen(prepared, first))
-
-    def report(self, prepared: DetectorInputs, first: int, rarities: dict[str, Array]) -> Detection:
-        """What ``listen`` heard from row ``first`` on, as scores and events."""
-        voices = [self._voice(name, values) for name, values in rarities.items() if name not in MEMBERS]
-        votes = np.sum([rarities[name] >= self._thresholds[name] for name in MEMBERS], axis=0)
-        by_rule = rules.raised(prepared.stream, prepared.hits)[first:]
+        """The scores table and the events of anomaly scores that begin with row ``first``."""
+        detectors = [
+            self._detector_score(name, values)
+            for name, values in anomaly_scores.items()
+            if name not in MEMBERS
+        ]
+        votes = np.sum([anomaly_scores[name] >= self._thresholds[name] for name in MEMBERS], axis=0)
+        by_rule = rules.raised(prepared.recorded, prepared.hits)[first:]
         columns: dict[str, Any] = {
-            f"{name}_rarity": values.astype(np.float32) for name, values in rarities.items()
+            f"{name}_anomaly_score": values.astype(np.float32) for name, values in anomaly_scores.items()
         }
         columns |= {"votes": votes, "vote_2_of_3": votes >= 2, "rules_alarm": by_rule}
         for layer in ("physics", "ensemble"):
-            on = [voice.alarms() for voice in voices if voice.layer == layer]
+            on = [each.alarms() for each in detectors if each.layer == layer]
             columns[f"{layer}_alarm"] = np.any(on, axis=0) if on else np.zeros(len(by_rule), bool)
-        heights = {voice.name: voice.threshold for voice in voices}
-        columns["score"] = alarms.fused_score(rarities, heights, by_rule)
+        heights = {each.name: each.threshold for each in detectors}
+        columns["score"] = alarms.fused_score(anomaly_scores, heights, by_rule)
         columns["alarm"] = by_rule | columns["physics_alarm"] | columns["ensemble_alarm"]
-        index = pd.DatetimeIndex(
-            prepared.stream.intervals[first:].astype("datetime64[s]"), name=INTERVAL_START
-        )
-        events = describe(prepared, voices, first, self._ensemble, self.price_per_kwh)
-        return Detection(pd.DataFrame(columns, index=index), events, self.monitors_off)
+        starts = prepared.recorded.intervals[first:].astype("datetime64[s]")
+        table = pd.DataFrame(columns, index=pd.DatetimeIndex(starts, name=INTERVAL_START))
+        events = build_events(prepared, detectors, first, self._ensemble, self.price_per_kwh)
+        return Detection(table, events, self.monitors_off)
 
-    def _physics(self, known: HourlyAggregates, intervals: Times) -> dict[str, Array]:
-        """Each physical monitor's rarity per interval: the rarest of its windows."""
-        found = {}
-        hour = (intervals[0] - known.first_hour.astype("datetime64[m]")) // np.timedelta64(60, "m") - 1
-        known = replace(known, from_row=max(0, int(hour)))
-        for monitor in [m for m in monitors.active(self.meter.channels) if self._hears(m.name)]:
-            windows = monitor.statistics(known)
-            tails = {name: self._tails.get(f"{monitor.name}/{name}") for name in windows}
-            rarest = np.fmax.reduce([tail.rarity(windows[name]) for name, tail in tails.items() if tail])
-            found[monitor.name] = known.to_intervals(rarest, intervals)
-        return found
-
-    def _hears(self, name: str) -> bool:
-        """A monitor that never had enough to go by while learning stays silent."""
-        return any(key.startswith(f"{name}/") for key in self._tails)
-
-    def _voice(self, name: str, rarity: Array) -> DetectorScore:
+    def _detector_score(self, name: str, values: Array) -> DetectorScore:
         threshold = self._thresholds[name]
-        for monitor in monitors.MONITORS:
-            if monitor.name == name:
-                return DetectorScore(name, "physics", monitor.alarm_class, monitor.fault_class,
-                                     monitor.channels, rarity, threshold, monitor.text)  # fmt: skip
-        return DetectorScore(name, "ensemble", "behaviour", "unusual", (), rarity, threshold,
-                     "unlike anything this meter usually records")  # fmt: skip
+        if name not in monitors.BY_NAME:
+            return DetectorScore(name, "ensemble", "behaviour", "unusual", (), values, threshold,
+                                 "unlike anything this meter usually records")  # fmt: skip
+        monitor = monitors.BY_NAME[name]
+        return DetectorScore(name, "physics", monitor.alarm_class, monitor.fault_class, monitor.channels,
+                             values, threshold, monitor.text)  # fmt: skip
 
-    def _calibrate(self, prepared: DetectorInputs, quiet: Flags, later: Flags, contaminated: bool) -> None:
-        """Tails and thresholds on quiet rows, frozen from then on.
-
-        Members are heard only on the later rows, which they were not trained on; physics learn no shape of
-        normal, so that all quiet rows with a full reference are a calibration to them.
-        """
-        per_day = prepared.stream.per_hours(24)
-        days = later.sum() / per_day
-        if days < 14:
-            raise DataError(
-                f"Too little to calibrate on: found {days:.1f} clean days, at least 14 are needed; "
-                "choose an earlier calibrate_from or give more readings."
-            )
-        self._ensemble.calibrate(prepared.inputs, later)
-        known, intervals = prepared.hours, prepared.stream.intervals
-        settled = quiet & (contaminated | later | (np.arange(len(quiet)) >= CONTEXT_DAYS * per_day))
-        months = alarms.months(int(settled.sum()), per_day)
-        faults = calibration.most_faults(months) if contaminated else 0
-        self._tails = calibration.physical_tails(
-            monitors.active(self.meter.channels), known, intervals, settled, per_day, faults
-        )
-        members = self._ensemble.rarities(prepared.inputs)
-        members["ensemble"] = self._together(members, prepared)
-        self._calibration_months = days / alarms.MONTH_DAYS
-        self._heard = {
-            name: calibration.hear(values, later, later, self._gap_rows, self._calibration_months, faults)
-            for name, values in members.items()
-        } | {
-            name: calibration.hear(values, settled, later, self._gap_rows, months, faults)
-            for name, values in self._physics(known, intervals).items()
-        }
-        self.set_budget(self.budget_per_month)
-
-    @property
-    def _gap_rows(self) -> int:
-        return 60 * alarms.MERGE_HOURS // self.meter.working_minutes
-
-    def alone(self, name: str, budget_per_month: float) -> float:
-        """The threshold at which one voice or member alone would spend a budget; only right after ``fit``."""
-        if not self._heard:
-            raise ModelError("A loaded detector keeps its thresholds: fit again to ask for others.")
-        heard = self._heard[name]
-        return alarms.threshold_for(heard.heights, budget_per_month * heard.months)
-
-    def set_budget(self, budget_per_month: float) -> None:
-        """Set thresholds for another budget; possible right after ``fit``, not on a loaded detector."""
-        if not self._heard:
-            raise ModelError("A loaded detector keeps its thresholds: fit again to give it another budget.")
-        self.budget_per_month = budget_per_month
-        voices = {name: heard for name, heard in self._heard.items() if name not in MEMBERS}
-        spent = budget_per_month if self._judges_itself else false_alarm_rate.spent(budget_per_month)
-        self._thresholds = alarms.calibrate(
-            voices, false_alarm_rate.shares(voices), spent, self._calibration_months, self._gap_rows
-        )
-        self._thresholds |= {name: self.alone(name, budget_per_month) for name in MEMBERS}
+    # --- what was learned --------------------------------------------------------------------------------
 
     @property
     def meter(self) -> Meter:
@@ -258,35 +221,31 @@ class AnomalyDetector:
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """Rarity at which each voice raises an alarm, and each member casts its vote."""
+        """Anomaly score at which each detector raises an alarm and each member votes."""
         return dict(self._thresholds)
 
     @property
     def learned(self) -> dict[str, Array]:
-        """What the physical monitors know of this meter."""
+        """Constants and references that the monitors learned of this meter."""
         return dict(self._learned)
 
     @property
     def context_days(self) -> int:
-        """Days of readings before the first judged one that make every score what it is in the whole."""
+        """Days of readings before the first scored one that all scores depend on."""
         return CONTEXT_DAYS
 
     @property
     def monitors_off(self) -> tuple[str, ...]:
-        """Names of the rules and monitors this meter's channels do not allow."""
+        """Names of the rules and monitors that this meter's channels do not allow."""
         if self._meter is None:
             return ()
         have = set(self._meter.channels)
-        silent = [rule.name for rule in rules.RULES if not set(rule.channels) <= have]
-        return tuple(silent + [m.name for m in monitors.MONITORS if not self._hears(m.name)])
+        off = [rule.name for rule in rules.RULES if not set(rule.channels) <= have]
+        return tuple(off + [name for name in monitors.BY_NAME if not scores.has_tail(self._tails, name)])
 
     def parameters(self) -> dict[str, Any]:
         """Settings and what was learned, flat, for the tracking run."""
-        flat: dict[str, Any] = {
-            "budget_per_month": self.budget_per_month,
-            "seed": self.seed,
-            "price_per_kwh": self.price_per_kwh,
-        }
+        flat: dict[str, Any] = self._settings()
         if self._meter is not None:
             flat |= {"meter_id": self._meter.meter_id, "inputs": len(self._ensemble.names)}
             flat |= {f"threshold_{name}": value for name, value in self._thresholds.items()}
@@ -294,19 +253,22 @@ class AnomalyDetector:
             flat["monitors_off"] = ",".join(self.monitors_off)
         return flat
 
+    # --- save and load -----------------------------------------------------------------------------------
+
+    def _settings(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("budget_per_month", "seed", "price_per_kwh")}
+
     def save(self, directory: Path) -> None:
-        """Write detector.json and detector.npz into a directory. Raises ModelError when not fitted."""
-        if self._meter is None:
-            raise ModelError("This detector was not fitted: there is nothing to save.")
-        settings = {name: getattr(self, name) for name in ("budget_per_month", "seed", "price_per_kwh")}
-        Contents(
-            settings, self._meter, self._limits, self._thresholds, self._tails, self._ensemble, self._learned
-        ).write(directory)
+        """Write the detector into an existing directory. Raises ModelError when not fitted."""
+        DetectorFile(
+            self._settings(), self.meter, self._limits, self._thresholds, self._tails, self._ensemble,
+            self._learned,
+        ).write(directory)  # fmt: skip
 
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Read what ``save`` wrote. Raises ModelError when files are missing or of another format."""
-        found = Contents.read(directory)
+        found = DetectorFile.read(directory)
         detector = cls(**found.settings)
         detector._meter, detector._limits, detector._thresholds = found.meter, found.limits, found.thresholds
         detector._tails, detector._ensemble, detector._learned = found.tails, found.ensemble, found.learned

@@ -1,4 +1,4 @@
-"""Whether the promise of few false alarms still holds, and which inputs have moved since it was made."""
+"""Whether the promised false-alarm rate still holds, and which features have drifted since it was set."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,15 @@ import pandas as pd
 from smartgrid_pipeline.core.anomaly.interval_array import Array
 
 REFIT_P = 0.01
-"""A realised alarm rate less likely than this under the promise asks for new thresholds."""
+"""New thresholds are due when the realised alarm count is less probable than this at the promised rate …"""
 
 REFIT_SHARE = 1.5
-"""… provided it is also this many times the promise: a tiny excess over years is no reason."""
+"""… and the realised rate is also this many times the promised one."""
 
 
 @dataclass(frozen=True)
 class AlarmRate:
-    """Alarms counted over some months against the number promised a month."""
+    """Alarms counted over ``months``, against the number promised a month."""
 
     alarms: int
     months: float
@@ -36,14 +36,16 @@ class AlarmRate:
 
     @property
     def refit(self) -> bool:
-        """True when thresholds should be learned anew."""
+        """Whether new thresholds are due."""
         return self.p_value < REFIT_P and self.ratio > REFIT_SHARE
 
 
 def population_stability(reference: Array, current: Array, bins: int = 10) -> float:
-    """Population stability index of one input over the reference's quantile bins; above 0.25 it has moved.
+    """Population stability index over quantile bins of the reference: Σ (q − p) ln(q / p) of bin shares.
 
-    Missing values are left out; NaN when either side has none left.
+    The symmetric Kullback–Leibler divergence (Kullback & Leibler 1951). Above 0.25 the feature has drifted,
+    by the convention of credit scoring (Siddiqi 2006, Credit Risk Scorecards). NaN values are left out; the
+    index is NaN when either side has none left.
     """
     reference, current = reference[~np.isnan(reference)], current[~np.isnan(current)]
     if len(reference) == 0 or len(current) == 0:
@@ -56,18 +58,18 @@ def population_stability(reference: Array, current: Array, bins: int = 10) -> fl
 
 
 def kolmogorov_smirnov(reference: Array, current: Array) -> float:
-    """Largest distance between the two distribution functions, 0 … 1."""
+    """Kolmogorov–Smirnov statistic: largest distance of the two distribution functions, 0 … 1."""
     from scipy.stats import ks_2samp
 
     return float(ks_2samp(reference[~np.isnan(reference)], current[~np.isnan(current)]).statistic)
 
 
 MOVED = 0.25
-"""Population stability above which an input is said to have moved."""
+"""Population stability index above which a feature has drifted."""
 
 
 def moved_inputs(reference: dict[str, Array], current: dict[str, Array]) -> pd.DataFrame:
-    """Stability index and largest distance of every input, the one that moved most first."""
+    """Both statistics of every feature, as columns of a table, the most drifted feature first."""
     rows = [
         {
             "input": name,

@@ -99,8 +99,8 @@ class IntervalArray:
         """Working intervals in so many hours."""
         return round(hours * 60 / self.meter.working_minutes)
 
-    def keeping(self, flags: Flags) -> "IntervalArray":
-        """This stream with every reading that is not flagged made NaN."""
+    def where(self, flags: Flags) -> "IntervalArray":
+        """These readings with every one that is not flagged made NaN."""
         return replace(self, values={c: np.where(flags, v, np.nan) for c, v in self.values.items()})
 
     @property

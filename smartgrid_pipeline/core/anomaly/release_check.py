@@ -1,4 +1,4 @@
-"""Whether a detector may go on judging: its false alarms on a month it had not seen, and the real defects."""
+"""Whether a detector may stay in use: its false alarms in a month after the fit, and real defects found."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,17 @@ import pandas as pd
 
 from smartgrid_pipeline.core.anomaly.detection import Detection
 from smartgrid_pipeline.core.anomaly.drift import AlarmRate
-from smartgrid_pipeline.core.anomaly.scoring import alarms as fusion
+from smartgrid_pipeline.core.anomaly.scoring.alarms import MERGE_HOURS, MONTH_DAYS, STANDING_GAPS
 from smartgrid_pipeline.core.schema import Finding, Verdict
 
 SUITE = "anomaly_detector"
 UNLIKELY = 0.005
-"""More alarms than this likely under the promise: the thresholds are no longer what was promised."""
+"""An alarm count less probable than this at the promised rate fails the check."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What was counted on the month."""
+    """Alarms of the month against the promise, and the real defects in it, found and in all."""
 
     rate: AlarmRate
     defects: int
@@ -25,25 +25,25 @@ class Figures:
 
 
 def figures(detection: Detection, defects: pd.DataFrame, budget_per_month: float) -> Figures:
-    """Alarms that touch no real defect, and real defects that some data-quality alarm touches.
+    """Count alarms that overlap no real defect, and real defects that an alarm overlaps.
 
-    What is wrong with a home but not with its data cannot be told from a false alarm here, so it counts as
-    one: the rate is an upper bound. ``defects`` as ``meter_data.defect_table`` gave them.
+    A fault of the home that is no defect of its data counts as a false alarm: the rate is an upper bound.
+    ``defects`` are from ``meter_data.defect_table``.
     """
     events, index = detection.events, detection.scores.index
     real = defects[defects["kind"] != "chance_copy"]
     touching = np.array(
         [((events["start"] <= row.end) & (events["end"] > row.start)).to_numpy() for row in real.itertuples()]
     ).reshape(len(real), len(events))
-    standing = pd.Timedelta(hours=fusion.MERGE_HOURS * fusion.STANDING_GAPS)
-    weeks = 1 + (events["end"] - events["start"]) // standing
-    alarms = int(weeks[~touching.any(axis=0)].sum())
-    months = len(index) * ((index[1] - index[0]) / pd.Timedelta(days=1)) / (365.25 / 12)
+    standing = pd.Timedelta(hours=MERGE_HOURS * STANDING_GAPS)
+    count = 1 + (events["end"] - events["start"]) // standing
+    alarms = int(count[~touching.any(axis=0)].sum())
+    months = len(index) * ((index[1] - index[0]) / pd.Timedelta(days=1)) / MONTH_DAYS
     return Figures(AlarmRate(alarms, float(months), budget_per_month), len(real), int(touching.any(1).sum()))
 
 
 def verdict(found: Figures, month: str) -> Verdict:
-    """The month's evidence for or against a detector."""
+    """The findings on both counts for ``month`` (YYYY-MM)."""
     rate = found.rate
     return Verdict(
         SUITE,

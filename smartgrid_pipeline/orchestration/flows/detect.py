@@ -50,7 +50,7 @@ def judge(
             basis = f"the detector of {run.month}"
             return Judgement(detector.detect(whole, begin), detector.budget_per_month, basis, run)
     detector = AnomalyDetector(resources.settings.alarms_per_month, resources.settings.seed)
-    basis = unlabelled.teach(detector, grid, readings.meter, begin)
+    basis = unlabelled.fit_on_file(detector, grid, readings.meter, begin)
     return Judgement(detector.detect(grid, begin), detector.budget_per_month, basis)
 
 

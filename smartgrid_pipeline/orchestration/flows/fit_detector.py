@@ -11,7 +11,7 @@ import pandas as pd
 from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.anomaly import drift, release_check
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector, Detection
-from smartgrid_pipeline.core.anomaly.ensemble import features as inputs
+from smartgrid_pipeline.core.anomaly.ensemble import features
 from smartgrid_pipeline.core.anomaly.interval_array import IntervalArray
 from smartgrid_pipeline.core.anomaly.scoring import thresholds
 from smartgrid_pipeline.core.schema import DataError, RegistryError, Verdict
@@ -54,7 +54,7 @@ class DetectionContext:
     @property
     def calibrate_from(self) -> np.datetime64:
         """Where fitting ends and freezing of thresholds begins: the last year, or half of a short past."""
-        return thresholds.begins(self.past.index[0], bounds(self.month)[0])
+        return thresholds.calibration_start(self.past.index[0], bounds(self.month)[0])
 
     def fingerprint(self, resources: Resources) -> str:
         """Identity of a fit: same readings, code and settings give the same bits."""
@@ -129,9 +129,9 @@ def _moved_inputs(resources: Resources, watch: DetectionContext) -> pd.DataFrame
     start, end = bounds(watch.month)
     first = start - pd.Timedelta(days=thresholds.CALIBRATION_DAYS)
     near = watch.readings[(watch.readings.index >= first) & (watch.readings.index < end)]
-    stream = IntervalArray.from_readings(near, resources.meter)
-    later = stream.intervals >= np.datetime64(start, "m")
-    built = inputs.build(stream)
+    recorded = IntervalArray.from_readings(near, resources.meter)
+    later = recorded.intervals >= np.datetime64(start, "m")
+    built = features.build(recorded)
     return drift.moved_inputs(
         {name: values[~later] for name, values in built.items()},
         {name: values[later] for name, values in built.items()},

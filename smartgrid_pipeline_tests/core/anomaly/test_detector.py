@@ -15,7 +15,7 @@ Fitted = tuple[AnomalyDetector, pd.DataFrame]
 CUTOFF = pd.Timestamp("2010-02-24 12:00")
 
 
-def test_scores__never_see_the_future(house: Fitted) -> None:
+def test_scores__do_not_depend_on_the_future(house: Fitted) -> None:
     detector, readings = house
     spoiled = readings.copy()
     later = spoiled.index >= CUTOFF
@@ -34,8 +34,8 @@ def test_scores__in_chunks_equal_those_of_the_whole(house: Fitted) -> None:
     whole = detector.detect(readings, since).scores
     earlier = detector.prepare(IntervalArray.from_readings(readings[: CUTOFF - pd.Timedelta("1min")], HOUSE))
     context = CUTOFF.normalize() - pd.Timedelta(days=SHORT_CONTEXT_DAYS)
-    chunk = detector.prepare(IntervalArray.from_readings(readings[context:], HOUSE), earlier.hours)
-    chunked = detector.judge(chunk, since).scores
+    chunk = detector.prepare(IntervalArray.from_readings(readings[context:], HOUSE), earlier.hourly)
+    chunked = detector.raise_alarms(chunk, since).scores
     pd.testing.assert_frame_equal(whole, chunked, rtol=1e-3, atol=1e-3)  # single precision inside
     assert (whole["alarm"] == chunked["alarm"]).all()
 
@@ -54,7 +54,7 @@ def test_save__loads_to_the_same_bits_in_little_space(house: Fitted, tmp_path: P
     detector, readings = house
     detector.save(tmp_path)
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 1_440_000
-    with np.load(tmp_path / "detector.npz", allow_pickle=False) as stored:
+    with np.load(tmp_path / "model.npz", allow_pickle=False) as stored:
         assert all(stored[name].dtype != object for name in stored.files)
     loaded = AnomalyDetector.load(tmp_path)
     since = FITTED_UNTIL.to_datetime64()
@@ -65,7 +65,13 @@ def test_save__loads_to_the_same_bits_in_little_space(house: Fitted, tmp_path: P
         loaded.set_budget(2.0)
 
 
-def test_power_only_meter__says_what_is_off_and_still_finds_faults(home: Fitted) -> None:
+def test_load__refuses_the_format_of_earlier_versions(tmp_path: Path) -> None:
+    (tmp_path / "detector.json").write_text('{"format": 5}')
+    with pytest.raises(ModelError, match="`smartgrid run` fits it again"):
+        AnomalyDetector.load(tmp_path)
+
+
+def test_power_only_meter__lists_what_is_off_and_still_finds_faults(home: Fitted) -> None:
     detector, readings = home
     assert {"voltage_band", "loop_impedance", "voltage_clock"} <= set(detector.monitors_off)
     assert not {"freeze", "base_load_high", "negative"} & set(detector.monitors_off)
@@ -107,7 +113,7 @@ def test_vote__is_shown_and_counts_members(house: Fitted) -> None:
     detector, readings = house
     scores = detector.detect(readings, since=FITTED_UNTIL.to_datetime64()).scores
     votes = sum(
-        (scores[f"{m}_rarity"] >= np.float32(detector.thresholds[m])).astype(int)
+        (scores[f"{m}_anomaly_score"] >= np.float32(detector.thresholds[m])).astype(int)
         for m in ("isolation_forest", "one_class_svm", "autoencoder")
     )
     assert (scores["votes"] == votes).mean() > 0.999
@@ -122,7 +128,7 @@ def test_fit__refuses_too_little() -> None:
 def test_detector__unfitted_or_unreadable_says_so(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not fitted"):
         AnomalyDetector().detect(make_readings(2))
-    with pytest.raises(ModelError, match="No anomaly detector"):
+    with pytest.raises(ModelError, match="No anomaly_detector"):
         AnomalyDetector.load(tmp_path)
     with pytest.raises(ModelError, match="above 0"):
         AnomalyDetector(budget_per_month=0)
@@ -134,9 +140,9 @@ def test_detect__refuses_readings_without_the_meter_s_channels(house: Fitted) ->
         detector.detect(readings.drop(columns=VOLTAGE))
 
 
-def test_stream__keeps_only_what_the_meter_has() -> None:
+def test_interval_array__keeps_only_channels_of_the_meter() -> None:
     meter = Meter("plain", "UTC", 1, (ACTIVE_POWER, VOLTAGE))
-    stream = IntervalArray.from_readings(make_readings(1)[3:], meter)
-    assert tuple(stream.values) == (ACTIVE_POWER, VOLTAGE)
-    assert len(stream.times) % stream.per == 0 and stream.first_row == 3
-    assert not stream.has(*SUB_METERS)
+    recorded = IntervalArray.from_readings(make_readings(1)[3:], meter)
+    assert tuple(recorded.values) == (ACTIVE_POWER, VOLTAGE)
+    assert len(recorded.times) % recorded.per == 0 and recorded.first_row == 3
+    assert not recorded.has(*SUB_METERS)

@@ -37,8 +37,8 @@ def test_row_4__the_flatline_limit_is_that_of_the_meter() -> None:
         calm.loc[start : start + pd.Timedelta("20h"), ACTIVE_POWER] = 0.3
     learned = []
     for readings in (restless, calm):
-        stream = IntervalArray.from_readings(readings, HOME)
-        learned.append(limits.learn_limits(stream, np.ones(len(stream.times), bool))["frozen_readings"])
+        recorded = IntervalArray.from_readings(readings, HOME)
+        learned.append(limits.learn_limits(recorded, np.ones(len(recorded.times), bool))["frozen_readings"])
     assert learned[0] == 48
     assert learned[1] > 100
 
@@ -49,8 +49,8 @@ def test_limits__a_few_faulty_days_do_not_spoil_what_is_learned() -> None:
     spoiled.loc["2010-01-20 10:00":"2010-01-20 14:00", ACTIVE_POWER] *= 60
     found = []
     for readings in (clean, spoiled):
-        stream = IntervalArray.from_readings(readings, HOUSE)
-        found.append(limits.learn_limits(stream, np.ones(len(stream.times), bool)))
+        recorded = IntervalArray.from_readings(readings, HOUSE)
+        found.append(limits.learn_limits(recorded, np.ones(len(recorded.times), bool)))
     assert found[1]["highest_power_kw"] < 3 * found[0]["highest_power_kw"]
 
 
@@ -60,8 +60,8 @@ def test_limits__a_fault_of_nine_days_in_forty_is_not_taken_for_a_habit() -> Non
     spoiled.loc["2010-01-20":"2010-01-28", SUB_METERS[2]] += 2.0
     found = {}
     for name, readings in (("clean", clean), ("spoiled", spoiled)):
-        stream = IntervalArray.from_readings(readings, HOUSE)
-        found[name] = limits.learn_limits(stream, np.ones(len(stream.times), bool), contaminated=True)
+        recorded = IntervalArray.from_readings(readings, HOUSE)
+        found[name] = limits.learn_limits(recorded, np.ones(len(recorded.times), bool), contaminated=True)
     assert found["spoiled"]["sub_excess_kw"] < found["clean"]["sub_excess_kw"] + 0.1
 
 

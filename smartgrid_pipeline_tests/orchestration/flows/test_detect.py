@@ -85,8 +85,8 @@ def test_file__of_the_meter_is_judged_with_what_came_before_it(bench: Any, histo
     week.loc["2010-02-24 10:00", ACTIVE_POWER] = -1.0
     found = detect.judge(bench, as_read(week), None, from_file=True)
     assert found.run is not None
-    alone = detector.detect(history, np.datetime64("2010-02-22")).scores["ensemble_rarity"]
-    ahead = found.detection.scores["ensemble_rarity"][:"2010-02-23"]
+    alone = detector.detect(history, np.datetime64("2010-02-22")).scores["ensemble_anomaly_score"]
+    ahead = found.detection.scores["ensemble_anomaly_score"][:"2010-02-23"]
     pd.testing.assert_series_equal(ahead, alone[:"2010-02-23"])
     assert "negative" in ",".join(found.detection.events["kinds"])
 

@@ -1,1 +1,1 @@
-"""The learned detectors: isolation forest, one-class SVM and autoencoder."""
+"""The learned detectors: isolation forest, One-Class SVM and autoencoder on causal features."""

@@ -1,7 +1,8 @@
-"""The three members of the ensemble: IsolationForest, One-Class SVM and an autoencoder.
+"""The members of the ensemble: isolation forest (Liu, Ting & Zhou 2008, Isolation forest, ICDM), One-Class
+SVM (Schölkopf et al. 2001, Estimating the support of a high-dimensional distribution) and an autoencoder.
 
-They are trained with scikit-learn and torch; what is kept are plain arrays, scored with numpy alone, so that
-a fitted ensemble is small, loads without either library and gives the same bits wherever it runs.
+They are trained with scikit-learn and torch. What is kept are plain arrays, scored with numpy alone: a fitted
+ensemble is small, loads without either library and gives the same bits wherever it runs.
 """
 
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from smartgrid_pipeline.core.anomaly.interval_array import Array
+from smartgrid_pipeline.core.learning.storage import Arrays
 
 Matrix = npt.NDArray[np.float32]
-Arrays = dict[str, npt.NDArray[np.generic]]
 
 MEMBERS = ("isolation_forest", "one_class_svm", "autoencoder")
 BLOCK = 16_384
@@ -21,26 +22,29 @@ BLOCK = 16_384
 
 
 @dataclass(frozen=True)
-class Scaler:
-    """Inputs to comparable, bounded numbers: median to 0, the inner 90 % to about ±1, missing to 0."""
+class RobustScaler:
+    """Scales features to bounded numbers: median to 0, the inner 90 % to about ±1, missing to 0.
 
-    middle: Array
+    ``median`` and ``width`` (half the inner 90 %) are (features,).
+    """
+
+    median: Array
     width: Array
 
     @classmethod
-    def fit(cls, inputs: Array) -> "Scaler":
-        """Learn middle and width of every column of clean rows (rows, inputs)."""
-        low, middle, high = np.nanquantile(inputs, [0.05, 0.5, 0.95], axis=0)
-        return cls(middle, np.maximum((high - low) / 2, 1e-3))
+    def fit(cls, features: Array) -> "RobustScaler":
+        """Learn median and width of every column of clean rows (rows, features)."""
+        low, median, high = np.nanquantile(features, [0.05, 0.5, 0.95], axis=0)
+        return cls(median, np.maximum((high - low) / 2, 1e-3))
 
-    def apply(self, inputs: Array) -> Matrix:
-        """Scaled inputs, soft-bounded at ±6; (rows, inputs) float32."""
-        scaled = np.nan_to_num((inputs - self.middle) / self.width, nan=0.0, posinf=1e6, neginf=-1e6)
+    def transform(self, features: Array) -> Matrix:
+        """Scaled features (rows, features) float32, softly bounded at ±6 by a hyperbolic tangent."""
+        scaled = np.nan_to_num((features - self.median) / self.width, nan=0.0, posinf=1e6, neginf=-1e6)
         return (6.0 * np.tanh(scaled / 6.0)).astype(np.float32)
 
 
 def fit_isolation_forest(rows: Matrix, seed: int, trees: int = 100, samples: int = 512) -> Arrays:
-    """Train on clean rows and keep the trees as arrays (trees × nodes)."""
+    """Train on clean rows (rows, features); trees are kept as arrays, (trees, nodes)."""
     from sklearn.ensemble import IsolationForest
 
     forest = IsolationForest(
@@ -61,7 +65,7 @@ def fit_isolation_forest(rows: Matrix, seed: int, trees: int = 100, samples: int
         n = tree.node_count
         inner = tree.children_left >= 0
         arrays["feature"][t, :n] = np.where(inner, tree.feature, 0)
-        arrays["threshold"][t, :n] = np.where(inner, _down(tree.threshold), np.inf)
+        arrays["threshold"][t, :n] = np.where(inner, _round_down(tree.threshold), np.inf)
         arrays["left"][t, :n] = np.where(inner, tree.children_left, np.arange(n))
         arrays["right"][t, :n] = np.where(inner, tree.children_right, np.arange(n))
         depth = _depths(tree.children_left, tree.children_right)
@@ -71,13 +75,14 @@ def fit_isolation_forest(rows: Matrix, seed: int, trees: int = 100, samples: int
     return arrays
 
 
-def _down(thresholds: Array) -> Matrix:
-    """Largest float32 not above each threshold: comparing float32 inputs with it decides the same way."""
+def _round_down(thresholds: Array) -> Matrix:
+    """Largest float32 not above each threshold: float32 features compare with it as with the threshold."""
     rounded = thresholds.astype(np.float32)
     return np.where(rounded > thresholds, np.nextafter(rounded, np.float32(-np.inf)), rounded)
 
 
 def _depths(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Depth of every node of one tree, (nodes,); the root has 0."""
     depth = np.zeros(len(left), np.int64)
     for node in range(len(left)):  # parents come before children
         if left[node] >= 0:
@@ -86,7 +91,7 @@ def _depths(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.ND
 
 
 def _average_path(samples: npt.NDArray[np.int64]) -> Array:
-    """Mean path length of an unsuccessful search among so many samples (Liu, Ting & Zhou 2008, eq. 1)."""
+    """Mean path length of an unsuccessful search among n samples (Liu, Ting & Zhou 2008, eq. 1)."""
     n = samples.astype(float)
     harmonic = np.log(np.maximum(n - 1, 1)) + np.euler_gamma
     path = 2 * harmonic - 2 * (n - 1) / np.maximum(n, 1)
@@ -94,7 +99,7 @@ def _average_path(samples: npt.NDArray[np.int64]) -> Array:
 
 
 def score_isolation_forest(arrays: Arrays, rows: Matrix) -> Array:
-    """Anomaly score 2^(−mean path / normal path) of each row, as scikit-learn's −score_samples."""
+    """Score 2^(−mean path / normal path) of each row, (rows,): scikit-learn's −score_samples."""
     total = np.zeros(len(rows))
     columns = np.ascontiguousarray(rows.T)
     for t in range(len(arrays["feature"])):
@@ -109,11 +114,11 @@ def score_isolation_forest(arrays: Arrays, rows: Matrix) -> Array:
     return 2.0 ** (-total / len(arrays["feature"]) / float(arrays["normal_path"][0]))
 
 
-def fit_one_class_svm(rows: Matrix, seed: int, nu: float = 0.005, most: int = 20_000) -> Arrays:
-    """Exact RBF One-Class SVM on at most ``most`` rows drawn with the seed."""
+def fit_one_class_svm(rows: Matrix, seed: int, nu: float = 0.005, max_rows: int = 20_000) -> Arrays:
+    """Exact RBF One-Class SVM on at most ``max_rows`` rows drawn with the seed."""
     from sklearn.svm import OneClassSVM
 
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:most])
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:max_rows])
     gamma = 1.0 / (3.0 * rows.shape[1])
     machine = OneClassSVM(kernel="rbf", gamma=gamma, nu=nu).fit(rows[chosen].astype(np.float64))
     return {
@@ -124,7 +129,7 @@ def fit_one_class_svm(rows: Matrix, seed: int, nu: float = 0.005, most: int = 20
 
 
 def score_one_class_svm(arrays: Arrays, rows: Matrix) -> Array:
-    """Minus the decision function: above 0 outside the learned region."""
+    """Minus the decision function of each row, (rows,): above 0 outside the learned region."""
     gamma, intercept = (float(value) for value in arrays["settings"])
     vectors = arrays["vectors"].astype(np.float32)
     squares = (vectors**2).sum(1)
@@ -134,7 +139,10 @@ def score_one_class_svm(arrays: Arrays, rows: Matrix) -> Array:
 
 
 def fit_autoencoder(rows: Matrix, seed: int, steps: int = 600, batch: int = 1024) -> Arrays:
-    """A narrow autoencoder (inputs → 24 → 8 → 24 → inputs), trained with Adam on one thread."""
+    """Weights ``w0`` … and biases ``b0`` … of a narrow autoencoder (features → 24 → 8 → 24 → features).
+
+    Trained with Adam and a Huber loss on batches drawn with the seed, in one thread.
+    """
     import torch
 
     threads = torch.get_num_threads()
@@ -168,7 +176,7 @@ def fit_autoencoder(rows: Matrix, seed: int, steps: int = 600, batch: int = 1024
 
 
 def errors_autoencoder(arrays: Arrays, rows: Matrix) -> Matrix:
-    """Squared reconstruction error of each input, (rows, inputs)."""
+    """Squared reconstruction error of each feature, (rows, features)."""
     y: Matrix = rows
     for layer in range(4):
         y = y @ arrays[f"w{layer}"].astype(np.float32) + arrays[f"b{layer}"].astype(np.float32)
@@ -195,7 +203,7 @@ SCORE = {
 
 
 def scores(members: dict[str, Arrays], rows: Matrix) -> dict[str, Array]:
-    """Each member's score of each row; higher is stranger."""
+    """Each member's raw score of each row, (rows,); higher is more anomalous."""
     return {
         name: np.concatenate(
             [SCORE[name](members[name], rows[a : a + BLOCK]) for a in range(0, len(rows), BLOCK)]

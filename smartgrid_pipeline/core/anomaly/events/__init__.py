@@ -1,1 +1,1 @@
-"""Alarms as events: merged, classified and described."""
+"""From alarms to events: merged, classified, described, with the energy in doubt."""

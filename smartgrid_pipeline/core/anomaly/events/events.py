@@ -1,242 +1,232 @@
-"""Events people can act on: what began when, which channels say so, how bad it is and what is at stake."""
+"""Events that people can act on: when, in which channels, what it most likely is, what is at stake."""
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core.anomaly.ensemble import features as inputs
+from smartgrid_pipeline.core.anomaly.detection import ALARM_CLASS, EVENT_COLUMNS
+from smartgrid_pipeline.core.anomaly.ensemble import features
 from smartgrid_pipeline.core.anomaly.ensemble.ensemble import Ensemble
 from smartgrid_pipeline.core.anomaly.events.diagnosis import Evidence, diagnose
+from smartgrid_pipeline.core.anomaly.inputs import DetectorInputs
 from smartgrid_pipeline.core.anomaly.interval_array import Array, Flags, IntervalArray
-from smartgrid_pipeline.core.anomaly.physics.hours import HourlyAggregates
 from smartgrid_pipeline.core.anomaly.rules import rules
 from smartgrid_pipeline.core.anomaly.rules.rules import Hit
 from smartgrid_pipeline.core.anomaly.scoring.alarms import MERGE_HOURS, DetectorScore, merged
 from smartgrid_pipeline.core.schema import ACTIVE_POWER
 
-EVENT_COLUMNS = (
-    "start",
-    "end",
-    "raised",
-    "kind",
-    "kinds",
-    "alarm_class",
-    "layer",
-    "channels",
-    "severity",
-    "rarity",
-    "energy_kwh",
-    "money",
-    "fault_class",
-    "explanation",
-)
-"""Events table. ``start`` and ``end`` (exclusive) bound what is wrong, ``raised`` is when that could first be
-known; ``kinds`` names every voice heard, first one first; ``energy_kwh`` is the energy in doubt.
-"""
+SEPARATE_GAPS = 4
+"""Within this many merge gaps (a day) rules and slower detectors may raise alarms of the same fault."""
 
-
-ALARM_CLASS = {
-    "copied": "data_quality",
-    "missing": "data_quality",
-    "frozen": "data_quality",
-    "sign": "meter",
-    "unit": "meter",
-    "inconsistent": "meter",
-    "bypass": "meter",
-    "clock": "meter",
-    "phase": "meter",
-    "sub_meter": "meter",
-    "voltage": "grid",
-    "load": "behaviour",
-}
-"""Who should look at it: the data office, the meter workshop, the customer's adviser or the grid operator."""
+HIGH_SCORE, MEDIUM_SCORE = 8.0, 5.0
+"""Anomaly scores from which the severity of an event without rule hits is high and medium."""
 
 
 @dataclass(frozen=True)
-class DetectorInputs:
-    """What the layers look at: readings, rule hits, intervals that rules took readings from, the ensemble's
-    inputs, and the hourly sums behind the physics.
+class _Alarm:
+    """One merged alarm, in interval rows of the inputs: ``start`` to ``end`` (exclusive).
+
+    ``hits`` are the rule hits in it; ``scores`` the detectors whose alarm is on in it, cut to its intervals.
     """
 
-    stream: IntervalArray
+    start: int
+    end: int
     hits: list[Hit]
-    taken: Flags
-    inputs: dict[str, Array]
-    hours: HourlyAggregates
+    scores: list[tuple[DetectorScore, Array]]
+
+    @property
+    def names(self) -> list[str]:
+        """Rules and detectors, each once, rules first."""
+        found = [hit.rule.name for hit in self.hits] + [detector.name for detector, _ in self.scores]
+        return list(dict.fromkeys(found))
+
+    @property
+    def anomaly_score(self) -> float:
+        """Highest anomaly score of any detector; 0 where only rules raised the alarm."""
+        return max((_highest(values) for _, values in self.scores), default=0.0)
 
 
-def describe(
+def build_events(
     prepared: DetectorInputs,
-    voices: list[DetectorScore],
+    detectors: list[DetectorScore],
     first: int,
     ensemble: Ensemble,
     price_per_kwh: float,
 ) -> pd.DataFrame:
-    """One row per merged event raised in interval ``first`` or later, where the voices begin."""
-    stream = prepared.stream
-    raised = [voice.alarms() for voice in voices]
-    by_rule = rules.raised(stream, prepared.hits)[first:]
-    union = np.any([by_rule, *raised], axis=0)
-    power = stream.mean(stream.values[ACTIVE_POWER])
-    usual = inputs.expected_power(stream, power)
+    """One row, with EVENT_COLUMNS, per merged alarm in interval ``first`` or later, where scores begin.
+
+    ``ensemble`` attributes events without rule hits or channels to a channel.
+    """
+    recorded = prepared.recorded
+    power = recorded.mean(recorded.values[ACTIVE_POWER])
+    expected = features.expected_power(recorded, power)
     rows = []
-    for start, end in separated(union, by_rule, stream.per_hours(MERGE_HOURS)):
-        said = [
-            h
-            for h in prepared.hits
-            if _first_on(h, stream) - first < end and _last_on(h, stream) - first >= start
-        ]
-        heard = [v for v, flags in zip(voices, raised, strict=True) if flags[start:end].any()]
-        row = _event(prepared, first, start, end, said, heard, ensemble)
-        at = slice(max(0, min([start + first, *(hit.start // stream.per for hit in said)])), end + first)
-        lost = row.pop("lost_kwh", None)
-        energy_kwh = _energy_in_doubt(stream, power[at], usual[at], row["alarm_class"])
-        energy_kwh = float(lost) if isinstance(lost, float) else energy_kwh
+    for alarm in _alarms(prepared, detectors, first):
+        row = _event(prepared, alarm, ensemble)
+        begin = min([alarm.start, *(hit.start // recorded.per for hit in alarm.hits)])
+        at = slice(max(0, begin), alarm.end)
+        lost_kwh = row.pop("lost_kwh", None)
+        doubt_kwh = _energy_in_doubt(recorded, power[at], expected[at], row["alarm_class"])
+        energy_kwh = float(lost_kwh) if isinstance(lost_kwh, float) else doubt_kwh
         rows.append(row | {"energy_kwh": energy_kwh, "money": energy_kwh * price_per_kwh})
     return pd.DataFrame(rows, columns=list(EVENT_COLUMNS)).astype(
         {"start": "datetime64[s]", "end": "datetime64[s]", "raised": "datetime64[s]"}
     )
 
 
-SETTLED_GAPS = 4
-"""For a day rules and slower voices may be speaking of the same."""
+def _alarms(prepared: DetectorInputs, detectors: list[DetectorScore], first: int) -> list[_Alarm]:
+    recorded = prepared.recorded
+    on = [detector.alarms() for detector in detectors]
+    by_rule = rules.raised(recorded, prepared.hits)[first:]
+    union = np.any([by_rule, *on], axis=0)
+    found = []
+    for start, end in separated(union, by_rule, recorded.per_hours(MERGE_HOURS)):
+        hits = [
+            hit
+            for hit in prepared.hits
+            if _first_raised(hit, recorded) < end + first and _last_raised(hit, recorded) >= start + first
+        ]
+        scores = [
+            (detector, detector.anomaly_score[start:end])
+            for detector, flags in zip(detectors, on, strict=True)
+            if flags[start:end].any()
+        ]
+        found.append(_Alarm(start + first, end + first, hits, scores))
+    return found
 
 
 def separated(union: Flags, by_rule: Flags, gap_rows: int) -> list[tuple[int, int]]:
-    """Merged events; what rules say once an alarm has stood for SETTLED_GAPS is an event of its own: a
-    home that uses more than usual must not hide a meter that stands still.
+    """Merged alarms, split where a rule's alarm begins SEPARATE_GAPS or more after the start of another: a
+    higher base load must not hide a meter that stands still.
     """
     starts = np.array([start for start, _ in merged(by_rule, gap_rows)], np.int64)
     events: list[tuple[int, int]] = []
     for start, end in merged(union, gap_rows):
-        cuts = [start, *starts[(starts >= start + SETTLED_GAPS * gap_rows) & (starts < end)].tolist(), end]
-        events += pairwise(cuts)
+        cuts = starts[(starts >= start + SEPARATE_GAPS * gap_rows) & (starts < end)].tolist()
+        events += pairwise([start, *cuts, end])
     return events
 
 
-def _first_on(hit: Hit, stream: IntervalArray) -> int:
-    return hit.raised // stream.per
+def _first_raised(hit: Hit, recorded: IntervalArray) -> int:
+    return hit.raised // recorded.per
 
 
-def _last_on(hit: Hit, stream: IntervalArray) -> int:
-    return max(hit.end - 1, hit.raised) // stream.per
+def _last_raised(hit: Hit, recorded: IntervalArray) -> int:
+    return max(hit.end - 1, hit.raised) // recorded.per
 
 
-def _event(
-    prepared: DetectorInputs,
-    first: int,
-    start: int,
-    end: int,
-    said: list[Hit],
-    heard: list[DetectorScore],
-    ensemble: Ensemble,
-) -> dict[str, object]:
-    """The words of one event, from its rules where there are any, else from its most specific voice."""
-    stream = prepared.stream
-    width = np.timedelta64(stream.meter.working_minutes, "m")
-    kinds = list(dict.fromkeys([hit.rule.name for hit in said] + [voice.name for voice in heard]))
-    rarity = max([float(np.nan_to_num(voice.rarity[start:end]).max()) for voice in heard], default=0.0)
-    common: dict[str, Any] = {
-        "start": stream.intervals[start + first],
-        "end": stream.intervals[end - 1 + first] + width,
-        "raised": stream.intervals[start + first] + width,
-        "kinds": ",".join(kinds),
-        "rarity": rarity,
+def _event(prepared: DetectorInputs, alarm: _Alarm, ensemble: Ensemble) -> dict[str, object]:
+    """Columns of one event: from its rule hits where these are significant, else from a detector; corrected
+    by the diagnosis where there is one.
+    """
+    recorded = prepared.recorded
+    width = np.timedelta64(recorded.meter.working_minutes, "m")
+    row: dict[str, object] = {
+        "start": recorded.intervals[alarm.start],
+        "end": recorded.intervals[alarm.end - 1] + width,
+        "raised": recorded.intervals[alarm.start] + width,
+        "kinds": ",".join(alarm.names),
+        "rarity": alarm.anomaly_score,
     }
-    first_rule = min((hit.raised for hit in said), default=0) // stream.per
-    said = _weighty(said, (end - start) * stream.per, bool(heard))
-    if said:
-        rule = min(said, key=lambda hit: (rules.rank(hit.rule), hit.start)).rule
-        own = [hit for hit in said if hit.rule == rule]
-        common["start"] = stream.times[min(hit.start for hit in own)]
-        if common["start"] > common["raised"]:  # a slower voice had spoken before, of something else
-            common["raised"] = stream.intervals[first_rule] + width
-        minutes = sum(hit.end - hit.start for hit in own) * stream.meter.step_minutes
-        channels = rule.channels or tuple(stream.values)
-        words = _words(rule.name, rule.alarm_class, "rules", rule.fault_class, channels,
-                       f"{rule.text} ({minutes} min)", "high")  # fmt: skip
-    else:
-        voice = max(heard, key=lambda v: (v.layer != "ensemble", _most(v.rarity[start:end]) - v.threshold))
-        peak = start + first + int(np.nan_to_num(voice.rarity[start:end]).argmax())
-        at_peak = {name: values[peak : peak + 1] for name, values in prepared.inputs.items()}
-        channels = voice.channels or (ensemble.blame(at_peak),)
-        severity = "high" if rarity >= 8 else "medium" if rarity >= 5 else "low"
-        odds = f"as rare as 1 in {10 ** min(rarity, 9.0):,.0f} intervals"
-        words = _words(voice.name, voice.alarm_class, voice.layer, voice.fault_class, channels,
-                       f"{voice.text}; {odds}", severity)  # fmt: skip
-    begins = np.datetime64(str(common["start"]))
-    rows = slice(int(np.searchsorted(stream.times, begins)), (end + first) * stream.per)
-    if said:  # slower voices go on after the readings are right again
-        rows = slice(min(hit.start for hit in said), max(hit.end for hit in said))
-    found = diagnose(Evidence(stream, prepared.hours, rows, _meaning(said, heard)))
+    hits = _significant(alarm.hits, (alarm.end - alarm.start) * recorded.per, bool(alarm.scores))
+    row |= _by_rule(prepared, alarm, hits) if hits else _by_detector(prepared, alarm, ensemble)
+    begin = int(np.searchsorted(recorded.times, np.datetime64(str(row["start"]))))
+    rows = slice(begin, alarm.end * recorded.per)
+    if hits:  # slower detectors stay on after the readings are right again
+        rows = slice(min(hit.start for hit in hits), max(hit.end for hit in hits))
+    names = frozenset([hit.rule.name for hit in hits] + [detector.name for detector, _ in alarm.scores])
+    found = diagnose(Evidence(recorded, prepared.hourly, rows, names))
     if found is not None:
-        words |= {
+        row |= {
             "fault_class": found.fault_class,
             "alarm_class": ALARM_CLASS[found.fault_class],
             "channels": ",".join(found.channels),
             "lost_kwh": found.lost_kwh,
         }
         if found.size:
-            words["explanation"] = f"{words['explanation']}; {found.size}"
-    return common | words
+            row["explanation"] = f"{row['explanation']}; {found.size}"
+    return row
 
 
-def _weighty(said: list[Hit], readings: int, others: bool) -> list[Hit]:
-    """Hits without those that must not name the event: small data defects that a long event swallowed, and
-    standstills that are a small part of what the rules complain about.
+def _by_rule(prepared: DetectorInputs, alarm: _Alarm, hits: list[Hit]) -> dict[str, object]:
+    """Columns of an event that is named by the highest-ranking of its significant rule hits."""
+    recorded = prepared.recorded
+    rule = min(hits, key=lambda hit: (rules.rank(hit.rule), hit.start)).rule
+    own = [hit for hit in hits if hit.rule == rule]
+    start = recorded.times[min(hit.start for hit in own)]
+    minutes = sum(hit.end - hit.start for hit in own) * recorded.meter.step_minutes
+    columns: dict[str, object] = {
+        "start": start,
+        "kind": rule.name,
+        "alarm_class": rule.alarm_class,
+        "layer": "rules",
+        "fault_class": rule.fault_class,
+        "channels": ",".join(rule.channels or tuple(recorded.values)),
+        "explanation": f"{rule.text} ({minutes} min)",
+        "severity": "high",
+    }
+    width = np.timedelta64(recorded.meter.working_minutes, "m")
+    if (
+        start > recorded.intervals[alarm.start] + width
+    ):  # an earlier alarm of a slower detector was of another
+        first_rule = min(hit.raised for hit in alarm.hits) // recorded.per
+        columns["raised"] = recorded.intervals[first_rule] + width
+    return columns
+
+
+def _by_detector(prepared: DetectorInputs, alarm: _Alarm, ensemble: Ensemble) -> dict[str, object]:
+    """Columns of an event that is named by the monitor farthest above its threshold, else the ensemble."""
+    detector, values = max(
+        alarm.scores, key=lambda each: (each[0].layer != "ensemble", _highest(each[1]) - each[0].threshold)
+    )
+    peak = alarm.start + int(np.nan_to_num(values).argmax())
+    at_peak = {name: column[peak : peak + 1] for name, column in prepared.features.items()}
+    channels = detector.channels or (ensemble.attribute(at_peak),)
+    score = alarm.anomaly_score
+    return {
+        "kind": detector.name,
+        "alarm_class": detector.alarm_class,
+        "layer": detector.layer,
+        "fault_class": detector.fault_class,
+        "channels": ",".join(channels),
+        "explanation": f"{detector.text}; as rare as 1 in {10 ** min(score, 9.0):,.0f} intervals",
+        "severity": "high" if score >= HIGH_SCORE else "medium" if score >= MEDIUM_SCORE else "low",
+    }
+
+
+def _significant(hits: list[Hit], readings: int, has_scores: bool) -> list[Hit]:
+    """Hits that may name an event of ``readings`` readings.
+
+    Left out are data defects of under 5 % of its readings, and standstills of single channels under half the
+    span of all hits. All hits are kept when none would be and no detector could name the event.
     """
     total: dict[str, int] = {}
     longest: dict[str, int] = {}
-    for hit in said:
+    for hit in hits:
         total[hit.rule.name] = total.get(hit.rule.name, 0) + hit.end - hit.start
         longest[hit.rule.name] = max(longest.get(hit.rule.name, 0), hit.end - hit.start)
-    span = max((h.end for h in said), default=0) - min((h.start for h in said), default=0)
+    span = max((hit.end for hit in hits), default=0) - min((hit.start for hit in hits), default=0)
 
-    def counts(hit: Hit) -> bool:
+    def is_significant(hit: Hit) -> bool:
         if hit.rule.fault_class == "frozen" and hit.rule.channels:
             return longest[hit.rule.name] >= 0.5 * span
         return hit.rule.alarm_class != "data_quality" or total[hit.rule.name] >= 0.05 * readings
 
-    kept = [hit for hit in said if counts(hit)]
-    return kept if kept or others else said
+    kept = [hit for hit in hits if is_significant(hit)]
+    return kept if kept or has_scores else hits
 
 
-def _meaning(said: list[Hit], heard: list[DetectorScore]) -> frozenset[str]:
-    return frozenset([hit.rule.name for hit in said] + [voice.name for voice in heard])
+def _highest(values: Array) -> float:
+    return float(np.nan_to_num(values).max())
 
 
-def _most(rarity: Array) -> float:
-    return float(np.nan_to_num(rarity).max())
-
-
-def _words(
-    kind: str,
-    alarm_class: str,
-    layer: str,
-    fault_class: str,
-    channels: tuple[str, ...],
-    text: str,
-    severity: str,
-) -> dict[str, object]:
-    return {
-        "kind": kind,
-        "alarm_class": alarm_class,
-        "layer": layer,
-        "fault_class": fault_class,
-        "channels": ",".join(channels),
-        "explanation": text,
-        "severity": severity,
-    }
-
-
-def _energy_in_doubt(stream: IntervalArray, power: Array, usual: Array, alarm_class: object) -> float:
-    """kWh of the event that cannot be billed as they stand: all of it when the readings are invented, what
-    differs from the usual otherwise.
+def _energy_in_doubt(recorded: IntervalArray, power: Array, expected: Array, alarm_class: object) -> float:
+    """kWh of the event that cannot be billed as recorded: all of it for data defects, where readings are
+    invented, else the difference from the expected power.
     """
-    hours = stream.meter.working_minutes / 60
-    level = np.where(np.isnan(power), usual, power)
-    doubt = np.abs(level) if alarm_class == "data_quality" else np.abs(level - usual)
+    hours = recorded.meter.working_minutes / 60
+    level = np.where(np.isnan(power), expected, power)
+    doubt = np.abs(level) if alarm_class == "data_quality" else np.abs(level - expected)
     return float(np.nansum(doubt) * hours)

@@ -1,1 +1,1 @@
-"""Faults injected into clean readings, to measure what a detector finds."""
+"""Faults injected into recorded readings, to measure what a detector finds."""

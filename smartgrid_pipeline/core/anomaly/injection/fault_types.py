@@ -1,4 +1,8 @@
-"""What each kind of fault, and each harmless habit, does to the readings inside its window."""
+"""What each fault type, and each change of normal use, does to the readings inside its window.
+
+The thefts are the attacks h2 to h6 of Jokar et al. 2016, Electricity theft detection in AMI using customers'
+consumption patterns, IEEE Trans. Smart Grid 7.
+"""
 
 from collections.abc import Callable
 
@@ -97,7 +101,7 @@ def _tamper_p(w: Window) -> None:
 
 
 def _theft_h2(w: Window) -> None:
-    """No consumption in a window of every day (Jokar et al. 2016, attack h2)."""
+    """No consumption in a window of every day (attack h2)."""
     first = int(w.rng.integers(0, 1440))
     length = int(w.rng.integers(240, 1200))
     w.scale((ACTIVE_POWER,), ((w.minutes_of_day - first) % 1440 >= length).astype(float))

@@ -1,7 +1,7 @@
-"""Faults put into recorded readings on purpose, one at a time, so that detection can be measured.
+"""Inject one fault into recorded readings.
 
-``inject`` changes single readings only between start and end, keeps the meter's resolution there and leaves
-all others bit-identical. What each kind does: ``fault_kinds``; how strongly and for how long: ``catalogue``.
+Only readings between start and end change, in steps of the meter's resolution; all others stay bit-identical.
+What each fault type does is in ``fault_types``, how strongly and for how long in ``catalogue``.
 """
 
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ __all__ = ["BENIGN", "FAULTS", "Event", "inject"]
 
 @dataclass(frozen=True)
 class Event:
-    """A fault that was put in: rows changed are the labels; ``end`` is exclusive."""
+    """An injected fault: ``labels`` marks the rows that it changed, (readings,); ``end`` is exclusive."""
 
-    kind: str
+    fault_type: str
     magnitude: float
     start: np.datetime64
     end: np.datetime64
@@ -33,20 +33,20 @@ class Event:
 
 def inject(
     readings: pd.DataFrame,
-    kind: str,
+    fault_type: str,
     magnitude: float,
     start: np.datetime64,
     duration: np.timedelta64,
     rng: np.random.Generator,
 ) -> tuple[pd.DataFrame, Event]:
-    """Readings with one fault between ``start`` and ``start + duration``, and what was done.
+    """Readings with one fault between ``start`` and ``start + duration``, and the injected event.
 
-    Missing readings stay missing. Raises DataError on an unknown kind, an event outside the readings, or a
-    meter without the channels the kind needs.
+    Missing readings stay missing. Raises DataError on an unknown fault type, an event outside the readings,
+    or a meter without the channels that the fault needs.
     """
-    apply = (FAULTS | BENIGN).get(kind)
+    apply = (FAULTS | BENIGN).get(fault_type)
     if apply is None:
-        raise DataError(f"Unknown fault kind {kind!r}: choose one of {sorted(FAULTS | BENIGN)}.")
+        raise DataError(f"Unknown fault type {fault_type!r}: choose one of {sorted(FAULTS | BENIGN)}.")
     step = step_minutes(readings)
     index = readings.index.to_numpy().astype("datetime64[m]")
     first = int((start.astype("datetime64[m]") - index[0]) // np.timedelta64(step, "m"))
@@ -61,9 +61,9 @@ def inject(
     try:
         apply(window)
     except KeyError as error:
-        raise DataError(f"Fault {kind!r} needs channel {error}, which this meter lacks.") from error
+        raise DataError(f"Fault {fault_type!r} needs channel {error}, which this meter lacks.") from error
     end = index[first] + np.timedelta64(n * step, "m")
-    return _write(readings, window, Event(kind, magnitude, index[first], end, (), np.zeros(0, bool)))
+    return _write(readings, window, Event(fault_type, magnitude, index[first], end, (), np.zeros(0, bool)))
 
 
 def _write(readings: pd.DataFrame, window: Window, event: Event) -> tuple[pd.DataFrame, Event]:
@@ -83,4 +83,4 @@ def _write(readings: pd.DataFrame, window: Window, event: Event) -> tuple[pd.Dat
             column = window.whole[channel].copy()
             column[window.at] = after
             changed[channel] = column
-    return changed, Event(event.kind, event.magnitude, event.start, event.end, tuple(touched), labels)
+    return changed, Event(event.fault_type, event.magnitude, event.start, event.end, tuple(touched), labels)

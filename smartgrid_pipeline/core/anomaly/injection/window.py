@@ -1,4 +1,4 @@
-"""The readings inside an injected fault, and what appliances and currents do to them."""
+"""The readings inside an injected fault, and how loads and currents change them."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,10 @@ LOOP_OHM = 0.25
 
 @dataclass
 class Window:
-    """The readings inside an event, and all of them to copy from; ``at`` are the rows inside."""
+    """Readings inside an event by channel, (n,); ``whole`` are all readings, of which ``at`` are inside.
+
+    ``step`` is in minutes; ``minutes_of_day`` of each reading inside.
+    """
 
     values: dict[str, Array]
     whole: dict[str, Array]
@@ -43,7 +46,7 @@ class Window:
                 self.values[channel] = self.values[channel] * factor
 
     def excess_kva(self) -> Array:
-        """V·I − √(P² + Q²) before the fault, its rounding taken back to half: rounding anew adds the rest."""
+        """V·I − √(P² + Q²) before the fault, kVA; where small, clipped to half a step of current."""
         values = self.values
         excess = values[VOLTAGE] * values[CURRENT] / 1000 - np.hypot(
             values[ACTIVE_POWER], values[REACTIVE_POWER]
@@ -57,8 +60,8 @@ class Window:
         self.values[CURRENT] = np.maximum(1000 * (apparent + excess_kva) / self.values[VOLTAGE], 0.0)
 
     def add_load(self, active_kw: Array, power_factor: float | None = None) -> None:
-        """Add an appliance (kW per reading, negative takes one away) as the supply would show it; without a
-        power factor it has that of the home.
+        """Add a load (kW per reading, negative removes one) with its effect on voltage, reactive power and
+        current. Without a power factor the load has that of the home.
         """
         before = self.values[ACTIVE_POWER]
         after = np.maximum(before + active_kw, 0.01)

@@ -1,1 +1,1 @@
-"""Physics monitors: slow faults, seen in hourly aggregates of supply and loads."""
+"""Physical monitors: slow statistics of supply, clock and loads, from hourly aggregates."""

@@ -1,197 +1,264 @@
-"""Statistics of sub-meters and of loads that stay on or go missing."""
+"""Statistics of sub-meters, and of loads that stay on or are missing."""
 
 import numpy as np
-import numpy.typing as npt
 
 from smartgrid_pipeline.core.anomaly.interval_array import (
     ALL_SUBS,
     Array,
+    Flags,
     rolling_max,
     rolling_min,
     rolling_sum,
 )
 from smartgrid_pipeline.core.anomaly.physics import submeter_levels
-from smartgrid_pipeline.core.anomaly.physics.hours import HourlyAggregates
+from smartgrid_pipeline.core.anomaly.physics.hourly import HourlyAggregates
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
-LONGEST_SILENCE_HOURS = 8 * 24
+MAX_SILENCE_HOURS = 8 * 24
+
+LEARNED_MINUTES = 20 * 1440
+"""Weight, in minutes of readings, of the learned counts where reference days are missing."""
+
+DWELL_HOURS = 20 * 24.0
+"""The same for dwell levels, in hours."""
+
+MIN_LOG = -9.0
+MAX_NATS = 1.5
+"""Bound on the evidence of one minute for an exchange of two sub-meters."""
+
+COMMON_NATS = 5.0
+"""A dwell level seen in one of 150 hours is common; to stay on it for long is what ``never_off`` finds."""
+
+FLOOR_KW = 0.1
+"""Added before logarithms: below it a base load is as good as none."""
+
+HABIT_DAYS = 21
+"""A base load that has lasted for most of these days is the home's new normal, not an alarm."""
+
+MIN_USED_KWH = 1.0
+"""Energy a home must have used before the silence of a sub-meter means anything."""
+
+SILENT_SHARE = 0.003
+"""A sub-meter that is above zero in a smaller share of its readings is as good as silent."""
+
+WITHIN_EXTREMES = 0.0
+"""Statistic of what stays within the extremes of the reference days."""
+
+STEADY_KW = 0.05
+"""Guests, however many, make the base load vary by more than this from hour to hour."""
+
+MIN_RANGE_KW = 0.001
+EMPTY_HOURS = 8
+EMPTY_KW = 0.4
 
 
-def exchange_gains(hours: HourlyAggregates) -> dict[tuple[int, int], Array]:
-    """Per hour and pair: how much more likely the two sub-meters' moves are if exchanged (bounded nats)."""
-    gains = submeter_levels.preferences(hours) * present(hours)[:, None, None]
+# --- presence ----------------------------------------------------------------------------------------
+
+
+def empty(hourly: HourlyAggregates) -> Flags:
+    """Hours at whose end the home has used nothing but its base load for EMPTY_HOURS: nobody is at home."""
+    reference = hourly.reference(log_floor(hourly, "power_base", 24), float(hourly.learned["power_base"]))
+    base_kw = np.exp(reference) - FLOOR_KW
+    with np.errstate(invalid="ignore"):
+        return rolling_max(hourly.sums["power_high"], EMPTY_HOURS) < 2 * base_kw + EMPTY_KW
+
+
+def occupied(hourly: HourlyAggregates) -> Array:
+    """1 in hours with somebody at home, else 0, (hours,)."""
+    return (~empty(hourly)).astype(float)
+
+
+# --- levels of sub-meters ---------------------------------------------------------------------------
+
+
+def _log_probabilities(
+    hourly: HourlyAggregates, name: str, learned_mass: float, blur: Array | None = None
+) -> Array:
+    """Log share of each cell of ``name`` on a sub-meter's own reference days, (days + 1, 3, cells).
+
+    Missing reference days are filled with the learned counts, scaled to ``learned_mass`` in all. Row 0 is
+    before the first reference day; ``HourlyAggregates.reference_day() + 1`` is the row of an hour.
+    """
+    learned = hourly.learned[f"submeter_{name}"]
+    learned = learned / np.maximum(learned.sum(1, keepdims=True), 1.0) * learned_mass
+    logs = []
+    for k in range(3):
+        daily = hourly.reference_sums(hourly.sums[f"{name}_{k}"])
+        missing = np.clip(1 - daily.sum(1) / learned_mass, 0, 1)
+        counts = daily + missing[:, None] * learned[k]
+        counts = (counts if blur is None else counts @ blur) + 0.2
+        logs.append(np.log(counts / counts.sum(1, keepdims=True)))
+    return np.maximum(np.stack(logs, axis=1), MIN_LOG)
+
+
+def _rows_by_day(hourly: HourlyAggregates, days: int) -> list[tuple[int, slice]]:
+    """Hours that share a reference day: its row in ``_log_probabilities``, and the rows of the hours."""
+    row = np.clip(hourly.reference_day() + 1, 0, days - 1)
+    starts = np.flatnonzero(np.diff(row, prepend=-1))
+    ends = np.append(starts[1:], hourly.n)
+    return [(int(row[a]), slice(int(a), int(b))) for a, b in zip(starts, ends, strict=True)]
+
+
+def log_likelihood_ratios(hourly: HourlyAggregates) -> Array:
+    """Log likelihood of what sub-meter ``a`` recorded under the history of ``b``, less that under its own;
+    nats per hour, (hours, a, b). Each transition is bounded by MAX_NATS a minute.
+    """
+    logs = _log_probabilities(hourly, "transitions", LEARNED_MINUTES / hourly.step_minutes)
+    out = np.zeros((hourly.n, 3, 3))
+    for day, rows in _rows_by_day(hourly, len(logs)):
+        for a in range(3):
+            ratios = np.clip(logs[day] - logs[day, a], -MAX_NATS, MAX_NATS)
+            out[rows, a] = hourly.sums[f"transitions_{a}"][rows] @ ratios.T
+    return out * hourly.step_minutes
+
+
+def dwell_surprisal(hourly: HourlyAggregates) -> list[Array]:
+    """Surprisal (nats) of the lowest power level each sub-meter stayed at or above in each hour, (hours,).
+
+    −log of the share of that level on the sub-meter's reference days; 0 in hours without readings.
+    """
+    logs = _log_probabilities(hourly, "dwell", DWELL_HOURS, submeter_levels.BLUR)
+    out = np.zeros((3, hourly.n))
+    for day, rows in _rows_by_day(hourly, len(logs)):
+        for k in range(3):
+            out[k, rows] = -(hourly.sums[f"dwell_{k}"][rows] @ logs[day, k])
+    return list(out)
+
+
+def exchange_gains(hourly: HourlyAggregates) -> dict[tuple[int, int], Array]:
+    """Per pair of sub-meters: how much likelier their level transitions are if exchanged, nats per hour."""
+    gains = log_likelihood_ratios(hourly) * occupied(hourly)[:, None, None]
     return {(a, b): gains[:, a, b] + gains[:, b, a] for a, b in PAIRS}
 
 
-def exchange(hours: HourlyAggregates) -> dict[str, Array]:
-    """How much better two exchanged sub-meters fit their history than the recorded ones do."""
-    gains = exchange_gains(hours)
+def exchange(hourly: HourlyAggregates) -> dict[str, Array]:
+    """Largest exchange gain of any pair over some hours, nats."""
+    gains = exchange_gains(hourly)
     return {
         f"{width}h": np.max([rolling_sum(gain, width) for gain in gains.values()], axis=0)
         for width in (1, 3, 6, 12, 48)
     }
 
 
-def rest_strangeness(hours: HourlyAggregates) -> list[Array]:
-    """Per sub-meter and hour: how much rarer than KNOWN_NATS the level is that it never left downwards."""
-    at_home = present(hours)
-    return [np.maximum(nats - KNOWN_NATS, 0.0) * at_home for nats in submeter_levels.rest_surprises(hours)]
+def rare_dwell(hourly: HourlyAggregates) -> list[Array]:
+    """Per sub-meter: surprisal of its dwell level beyond COMMON_NATS in hours with somebody at home, nats."""
+    at_home = occupied(hourly)
+    return [np.maximum(nats - COMMON_NATS, 0.0) * at_home for nats in dwell_surprisal(hourly)]
 
 
-KNOWN_NATS = 5.0
-"""A level seen in one of 150 hours is known: to rest on it for long is what ``never_off`` is about."""
-
-
-def rest(hours: HourlyAggregates) -> dict[str, Array]:
-    """Rarity of the levels on which each sub-meter rested over some hours."""
+def dwell(hourly: HourlyAggregates) -> dict[str, Array]:
+    """Summed surprisal of the levels each sub-meter stayed on over some hours, nats."""
     return {
-        f"{sub}_{width}h": rolling_sum(strange, width)
-        for sub, strange in zip(ALL_SUBS, rest_strangeness(hours), strict=True)
+        f"{sub}_{width}h": rolling_sum(nats, width)
+        for sub, nats in zip(ALL_SUBS, rare_dwell(hourly), strict=True)
         for width in (4, 8, 24)
     }
 
 
-def silence(hours: HourlyAggregates) -> dict[str, Array]:
-    """How seldom a sub-meter showed anything, and how much the home has used since it did, against the
-    extremes of the reference days.
+def silence(hourly: HourlyAggregates) -> dict[str, Array]:
+    """Log ratios of how long a sub-meter has been silent to the extremes of the reference days.
+
+    By the share of readings above zero over some hours, and by the energy that the home has used since the
+    sub-meter was last above zero.
     """
     found = {}
     for k, sub in enumerate(ALL_SUBS):
         for width in (6, 12, 24, 72):
-            shown = shown_share(hours, k, width)
-            least = -hours.reference_most(-shown, 0.0)
-            found[f"{sub}_{width}h"] = np.maximum(np.log((least + RARELY) / (shown + RARELY)), NOT_RARE)
-        used = silent_energy(hours, k)
-        most = hours.reference_most(used, float(hours.learned["silent_kwh"][k]))
-        beyond = np.where(used > LITTLE_KWH, np.log((np.maximum(used, 0.0) + 0.5) / (most + 0.5)), NOT_RARE)
-        found[f"{sub}_kwh"] = np.maximum(beyond, NOT_RARE)
+            share = active_share(hourly, k, width)
+            lowest = -hourly.reference_max(-share, 0.0)
+            ratio = np.log((lowest + SILENT_SHARE) / (share + SILENT_SHARE))
+            found[f"{sub}_{width}h"] = np.maximum(ratio, WITHIN_EXTREMES)
+        used = silent_energy(hourly, k)
+        highest = hourly.reference_max(used, float(hourly.learned["silent_kwh"][k]))
+        ratio = np.log((np.maximum(used, 0.0) + 0.5) / (highest + 0.5))
+        found[f"{sub}_kwh"] = np.maximum(
+            np.where(used > MIN_USED_KWH, ratio, WITHIN_EXTREMES), WITHIN_EXTREMES
+        )
     return found
 
 
-NOT_RARE = 0.0
-"""What stays within the extremes of the reference days says nothing."""
-
-LITTLE_KWH = 1.0
-"""So little may be used while a sub-meter that otherwise never rests shows nothing."""
-
-
-RARELY = 0.003
-"""A sub-meter that shows something in a smaller share of its readings is as good as silent."""
-
-
-def shown_share(hours: HourlyAggregates, k: int, width: int) -> Array:
-    """Share of the readings in which sub-meter ``k`` showed anything, over the last hours with somebody at
-    home; NaN where these are under half.
+def active_share(hourly: HourlyAggregates, k: int, width: int) -> Array:
+    """Share of the readings of sub-meter ``k`` above zero, over those of the last ``width`` hours with
+    somebody at home; NaN where fewer than half of these are known, and in an empty home.
     """
-    at_home = present(hours)
-    heard = rolling_sum(hours.sums[f"heard_{k}"] * at_home, width)
+    at_home = occupied(hourly)
+    observed = rolling_sum(hourly.sums[f"observed_{k}"] * at_home, width)
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = rolling_sum(hours.sums[f"shown_{k}"] * at_home, width) / heard
-    return np.where((heard * hours.step_minutes >= 30 * width) & (at_home == 1), share, np.nan)
+        share = rolling_sum(hourly.sums[f"active_{k}"] * at_home, width) / observed
+    return np.where((observed * hourly.step_minutes >= 30 * width) & (at_home == 1), share, np.nan)
 
 
-def _last_shown(hours: HourlyAggregates, k: int) -> Array:
-    rows = np.arange(hours.n)
-    last = np.maximum.accumulate(np.where(hours.sums[f"shown_{k}"] > 0, rows, -1))
-    return np.maximum(np.maximum(last + 1, rows + 1 - LONGEST_SILENCE_HOURS), 0)
+def silent_energy(hourly: HourlyAggregates, k: int) -> Array:
+    """kWh the home has used since sub-meter ``k`` was last above zero, at most MAX_SILENCE_HOURS back."""
+    energy = np.concatenate([[0.0], np.cumsum(hourly.sums["energy"])])
+    rows = np.arange(hourly.n)
+    last_active = np.maximum.accumulate(np.where(hourly.sums[f"active_{k}"] > 0, rows, -1))
+    since = np.maximum(np.maximum(last_active + 1, rows + 1 - MAX_SILENCE_HOURS), 0)
+    return energy[1:] - energy[np.minimum(since, rows + 1)]
 
 
-def silent_energy(hours: HourlyAggregates, k: int) -> Array:
-    """kWh since sub-meter ``k`` last showed anything, at most eight days back."""
-    energy = np.concatenate([[0.0], np.cumsum(hours.sums["energy"])])
-    return energy[1:] - energy[np.minimum(_last_shown(hours, k), np.arange(1, hours.n + 1))]
-
-
-def never_off(hours: HourlyAggregates) -> dict[str, Array]:
-    """Lowest reading of a sub-meter over hours: a heater or machine that never switches off."""
+def never_off(hourly: HourlyAggregates) -> dict[str, Array]:
+    """Log of a sub-meter's lowest reading over some hours: high for what never switches off."""
     return {
-        f"{sub}_{width}h": np.log(rolling_min(hours.sums[f"{sub}_low"], width) + 0.03)
+        f"{sub}_{width}h": np.log(rolling_min(hourly.sums[f"{sub}_low"], width) + 0.03)
         for sub in ALL_SUBS
         for width in (3, 6, 12, 24)
     }
 
 
-FLOOR_KW = 0.1
-"""Added before logarithms: below it a base load is as good as none."""
+# --- base load ---------------------------------------------------------------------------------------
 
 
-def floor(hours: HourlyAggregates, name: str, width: int) -> Array:
-    """Log of the lowest reading over some hours, kW."""
-    return np.log(np.maximum(rolling_min(hours.sums[name], width), 0.0) + FLOOR_KW)
+def log_floor(hourly: HourlyAggregates, name: str, width: int) -> Array:
+    """Log of the lowest value (kW) of ``name`` over some hours, (hours,)."""
+    return np.log(np.maximum(rolling_min(hourly.sums[name], width), 0.0) + FLOOR_KW)
 
 
-HABIT_DAYS = 21
-"""A base load that has lasted for most of these is the home's new habit, not an alarm."""
-
-
-def _floors(
-    hours: HourlyAggregates, name: str, direction: float, widths: tuple[int, ...]
+def _base_change(
+    hourly: HourlyAggregates, name: str, direction: float, widths: tuple[int, ...]
 ) -> dict[str, Array]:
-    reference = hours.reference(floor(hours, name, 24), float(hours.learned[name]), HABIT_DAYS)
-    return {f"{width}h": direction * (floor(hours, name, width) - reference) for width in widths}
+    reference = hourly.reference(log_floor(hourly, name, 24), float(hourly.learned[name]), HABIT_DAYS)
+    return {f"{width}h": direction * (log_floor(hourly, name, width) - reference) for width in widths}
 
 
-def base_name(hours: HourlyAggregates) -> str:
-    """What a home uses beside its sub-meters, where there are any."""
-    return "other_base" if "other_base" in hours.sums else "power_base"
+def _base_name(hourly: HourlyAggregates) -> str:
+    """The load beside the sub-meters where there are any, else the total."""
+    return "other_base" if "other_base" in hourly.sums else "power_base"
 
 
-def base_high(hours: HourlyAggregates) -> dict[str, Array]:
-    """Lowest load over hours against that of the reference days: something stays on, longer than a party."""
-    return _floors(hours, base_name(hours), 1.0, (10, 14, 24, 48))
+def base_high(hourly: HourlyAggregates) -> dict[str, Array]:
+    """Log ratio of the lowest load over some hours to its reference: over longer than a party lasts."""
+    return _base_change(hourly, _base_name(hourly), 1.0, (10, 14, 24, 48))
 
 
-def steady_high(hours: HourlyAggregates) -> dict[str, Array]:
-    """A higher base load that hardly moves from hour to hour: shorter than a party, but too even for one."""
-    name = base_name(hours)
+def steady_high(hourly: HourlyAggregates) -> dict[str, Array]:
+    """The same over fewer hours, only where the base load is steadier than any party; else −1."""
+    name = _base_name(hourly)
     found = {}
     for width in (6, 8):
-        low, high = rolling_min(hours.sums[name], width), rolling_max(hours.sums[name], width)
-        even = high - low <= EVEN_KW
-        found[f"{width}h"] = np.where(even, _floors(hours, name, 1.0, (width,))[f"{width}h"], -1.0)
+        low, high = rolling_min(hourly.sums[name], width), rolling_max(hourly.sums[name], width)
+        change = _base_change(hourly, name, 1.0, (width,))[f"{width}h"]
+        found[f"{width}h"] = np.where(high - low <= STEADY_KW, change, -1.0)
     return found
 
 
-EVEN_KW = 0.05
-"""Guests, however many, use more than this more or less from hour to hour."""
+def base_low(hourly: HourlyAggregates) -> dict[str, Array]:
+    """Log ratio of the reference to the lowest load over some hours: what always ran is gone."""
+    return _base_change(hourly, "power_base", -1.0, (6, 12, 24, 48))
 
 
-def base_low(hours: HourlyAggregates) -> dict[str, Array]:
-    """The same downwards: what always ran is gone."""
-    return _floors(hours, "power_base", -1.0, (6, 12, 24, 48))
-
-
-SMALLEST_RANGE_KW = 0.001
-EMPTY_HOURS = 8
-EMPTY_KW = 0.4
-
-
-def empty(hours: HourlyAggregates) -> npt.NDArray[np.bool_]:
-    """Hours at whose end nobody seems to have been at home for long: nothing but the base load for
-    EMPTY_HOURS. What an empty home does not use proves nothing.
-    """
-    usual = np.exp(hours.reference(floor(hours, "power_base", 24), float(hours.learned["power_base"])))
-    with np.errstate(invalid="ignore"):
-        return rolling_max(hours.sums["power_high"], EMPTY_HOURS) < 2 * (usual - FLOOR_KW) + EMPTY_KW
-
-
-def present(hours: HourlyAggregates) -> Array:
-    """1 in hours with somebody at home, else 0."""
-    return (~empty(hours)).astype(float)
-
-
-def power_range(hours: HourlyAggregates, width: int) -> Array:
-    """Highest less lowest reading of power over some hours, NaN where any of them is missing."""
-    high, low = rolling_max(hours.sums["power_high"], width), rolling_min(hours.sums["power_low"], width)
-    full = rolling_sum((~np.isnan(hours.sums["power_low"])).astype(float), width) == width
+def power_range(hourly: HourlyAggregates, width: int) -> Array:
+    """Highest less lowest power over ``width`` hours, kW; NaN where an hour among them has no reading."""
+    high, low = rolling_max(hourly.sums["power_high"], width), rolling_min(hourly.sums["power_low"], width)
+    full = rolling_sum((~np.isnan(hourly.sums["power_low"])).astype(float), width) == width
     return np.where(full, high - low, np.nan)
 
 
-def flat(hours: HourlyAggregates) -> dict[str, Array]:
-    """How much less power has moved over hours, near zero or not, than it does in a very quiet hour."""
-    quiet = float(hours.learned["quiet_range_kw"])
+def flat(hourly: HourlyAggregates) -> dict[str, Array]:
+    """Log ratio of the range of a very calm hour to the range of power over some hours; 0 if larger."""
+    calm = float(hourly.learned["calm_range_kw"])
     return {
-        f"{width}h": np.log((quiet + SMALLEST_RANGE_KW) / (np.minimum(moved, quiet) + SMALLEST_RANGE_KW))
+        f"{width}h": np.log((calm + MIN_RANGE_KW) / (np.minimum(moved, calm) + MIN_RANGE_KW))
         for width in (3, 6, 12, 24)
-        for moved in [power_range(hours, width)]
+        for moved in [power_range(hourly, width)]
     }

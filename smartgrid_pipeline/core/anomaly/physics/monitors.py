@@ -1,13 +1,34 @@
-"""Monitors that know electricity and homes: which there are, what each means, what they learn of a meter."""
+"""The physical monitors: their statistics, the channels they need, and what an alarm of each means."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from smartgrid_pipeline.core.anomaly.interval_array import ALL_SUBS, ELECTRICAL, Array
 from smartgrid_pipeline.core.anomaly.physics import loads, supply, voltage_clock
-from smartgrid_pipeline.core.anomaly.physics.hours import HourlyAggregates
-from smartgrid_pipeline.core.anomaly.physics.monitor import Monitor
+from smartgrid_pipeline.core.anomaly.physics.hourly import HourlyAggregates
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CURRENT, REACTIVE_POWER, VOLTAGE
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """A physical monitor. ``statistics`` maps the name of a window to (hours,), larger is more anomalous.
+
+    ``needs`` are the channels it is computed from, ``channels`` those an alarm is about. ``bell_shaped``
+    statistics scatter symmetrically about their median as long as nothing is wrong.
+    """
+
+    name: str
+    alarm_class: str
+    fault_class: str
+    channels: tuple[str, ...]
+    needs: tuple[str, ...]
+    statistics: Callable[[HourlyAggregates], dict[str, Array]]
+    text: str
+    bell_shaped: bool = False
+
 
 MONITORS = (
     Monitor("voltage_clock", "meter", "clock", (VOLTAGE,), (VOLTAGE, CURRENT), voltage_clock.clock,
@@ -26,7 +47,7 @@ MONITORS = (
             supply.phase, "more reactive than active power: the two may be exchanged"),
     Monitor("sub_exchange", "meter", "sub_meter", ALL_SUBS, ALL_SUBS, loads.exchange,
             "two sub-meters look like each other's history"),
-    Monitor("sub_rest", "behaviour", "load", ALL_SUBS, ALL_SUBS, loads.rest,
+    Monitor("sub_rest", "behaviour", "load", ALL_SUBS, ALL_SUBS, loads.dwell,
             "a sub-meter rests on a level its history hardly knows"),
     Monitor("sub_silence", "meter", "sub_meter", ALL_SUBS, ALL_SUBS, loads.silence,
             "a sub-meter shows nothing while the home uses energy"),
@@ -43,39 +64,37 @@ MONITORS = (
 )  # fmt: skip
 """Every physical monitor; those whose channels a meter lacks are off."""
 
-
-def learn(hours: HourlyAggregates) -> dict[str, Array]:
-    """What the monitors fall back on before their references know enough days: medians of the fit."""
-    learned: dict[str, npt.ArrayLike] = {}
-    for name in ("other_base", "power_base"):
-        if name in hours.sums:
-            learned[name] = _middle(loads.floor(hours, name, 24))
-    twelve_readings = max(1, 12 * hours.step_minutes // 60)
-    learned["quiet_range_kw"] = _quantile(loads.power_range(hours, twelve_readings), 0.01)
-    if "volt" in hours.sums:
-        learned["volt"] = _middle(hours.mean("volt", "volt_n", 24, 600))
-    if len(hours.slots):
-        learned["clock_noise"] = voltage_clock.learn_noise(hours)
-    if "gain" in hours.sums:
-        gain = hours.mean("gain", "gain_n", 24, 60)
-        learned["gain"] = _middle(gain)
-        learned["excess"] = _middle(hours.mean("excess", "excess_n", 24, 300))
-    if "energy" in hours.sums:
-        learned["sub_rests"] = np.stack([hours.sums[f"rests_{k}"].sum(0) for k in range(3)]).astype(float)
-        learned["silent_kwh"] = np.array([max(loads.silent_energy(hours, k).max(), 1.0) for k in range(3)])
-    return {name: np.asarray(value) for name, value in learned.items()}
-
-
-def _middle(values: Array) -> float:
-    return _quantile(values, 0.5)
-
-
-def _quantile(values: Array, share: float) -> float:
-    """Of the known values; NaN where there is none, so that what needs it stays silent."""
-    known = values[~np.isnan(values)]
-    return float(np.quantile(known, share)) if len(known) else float("nan")
+BY_NAME = {monitor.name: monitor for monitor in MONITORS}
 
 
 def active(channels: tuple[str, ...]) -> tuple[Monitor, ...]:
-    """The monitors a meter with these channels has."""
+    """The monitors that a meter with these channels has."""
     return tuple(monitor for monitor in MONITORS if set(monitor.needs) <= set(channels))
+
+
+def learn_references(hourly: HourlyAggregates) -> dict[str, Array]:
+    """What monitors use before their references cover enough days: medians and extremes of clean readings."""
+    learned: dict[str, npt.ArrayLike] = {}
+    for name in ("other_base", "power_base"):
+        if name in hourly.sums:
+            learned[name] = _quantile(loads.log_floor(hourly, name, 24), 0.5)
+    twelve_readings = max(1, 12 * hourly.step_minutes // 60)
+    learned["calm_range_kw"] = _quantile(loads.power_range(hourly, twelve_readings), 0.01)
+    if "volt" in hourly.sums:
+        learned["volt"] = _quantile(hourly.mean("volt", "volt_n", 24, 600), 0.5)
+    if len(hourly.slots):
+        learned["clock_noise"] = voltage_clock.learn_noise(hourly)
+    if "gain" in hourly.sums:
+        learned["gain"] = _quantile(hourly.mean("gain", "gain_n", 24, 60), 0.5)
+        learned["excess"] = _quantile(hourly.mean("excess", "excess_n", 24, 300), 0.5)
+    if "energy" in hourly.sums:
+        dwell = [hourly.sums[f"dwell_{k}"].sum(0) for k in range(3)]
+        learned["submeter_dwell"] = np.stack(dwell).astype(float)
+        learned["silent_kwh"] = np.array([max(loads.silent_energy(hourly, k).max(), 1.0) for k in range(3)])
+    return {name: np.asarray(value) for name, value in learned.items()}
+
+
+def _quantile(values: Array, share: float) -> float:
+    """Quantile of the known values; NaN without any, so that what depends on it raises no alarm."""
+    known = values[~np.isnan(values)]
+    return float(np.quantile(known, share)) if len(known) else float("nan")

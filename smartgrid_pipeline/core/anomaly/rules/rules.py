@@ -1,7 +1,7 @@
 """Deterministic rules on single readings: what no healthy meter ever records.
 
-A rule flags readings with what is known at that reading; limits that differ between meters are learned once,
-on clean readings, and are plain numbers. A hit knows when it began and when it could first be raised.
+A rule flags readings by that reading and earlier ones only. Limits that differ between meters are learned
+once from clean readings (see ``limits``) and are plain numbers.
 """
 
 from collections.abc import Callable
@@ -41,7 +41,10 @@ DAY, HOUR = 1440, 60
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule: the readings it calls bad, how many in a row raise it, and what such an alarm means."""
+    """A rule: ``bad`` flags readings, ``shortest`` flagged readings in a row are a hit, with this meaning.
+
+    ``channels`` are those it needs; a rule without channels runs on every meter.
+    """
 
     name: str
     alarm_class: str
@@ -54,7 +57,9 @@ class Rule:
 
 @dataclass(frozen=True)
 class Hit:
-    """One stretch a rule complains about, in rows of the stream: start, end (exclusive), first raised."""
+    """A run of readings flagged by a rule: rows ``start`` to ``end`` (exclusive), with an alarm from
+    ``raised`` on.
+    """
 
     rule: Rule
     start: int
@@ -62,10 +67,10 @@ class Hit:
     raised: int
 
 
-def _equal_to(stream: IntervalArray, rows: int, tolerance: float = 0.0) -> Flags:
-    """Readings equal in every channel to those ``rows`` earlier, up to a multiple of the resolution."""
-    equal = np.ones(len(stream.times), bool)
-    for channel, values in stream.values.items():
+def _equal_to(recorded: IntervalArray, rows: int, tolerance: float = 0.0) -> Flags:
+    """Readings equal in every channel to those ``rows`` earlier, up to ``tolerance`` resolution steps."""
+    equal = np.ones(len(recorded.times), bool)
+    for channel, values in recorded.values.items():
         allowed = tolerance * RESOLUTION[channel] * 1.01 + 1e-9  # units converted twice differ in last bits
         equal &= np.abs(values - lag(values, rows)) <= allowed
     return equal
@@ -75,78 +80,78 @@ def _constant(values: Array) -> Flags:
     return values == lag(values, 1)
 
 
-def constant_all(stream: IntervalArray) -> Flags:
+def constant_all(recorded: IntervalArray) -> Flags:
     """Readings equal in every channel to the one before."""
-    return _equal_to(stream, 1)
+    return _equal_to(recorded, 1)
 
 
-def _missing(stream: IntervalArray, _: Limits) -> Flags:
-    missing: Flags = np.asarray(np.all(np.isnan(np.stack(list(stream.values.values()))), axis=0))
-    missing[: stream.first_row] = False
-    missing[stream.first_row + stream.rows :] = False
+def _missing(recorded: IntervalArray, _: Limits) -> Flags:
+    missing: Flags = np.asarray(np.all(np.isnan(np.stack(list(recorded.values.values()))), axis=0))
+    missing[: recorded.first_row] = False
+    missing[recorded.first_row + recorded.rows :] = False
     return missing
 
 
-def copied_day(stream: IntervalArray, limits: Limits) -> Flags:
-    """Exact repeats of the day before; a fine meter's standstill counts only inside such a repeat."""
-    equal = _equal_to(stream, DAY // stream.meter.step_minutes)
-    if not stream.has(VOLTAGE):
-        return equal & ~constant_all(stream)
-    return equal & (run_lengths(constant_all(stream)) < limits["frozen_readings"] - 1)
+def copied_day(recorded: IntervalArray, limits: Limits) -> Flags:
+    """Exact repeats of the day before; frozen readings do not count, where the resolution shows them."""
+    equal = _equal_to(recorded, DAY // recorded.meter.step_minutes)
+    if not recorded.has(VOLTAGE):
+        return equal & ~constant_all(recorded)
+    return equal & (run_lengths(constant_all(recorded)) < limits["frozen_readings"] - 1)
 
 
-def _copied_reading(stream: IntervalArray, limits: Limits) -> Flags:
-    """Single exact repeats of the day before that do not sit naturally among their neighbours.
+def _copied_reading(recorded: IntervalArray, limits: Limits) -> Flags:
+    """Single exact repeats of the day before that do not fit their neighbours.
 
-    Known one reading later: the flag is on the later row.
+    The flag is on the following reading, with which the repeat is known to be single.
     """
-    equal = _equal_to(stream, DAY // stream.meter.step_minutes)
+    equal = _equal_to(recorded, DAY // recorded.meter.step_minutes)
     before = np.concatenate([[False, False], equal[:-2]])
     middle = np.concatenate([[False], equal[:-1]])
     alone = middle & ~before & ~equal
-    volt, power = stream.values[VOLTAGE], stream.values[ACTIVE_POWER]
+    volt, power = recorded.values[VOLTAGE], recorded.values[ACTIVE_POWER]
     off_voltage = np.abs(lag(volt, 1) - (lag(volt, 2) + volt) / 2)
     off_power = np.minimum(np.abs(lag(power, 1) - lag(power, 2)), np.abs(power - lag(power, 1)))
     return alone & ((off_voltage > limits["copy_voltage_v"]) | (off_power > limits["copy_power_kw"]))
 
 
-def near_copy(stream: IntervalArray, _: Limits) -> Flags:
-    """Repeats of the day before but for the last digits; a standstill proves nothing."""
-    return _equal_to(stream, DAY // stream.meter.step_minutes, 2.0) & (_constant_run(stream) < 3)
+def near_copy(recorded: IntervalArray, _: Limits) -> Flags:
+    """Repeats of the day before up to two resolution steps, frozen readings excepted."""
+    return _equal_to(recorded, DAY // recorded.meter.step_minutes, 2.0) & (_constant_run(recorded) < 3)
 
 
-def _constant_run(stream: IntervalArray) -> Array:
-    return run_lengths(constant_all(stream)).astype(float)
+def _constant_run(recorded: IntervalArray) -> Array:
+    return run_lengths(constant_all(recorded)).astype(float)
 
 
-def _repeated_hour(stream: IntervalArray, limits: Limits) -> Flags:
-    equal = _equal_to(stream, HOUR // stream.meter.step_minutes)
-    return equal & (_constant_run(stream) < limits["frozen_readings"] - 1)
+def _repeated_hour(recorded: IntervalArray, limits: Limits) -> Flags:
+    equal = _equal_to(recorded, HOUR // recorded.meter.step_minutes)
+    return equal & (_constant_run(recorded) < limits["frozen_readings"] - 1)
 
 
-def _frozen(stream: IntervalArray, _: Limits) -> Flags:
-    return constant_all(stream)
+def _frozen(recorded: IntervalArray, _: Limits) -> Flags:
+    return constant_all(recorded)
 
 
 def stuck(channel: str) -> Callable[[IntervalArray, Limits], Flags]:
     """Flags readings of one channel that equal the one before and are not zero."""
 
-    def bad(stream: IntervalArray, _: Limits) -> Flags:
-        values = stream.values[channel]
+    def bad(recorded: IntervalArray, _: Limits) -> Flags:
+        values = recorded.values[channel]
         return _constant(values) & (values != 0)
 
     return bad
 
 
 MOVES = {CURRENT: 0.4, ACTIVE_POWER: 0.1, VOLTAGE: 1.0}
-"""Changes from one reading to the next (A, kW, V) that the other channels cannot have slept through."""
+"""Changes from one reading to the next (A, kW, V) that must show in the other channels too."""
 
 BLIND = ((ACTIVE_POWER, CURRENT), (CURRENT, ACTIVE_POWER), (ACTIVE_POWER, VOLTAGE))
 
 
-def moves_missed(stream: IntervalArray, channel: str, other: str) -> Array:
-    """How many moves of ``other`` a channel has stood still through by now; 0 while it moves."""
-    values, others = stream.values[channel], stream.values[other]
+def moves_missed(recorded: IntervalArray, channel: str, other: str) -> Array:
+    """How many moves of ``other`` have passed since ``channel`` stands still, 0 while it moves."""
+    values, others = recorded.values[channel], recorded.values[other]
     still = _constant(values) & (values != 0)
     total = np.cumsum(still & (np.abs(others - lag(others, 1)) >= MOVES[other] - 1e-6))
     rows = np.arange(len(values))
@@ -154,61 +159,61 @@ def moves_missed(stream: IntervalArray, channel: str, other: str) -> Array:
 
 
 def _blind(channel: str, other: str) -> Callable[[IntervalArray, Limits], Flags]:
-    def bad(stream: IntervalArray, limits: Limits) -> Flags:
-        return moves_missed(stream, channel, other) >= limits[f"blind_{channel}_{other}"]
+    def bad(recorded: IntervalArray, limits: Limits) -> Flags:
+        return moves_missed(recorded, channel, other) >= limits[f"blind_{channel}_{other}"]
 
     return bad
 
 
-def straight_line(stream: IntervalArray, _: Limits) -> Flags:
-    """No channel shows any curvature beyond its rounding: interpolated, not measured."""
-    straight = np.ones(len(stream.times), bool)
-    for channel, values in stream.values.items():
+def straight_line(recorded: IntervalArray, _: Limits) -> Flags:
+    """Readings without curvature beyond rounding in any channel: interpolated, not measured."""
+    straight = np.ones(len(recorded.times), bool)
+    for channel, values in recorded.values.items():
         bend = np.abs(values - 2 * lag(values, 1) + lag(values, 2))
         straight &= bend <= 2.1 * RESOLUTION[channel]
-    return straight & (run_lengths(constant_all(stream)) < 10)
+    return straight & (run_lengths(constant_all(recorded)) < 10)
 
 
-def _voltage_band(stream: IntervalArray, limits: Limits) -> Flags:
-    volt = stream.values[VOLTAGE]
+def _voltage_band(recorded: IntervalArray, limits: Limits) -> Flags:
+    volt = recorded.values[VOLTAGE]
     step = np.abs(volt - lag(volt, 1)) > limits["voltage_step_v"]
     return (volt < limits["voltage_low_v"]) | (volt > limits["voltage_high_v"]) | step
 
 
-def _negative(stream: IntervalArray, _: Limits) -> Flags:
-    return np.any([values < 0 for values in stream.values.values()], axis=0)
+def _negative(recorded: IntervalArray, _: Limits) -> Flags:
+    return np.any([values < 0 for values in recorded.values.values()], axis=0)
 
 
-def _no_power(stream: IntervalArray, limits: Limits) -> Flags:
-    power = stream.values[ACTIVE_POWER]
+def _no_power(recorded: IntervalArray, limits: Limits) -> Flags:
+    power = recorded.values[ACTIVE_POWER]
     return (power >= 0) & (power < limits["no_power_kw"])
 
 
-def _too_much_power(stream: IntervalArray, limits: Limits) -> Flags:
-    return stream.values[ACTIVE_POWER] > limits["highest_power_kw"]
+def _too_much_power(recorded: IntervalArray, limits: Limits) -> Flags:
+    return recorded.values[ACTIVE_POWER] > limits["highest_power_kw"]
 
 
-def _subs_above_total(stream: IntervalArray, limits: Limits) -> Flags:
-    subs = np.sum([stream.values[sub] for sub in ALL_SUBS], axis=0)
-    return subs - stream.values[ACTIVE_POWER] > limits["sub_excess_kw"]
+def _subs_above_total(recorded: IntervalArray, limits: Limits) -> Flags:
+    subs = np.sum([recorded.values[sub] for sub in ALL_SUBS], axis=0)
+    return subs - recorded.values[ACTIVE_POWER] > limits["sub_excess_kw"]
 
 
-def _too_little_current(stream: IntervalArray, limits: Limits) -> Flags:
-    return stream.excess_kva < limits["excess_low_kva"]
+def _too_little_current(recorded: IntervalArray, limits: Limits) -> Flags:
+    return recorded.excess_kva < limits["excess_low_kva"]
 
 
-def _too_much_current(stream: IntervalArray, limits: Limits) -> Flags:
-    return stream.excess_kva > np.maximum(limits["excess_high_kva"], 0.1 * stream.apparent_kva)
+def _too_much_current(recorded: IntervalArray, limits: Limits) -> Flags:
+    return recorded.excess_kva > np.maximum(limits["excess_high_kva"], 0.1 * recorded.apparent_kva)
 
 
-def _far_too_little_current(stream: IntervalArray, limits: Limits) -> Flags:
-    return stream.excess_kva < 3 * limits["excess_low_kva"]
+def _far_too_little_current(recorded: IntervalArray, limits: Limits) -> Flags:
+    return recorded.excess_kva < 3 * limits["excess_low_kva"]
 
 
-def power_unlike_current(stream: IntervalArray, limits: Limits) -> Flags:
-    """Current that explains the recorded power badly, whichever way, for many readings on end."""
-    high = np.maximum(limits["excess_usual_kva"], 0.01 * stream.apparent_kva)
-    return (stream.excess_kva > high) | (stream.excess_kva < limits["excess_low_kva"])
+def power_unlike_current(recorded: IntervalArray, limits: Limits) -> Flags:
+    """Readings whose power and current disagree, in either direction, by more than is usual."""
+    high = np.maximum(limits["excess_usual_kva"], 0.01 * recorded.apparent_kva)
+    return (recorded.excess_kva > high) | (recorded.excess_kva < limits["excess_low_kva"])
 
 
 def _always(count: float) -> Callable[[Limits], float]:
@@ -268,7 +273,7 @@ RULES = (
 
 DST_COPY = Rule("dst_copy", QUALITY, "copied", (VOLTAGE,), _always(5), _repeated_hour,
                 "an hour the clock skipped was filled with the hour after it")  # fmt: skip
-"""What a repeated hour is called when the hour it repeats does not exist on the civil clock."""
+"""A repeated hour in place of the hour that the civil clock skipped in spring."""
 
 
 def rank(rule: Rule) -> int:
@@ -276,45 +281,45 @@ def rank(rule: Rule) -> int:
     return RULES.index(rule) if rule in RULES else -1
 
 
-def active(stream: IntervalArray) -> tuple[Rule, ...]:
-    """The rules this meter's channels allow."""
-    return tuple(rule for rule in RULES if stream.has(*rule.channels))
+def active(recorded: IntervalArray) -> tuple[Rule, ...]:
+    """The rules that this meter's channels allow."""
+    return tuple(rule for rule in RULES if recorded.has(*rule.channels))
 
 
-def hits(stream: IntervalArray, limits: Limits) -> list[Hit]:
-    """Every stretch some active rule complains about, ordered by when it could be raised.
+def hits(recorded: IntervalArray, limits: Limits) -> list[Hit]:
+    """Hits of all active rules, ordered by when their alarm is raised.
 
-    A repeated hour is a ``dst_copy`` of the hour before it where the clock skipped that hour; the copy is
-    told by the hour that follows, so it is raised then and dated back.
+    Where the civil clock skipped an hour, a repeated hour is a ``dst_copy``: it is raised in the hour that
+    follows and dated back to the skipped one.
     """
     found = []
-    for rule in active(stream):
+    for rule in active(recorded):
         shortest = max(1, int(np.ceil(rule.shortest(limits))))
-        for start, end in runs(rule.bad(stream, limits)):
+        for start, end in runs(rule.bad(recorded, limits)):
             if end - start >= shortest:
-                found.append(_dated(Hit(rule, start, end, start + shortest - 1), stream))
+                found.append(_dated(Hit(rule, start, end, start + shortest - 1), recorded))
     return sorted(found, key=lambda hit: (hit.raised, hit.start, hit.rule.name))
 
 
-def raised(stream: IntervalArray, found: list[Hit]) -> Flags:
-    """Working intervals in which some rule's alarm is on: from the reading that raised it on."""
-    flags = np.zeros(len(stream.times), bool)
+def raised(recorded: IntervalArray, found: list[Hit]) -> Flags:
+    """Working intervals in which a rule's alarm is on, (intervals,): from the reading that raises it on."""
+    flags = np.zeros(len(recorded.times), bool)
     for hit in found:
         flags[hit.raised : max(hit.end, hit.raised + 1)] = True
-    return stream.any(flags)
+    return recorded.any(flags)
 
 
-def _dated(hit: Hit, stream: IntervalArray) -> Hit:
-    """Date a hit to the readings that are wrong, where those are not the ones that betrayed it."""
+def _dated(hit: Hit, recorded: IntervalArray) -> Hit:
+    """The hit moved to the readings that are wrong, where those are not the flagged ones."""
     if hit.rule.name.startswith("blind_"):
-        values = stream.values[hit.rule.channels[0]]
+        values = recorded.values[hit.rule.channels[0]]
         changed = np.flatnonzero(values[: hit.start] != values[hit.start])
         return replace(hit, start=int(changed[-1]) + 1 if len(changed) else 0)
     if hit.rule.name == "copied_reading":
         return replace(hit, start=hit.start - 1, end=hit.end - 1)
-    hour = HOUR // stream.meter.step_minutes
+    hour = HOUR // recorded.meter.step_minutes
     if hit.rule.name == "repeated_hour" and hit.start >= hour:
-        source = pd.DatetimeIndex(stream.times[[hit.start - hour]].astype("datetime64[s]"))
-        if pd.isna(civil_to_utc(source, stream.meter.timezone)[0]):
+        source = pd.DatetimeIndex(recorded.times[[hit.start - hour]].astype("datetime64[s]"))
+        if pd.isna(civil_to_utc(source, recorded.meter.timezone)[0]):
             return replace(hit, rule=DST_COPY, start=hit.start - hour, end=hit.end - hour)
     return hit

@@ -1,1 +1,1 @@
-"""Scores made comparable: survival probabilities, thresholds for a false-alarm rate, alarms."""
+"""From raw scores to alarms: comparable anomaly scores, thresholds for a false-alarm rate, intervals."""

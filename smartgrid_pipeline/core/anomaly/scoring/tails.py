@@ -1,4 +1,9 @@
-"""From any score to how rare it is: an empirical distribution with a Pareto tail, or a return period."""
+"""From any score to a comparable anomaly score: −log10 of its tail probability, or of its return period.
+
+The body of the calibration distribution is empirical. Above it stands a generalised Pareto tail (peaks over
+threshold, Coles 2001, An Introduction to Statistical Modeling of Extreme Values, ch. 4), or, for slow scores
+whose rows are not independent, an exponential tail of the heights of separate events.
+"""
 
 from dataclasses import dataclass
 from typing import Self
@@ -10,23 +15,36 @@ from smartgrid_pipeline.core.anomaly.scoring import alarms
 from smartgrid_pipeline.core.schema import DataError
 
 TAIL_SHARE = 0.005
-"""The highest half per cent of the calibration scores is described by a generalised Pareto tail."""
+"""The highest half per cent of the calibration scores is described by the Pareto tail."""
 
-FEWEST_SCORES = 200
+MIN_SCORES = 200
 BELL_REACH = 10.0
-"""A bell-shaped score hardly ever lies so many times farther above its median than its lower quartile below:
-10 quartile distances are 6.7 standard deviations of a normal one."""
+"""In a symmetric distribution hardly any score lies this many lower-quartile distances above the median:
+10 of them are 6.7 standard deviations of a normal one."""
 
 TAIL_EVENTS = 20
-"""So many of the highest events tell how fast still higher ones get rarer."""
+"""The exponential tail is fitted to this many of the highest events."""
 
 CEILING = 12.0
-"""Highest −log10 p handed out: beyond it every score is simply impossible."""
+"""Highest anomaly score: what is rarer than 1 in 10^12 is not told apart."""
+
+COMMON_SHARE = 0.05
+"""A level held for this share of the rows is common, even if in one single event."""
+
+LONGEST_FAULT_SHARE = 0.25
+"""The same in readings that may hold faults: a fault may last two weeks of a file of 100 days."""
+
+ISOLATION_FACTOR = 7.0
+"""Peaks are isolated where the gap below them is this many times the expected one: 1 in 1,000 by chance."""
 
 
 @dataclass(frozen=True)
 class Tail:
-    """Score → −log10 of the share of calibration scores at least as high; higher scores are rarer."""
+    """A fitted distribution of one score, of which higher values are rarer.
+
+    ``grid`` (n,) ascending scores and ``levels`` (n,) the share of calibration rows at least as high; above
+    the grid a Pareto tail with ``shape`` and ``scale`` (in units of the score).
+    """
 
     grid: Array
     levels: Array
@@ -35,59 +53,55 @@ class Tail:
 
     @classmethod
     def fit(cls, scores: Array, grid_size: int = 256) -> Self:
-        """Describe calibration scores (NaN is left out). Raises DataError with fewer than 200 of them."""
+        """Fit to calibration scores, NaN left out. Raises DataError with fewer than MIN_SCORES."""
         from scipy.stats import genpareto
 
         known = _known(scores)
         grid, levels = _body(known, grid_size)
         above = known[known > grid[-1]] - grid[-1]
         if len(above) < 20 or above.max() <= 0:
-            return cls(grid, levels, 0.0, _spread(known))
+            return cls(grid, levels, 0.0, _smallest_scale(known))
         shape, _, scale = genpareto.fit(above / above.mean(), floc=0)
         return cls(grid, levels, float(np.clip(shape, -0.2, 0.5)), float(scale * above.mean()))
 
     @classmethod
-    def of_returns(
+    def fit_return_periods(
         cls, scores: Array, gap_rows: int, may_be_faults: int = 0, bell_shaped: bool = False
     ) -> Self:
-        """Describe a slow score by its events: a rarity r comes once in 10^r rows, however long it stays.
+        """Fit to the peaks of separate events: an anomaly score s comes once in 10^s rows, however long it
+        lasts.
 
-        NaN rows are no time at all. Where up to so many events ``may_be_faults``, those that stand apart from
-        all others are no guide to what is usual, nor is what lies beyond the reach of a ``bell_shaped``
-        score, however long it lasts. Raises DataError with fewer than 200 known rows.
+        NaN rows do not count towards the return period. With ``may_be_faults`` = n, up to n isolated peaks
+        are treated as faults and left out of the fit; with ``bell_shaped``, so is everything more than
+        BELL_REACH lower-quartile distances above the median. Raises DataError with fewer than MIN_SCORES.
         """
         known = _known(scores)
         if may_be_faults and bell_shaped:
-            low, middle = np.quantile(known, [0.25, 0.5])
-            scores = np.where(scores <= middle + BELL_REACH * (middle - low), scores, np.nan)
+            lower_quartile, median = np.quantile(known, [0.25, 0.5])
+            scores = np.where(scores <= median + BELL_REACH * (median - lower_quartile), scores, np.nan)
             known = _known(scores)
-        grid, shares = _body(known, 256)
-        heights = alarms.peaks(scores, gap_rows)
-        lasting = LONGEST_FAULT_SHARE if may_be_faults else COMMON_SHARE
-        heights = heights[heights > np.quantile(known, 1 - lasting)]  # what lasts is not rare
-        if may_be_faults:
-            spread = float(np.subtract(*np.quantile(known, [0.99, 0.5])))
-            heights = heights[standing_apart(heights, spread, may_be_faults) :]
+        grid, levels = _body(known, 256)
+        heights = _rare_peaks(scores, known, gap_rows, may_be_faults)
         if len(heights) == 0:
-            return cls(grid, np.minimum(shares, 1.0), 0.0, _spread(known))
+            return cls(grid, np.minimum(levels, 1.0), 0.0, _smallest_scale(known))
         tops, firsts = np.unique(heights[::-1], return_index=True)  # ascending
         rates = (len(heights) - firsts) / len(known)
         below = grid < tops[0]
-        if below.any():  # the body meets the events at the lowest of them
-            at = float(np.interp(tops[0], grid, shares))
-            shares = shares ** (np.log(rates[0]) / np.log(min(at, 0.999)))
+        if below.any():  # the body is bent so that it meets the events at the lowest of them
+            at = float(np.interp(tops[0], grid, levels))
+            levels = levels ** (np.log(rates[0]) / np.log(min(at, 0.999)))
         highest = tops[-TAIL_EVENTS:]
         scale = float(highest.mean() - highest[0]) if len(highest) > 4 else 0.0
-        if may_be_faults:  # few readings: a little beyond what was seen is not impossible
+        if may_be_faults:  # few readings: a little beyond the highest of them is not impossible
             scale = max(scale, 0.1 * float(known[-1] - known[0]))
         return cls(
             np.concatenate([grid[below], tops]),
-            np.minimum.accumulate(np.concatenate([shares[below], rates])),
+            np.minimum.accumulate(np.concatenate([levels[below], rates])),
             0.0,
-            max(scale, _spread(known)),
+            max(scale, _smallest_scale(known)),
         )
 
-    def rarity(self, scores: Array) -> Array:
+    def anomaly_score(self, scores: Array) -> Array:
         """−log10 p of each score, between 0 and CEILING; NaN stays NaN. Non-decreasing in the score."""
         body = -np.log10(np.interp(scores, self.grid, self.levels))
         over = np.maximum(scores - self.grid[-1], 0.0) / self.scale
@@ -99,44 +113,57 @@ class Tail:
         return np.clip(np.where(scores > self.grid[-1], tail, body), 0.0, CEILING)
 
 
-COMMON_SHARE = 0.05
-"""A score held for so much of the time is common, were it in one single event."""
-
-LONGEST_FAULT_SHARE = 0.25
-"""The same in readings that may hold faults: one of two weeks in a file of 100 days is no habit."""
-
-APART = 7.0
-"""A gap between neighbouring heights so many times the expected one: one in a thousand by chance."""
+def fit_tails(scores: dict[str, Array], rows: Array | slice = slice(None)) -> dict[str, Tail]:
+    """A tail of every score on the rows given. Raises DataError with fewer than MIN_SCORES rows."""
+    return {name: Tail.fit(values[rows]) for name, values in scores.items()}
 
 
-def standing_apart(heights: Array, spread: float, most: int) -> int:
-    """How many of the highest events, up to ``most``, stand apart from the rest: by the gaps of an
-    exponential tail, and beyond the ``spread`` of ordinary scores.
+def anomaly_scores(tails: dict[str, Tail], scores: dict[str, Array]) -> dict[str, Array]:
+    """The anomaly score of every score, by the tail of the same name."""
+    return {name: tails[name].anomaly_score(values) for name, values in scores.items()}
+
+
+def _rare_peaks(scores: Array, known: Array, gap_rows: int, may_be_faults: int) -> Array:
+    """Peaks above all common levels, highest first; without the isolated ones where faults are expected."""
+    heights = alarms.peaks(scores, gap_rows)
+    common = LONGEST_FAULT_SHARE if may_be_faults else COMMON_SHARE
+    heights = heights[heights > np.quantile(known, 1 - common)]
+    if not may_be_faults:
+        return heights
+    spread = float(np.subtract(*np.quantile(known, [0.99, 0.5])))
+    return heights[isolated_peaks(heights, spread, may_be_faults) :]
+
+
+def isolated_peaks(heights: Array, spread: float, max_count: int) -> int:
+    """How many of the highest peaks (``heights``, highest first), up to ``max_count``, stand apart.
+
+    The gap below them is ISOLATION_FACTOR times what an exponential tail of the following TAIL_EVENTS peaks
+    leads to expect, and more than half the ``spread`` between the median and the 99 % quantile of all scores.
     """
-    for top in range(min(most, len(heights) // 3), 0, -1):
+    for top in range(min(max_count, len(heights) // 3), 0, -1):
         rest = heights[top : top + TAIL_EVENTS]
-        usual_gap = (rest.mean() - rest[-1]) / top
-        if heights[top - 1] - heights[top] > max(APART * usual_gap, spread / 2, 1e-9):
+        expected_gap = (rest.mean() - rest[-1]) / top
+        if heights[top - 1] - heights[top] > max(ISOLATION_FACTOR * expected_gap, spread / 2, 1e-9):
             return top
     return 0
 
 
 def _known(scores: Array) -> Array:
     known = np.sort(scores[np.isfinite(scores)])
-    if len(known) < FEWEST_SCORES:
+    if len(known) < MIN_SCORES:
         raise DataError(
-            f"Too few scores to calibrate on: found {len(known)}, at least {FEWEST_SCORES} are needed; "
+            f"Too few scores to calibrate on: found {len(known)}, at least {MIN_SCORES} are needed; "
             "give a longer calibration period."
         )
     return known
 
 
 def _body(known: Array, grid_size: int) -> tuple[Array, Array]:
-    """Quantiles up to the tail and the share of scores at least as high."""
+    """Quantiles of ascending scores up to the tail, and the share of scores at least as high as each."""
     quantiles = np.quantile(known, np.linspace(0, 1 - TAIL_SHARE, grid_size))
     grid, firsts = np.unique(quantiles, return_index=True)
-    return grid, np.linspace(1.0, TAIL_SHARE, grid_size)[firsts]  # equal scores: as common as all of them
+    return grid, np.linspace(1.0, TAIL_SHARE, grid_size)[firsts]  # ties get the share of all of them
 
 
-def _spread(known: Array) -> float:
+def _smallest_scale(known: Array) -> float:
     return max(float(known[-1] - known[0]), 1e-9) * 1e-3

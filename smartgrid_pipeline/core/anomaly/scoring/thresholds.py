@@ -1,73 +1,184 @@
-"""What each voice says of healthy readings: tails of the physical statistics, and the peaks of all voices."""
+"""Thresholds that keep a promised false-alarm rate: its split over detectors, calibration scores, the search.
+
+A detector's threshold is not a guess at how contaminated the data are: it is set so that fault-free
+calibration readings raise the promised number of alarms a month.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core.anomaly.interval_array import Array, Flags, Times
-from smartgrid_pipeline.core.anomaly.physics.hours import HourlyAggregates
-from smartgrid_pipeline.core.anomaly.physics.monitor import Monitor
+from smartgrid_pipeline.core.anomaly.interval_array import Array, Flags
 from smartgrid_pipeline.core.anomaly.scoring import alarms
-from smartgrid_pipeline.core.anomaly.scoring.tails import FEWEST_SCORES, Tail
+
+ALARM_WEIGHTS = {
+    "ensemble": 0.36,
+    "base_load_high": 0.26,
+    "sub_silence": 0.08,
+    "steady_load_high": 0.06,
+    "base_load_low": 0.06,
+    "never_off": 0.06,
+    "loop_impedance": 0.06,
+    "sub_exchange": 0.05,
+    "voltage_clock": 0.05,
+    "sub_rest": 0.04,
+    "gain": 0.02,
+    "flat": 0.01,
+    "excess": 0.005,
+    "voltage_level": 0.005,
+    "phase_angle": 0.005,
+}
+"""Weight of each detector in the false-alarm rate; a meter's own weights are divided by their sum. Physical
+monitors that separate faults from normal operation well need little."""
+
+DRIFT_FACTOR = 1.8
+"""Homes change: in the year after they were set, thresholds raise this many times more alarms."""
 
 CALIBRATION_DAYS = 365
 
-FEW_FAULTS = 3
-"""So many faults, or one a month, may be in readings that judge themselves: more is a habit."""
+MIN_FAULTS = 3
+"""Readings that are calibrated on and searched for faults may hold this many, or one a month if that is more;
+what is seen more often is normal."""
 
 
-def begins(first: pd.Timestamp, last: pd.Timestamp) -> np.datetime64:
-    """Where fitting ends and thresholds are set from: the last year, or half of a shorter past."""
+def calibration_rate(false_alarm_rate: float) -> float:
+    """Alarms a month to allow on the calibration readings, so that the year after keeps the promise."""
+    return false_alarm_rate / DRIFT_FACTOR
+
+
+def calibration_start(first: pd.Timestamp, last: pd.Timestamp) -> np.datetime64:
+    """Where training ends and calibration begins: the last year, or the second half of a shorter history."""
     half = max(last - pd.Timedelta(days=CALIBRATION_DAYS), first + (last - first) / 2)
     return np.datetime64(half.floor("D"), "m")
 
 
-def most_faults(months: float) -> int:
-    """How many faults readings of so many months may hold that are to be judged by what they teach."""
-    return max(FEW_FAULTS, round(months))
+def max_faults(months: float) -> int:
+    """How many faults may be in ``months`` of readings that are calibrated on and searched for faults."""
+    return max(MIN_FAULTS, round(months))
 
 
-def physical_tails(
-    monitors: tuple[Monitor, ...], known: HourlyAggregates, intervals: Times, settled: Flags,
-    rows_per_day: int, faults: int,
-) -> dict[str, Tail]:  # fmt: skip
-    """A tail for each window of each monitor that has enough to go by on the ``settled`` intervals."""
-    tails = {}
-    for monitor in monitors:
-        for name, values in monitor.statistics(known).items():
-            heard = np.where(settled, known.to_intervals(values, intervals), np.nan)
-            if np.isfinite(heard).sum() >= FEWEST_SCORES:
-                tails[f"{monitor.name}/{name}"] = Tail.of_returns(
-                    heard, rows_per_day, faults, monitor.bell_shaped
-                )
-    return tails
+def threshold_for(heights: Array, alarm_count: float) -> float:
+    """The threshold at which a score with these peaks (highest first) raises about ``alarm_count`` alarms.
 
-
-def hear(
-    rarity: Array, heard: Flags, later: Flags, gap_rows: int, months: float, faults: int
-) -> alarms.CalibrationScores:
-    """One voice on the intervals where it is heard; ``later`` marks those kept for what all say together.
-
-    What is beyond habit does not count: it is to alarm, not to raise the threshold.
+    Between whole numbers the threshold is interpolated. Below one alarm it lies above the highest peak by
+    −log10 of the count: an anomaly score one higher is ten times rarer. Infinite without any peak.
     """
-    most = _beyond_habit(np.where(heard, rarity, np.nan), gap_rows, faults)
-    rarity = np.where(rarity <= most, rarity, np.nan)
-    rows = slice(int(np.flatnonzero(later)[0]), int(np.flatnonzero(later)[-1]) + 1)
-    own = np.where(heard, rarity, np.nan)
-    return alarms.CalibrationScores(
+    heights = heights[np.isfinite(heights)]
+    if len(heights) == 0:
+        return float("inf")
+    if alarm_count < 1:
+        return float(heights[0] - np.log10(max(alarm_count, 1e-3)))
+    return float(np.interp(alarm_count, np.arange(1, len(heights) + 1), heights)) + 1e-9
+
+
+@dataclass(frozen=True)
+class CalibrationScores:
+    """Anomaly scores of one detector on fault-free readings, from which its threshold is set.
+
+    ``heights``: peaks of the score, highest first, over ``months``. ``holdout``: the score on the held-out
+    rows, which no ensemble member was trained on. ``full_span``: the score on the whole span, None for a
+    detector that was trained on its first part (the ensemble). ``fault_score``: a score from which on there
+    is a fault whatever the false-alarm rate.
+    """
+
+    heights: Array
+    months: float
+    holdout: Array
+    full_span: Array | None = None
+    fault_score: float = np.inf
+
+
+def collect(
+    scores: Array, rows: Flags, holdout: Flags, gap_rows: int, months: float, faults: int
+) -> CalibrationScores:
+    """Calibration scores of one detector on the flagged ``rows``, ``months`` in all.
+
+    Up to ``faults`` faults may be in the readings: scores beyond ``_fault_score`` are left out, since they
+    are to raise alarms and not thresholds.
+    """
+    fault_score = _fault_score(np.where(rows, scores, np.nan), gap_rows, faults)
+    scores = np.where(scores <= fault_score, scores, np.nan)
+    span = slice(int(np.flatnonzero(holdout)[0]), int(np.flatnonzero(holdout)[-1]) + 1)
+    own = np.where(rows, scores, np.nan)
+    return CalibrationScores(
         alarms.peaks(own, gap_rows, alarms.HYSTERESIS),
         months,
-        np.where(later, rarity, np.nan)[rows],
-        None if heard is later else own,
-        most,
+        np.where(holdout, scores, np.nan)[span],
+        None if rows is holdout else own,
+        fault_score,
     )
 
 
-def _beyond_habit(rarity: Array, gap_rows: int, faults: int) -> float:
-    """The rarity from which on readings that may hold so many faults hold one: ten times rarer than once in
-    all of them. Infinite where what lies beyond comes too often for that.
+def _fault_score(scores: Array, gap_rows: int, faults: int) -> float:
+    """The score of what comes once in ten times the calibration readings: from there on it is a fault.
+
+    Infinite where no faults are expected, or where more than ``faults`` alarms lie beyond that score.
     """
     if not faults:
         return float("inf")
-    most = float(np.log10(max(np.isfinite(rarity).sum(), 1)) + 1)
-    beyond = alarms.count(alarms.hysteresis(rarity, most), gap_rows)
-    return most if beyond <= faults else float("inf")
+    highest = float(np.log10(max(np.isfinite(scores).sum(), 1)) + 1)
+    beyond = alarms.count(alarms.hysteresis(scores, highest), gap_rows)
+    return highest if beyond <= faults else float("inf")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Calibration scores of all detectors and of the single ensemble members, by name.
+
+    ``months`` is the length of the held-out part, ``gap_rows`` the intervals between separate alarms.
+    """
+
+    scores: dict[str, CalibrationScores]
+    months: float
+    gap_rows: int
+
+    def single_threshold(self, name: str, false_alarm_rate: float) -> float:
+        """The threshold at which one detector alone raises this many alarms a month."""
+        own = self.scores[name]
+        return threshold_for(own.heights, false_alarm_rate * own.months)
+
+    def thresholds(self, detectors: Iterable[str], false_alarm_rate: float) -> dict[str, float]:
+        """Thresholds at which these detectors together raise this many alarms a month.
+
+        Each detector gets its share of the rate over its own calibration months. Since alarms of several
+        detectors merge into one event, all shares are multiplied by one factor (found by bisection) until
+        the combined rate is met as closely as whole alarms allow.
+        """
+        scores = {name: self.scores[name] for name in detectors}
+        total = sum(ALARM_WEIGHTS[name] for name in scores)
+        thresholds: dict[str, float] = {}
+        low, high = 0.1, 10.0
+        for _ in range(14):
+            factor = (low * high) ** 0.5
+            thresholds = {
+                name: min(
+                    threshold_for(
+                        own.heights, factor * ALARM_WEIGHTS[name] / total * false_alarm_rate * own.months
+                    ),
+                    own.fault_score,
+                )
+                for name, own in scores.items()
+            }
+            if self._combined_rate(scores, thresholds) > false_alarm_rate:
+                high = factor
+            else:
+                low = factor
+        return thresholds
+
+    def _combined_rate(self, scores: dict[str, CalibrationScores], thresholds: dict[str, float]) -> float:
+        """Alarms a month of all detectors together.
+
+        Detectors with a full span are counted over it; the others contribute the alarms that they add to
+        those of the former on the held-out rows.
+        """
+        holdout = {name: alarms.hysteresis(own.holdout, thresholds[name]) for name, own in scores.items()}
+        events = alarms.count(np.any(list(holdout.values()), axis=0), self.gap_rows)
+        full = {name: own.full_span for name, own in scores.items() if own.full_span is not None}
+        if not full:
+            return events / self.months
+        events -= alarms.count(np.any([holdout[name] for name in full], axis=0), self.gap_rows)
+        on = [alarms.hysteresis(values, thresholds[name]) for name, values in full.items()]
+        full_months = scores[next(iter(full))].months
+        return events / self.months + alarms.count(np.any(on, axis=0), self.gap_rows) / full_months

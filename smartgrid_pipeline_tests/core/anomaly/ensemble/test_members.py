@@ -29,15 +29,15 @@ def test_one_class_svm__numpy_scores_equal_scikit_learn_s() -> None:
 
 
 @pytest.mark.parametrize("member", members.MEMBERS)
-def test_members__find_the_far_stranger_than_the_usual(member: str) -> None:
+def test_members__score_far_rows_above_ordinary_ones(member: str) -> None:
     few = {"isolation_forest": {"trees": 20}, "one_class_svm": {}, "autoencoder": {"steps": 60, "batch": 256}}
     fitted = members.FIT[member](ROWS, 0, **few[member])
     scores = members.scores({member: fitted}, np.concatenate([ROWS, FAR]))[member]
     assert scores[-5:].min() > np.quantile(scores[:-5], 0.99)
 
 
-def test_scaler__is_bounded_and_takes_missing_as_usual() -> None:
-    scaler = members.Scaler.fit(ROWS.astype(float))
-    scaled = scaler.apply(np.array([[1e12, -1e12, np.nan, np.inf, 0.0, 0.0]]))
+def test_scaler__is_bounded_and_maps_missing_to_the_median() -> None:
+    scaler = members.RobustScaler.fit(ROWS.astype(float))
+    scaled = scaler.transform(np.array([[1e12, -1e12, np.nan, np.inf, 0.0, 0.0]]))
     assert np.abs(scaled).max() <= 6.0
     assert scaled[0, 2] == 0.0

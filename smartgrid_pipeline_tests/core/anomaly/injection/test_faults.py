@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smartgrid_pipeline.core.anomaly.injection.catalogue import BENIGN_KINDS, KINDS
+from smartgrid_pipeline.core.anomaly.injection.catalogue import BENIGN_TYPES, FAULT_TYPES
 from smartgrid_pipeline.core.anomaly.injection.faults import BENIGN, FAULTS, inject
 from smartgrid_pipeline.core.anomaly.rules.rules import RESOLUTION
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CHANNELS, CURRENT, REACTIVE_POWER, VOLTAGE, DataError
@@ -21,15 +21,17 @@ MAGNITUDES = {
 }
 
 
-def put_in(kind: str, readings: pd.DataFrame = READINGS, seed: int = 0):  # noqa: ANN201
-    return inject(readings, kind, MAGNITUDES.get(kind, 0.7), START, DURATION, np.random.default_rng(seed))
+def put_in(fault_type: str, readings: pd.DataFrame = READINGS, seed: int = 0):  # noqa: ANN201
+    return inject(
+        readings, fault_type, MAGNITUDES.get(fault_type, 0.7), START, DURATION, np.random.default_rng(seed)
+    )
 
 
-@pytest.mark.parametrize("kind", [*FAULTS, *BENIGN])
-def test_inject__changes_what_it_labels_and_nothing_else(kind: str) -> None:
+@pytest.mark.parametrize("fault_type", [*FAULTS, *BENIGN])
+def test_inject__changes_what_it_labels_and_nothing_else(fault_type: str) -> None:
     channels = list(CHANNELS)
-    changed, event = put_in(kind)
-    again, _ = put_in(kind)
+    changed, event = put_in(fault_type)
+    again, _ = put_in(fault_type)
     pd.testing.assert_frame_equal(changed, again, check_exact=True)
     differs = (changed[channels].to_numpy() != READINGS[channels].to_numpy()).any(axis=1)
     np.testing.assert_array_equal(differs, event.labels)
@@ -44,9 +46,9 @@ def test_inject__changes_what_it_labels_and_nothing_else(kind: str) -> None:
     assert np.isfinite(changed[channels].to_numpy()).all()
 
 
-@pytest.mark.parametrize("kind", ["bypass", "stuck_on", "heater_stuck", "no_standby", *BENIGN])
-def test_consistent_faults__keep_power_and_current_of_one_story(kind: str) -> None:
-    changed, _ = put_in(kind)
+@pytest.mark.parametrize("fault_type", ["bypass", "stuck_on", "heater_stuck", "no_standby", *BENIGN])
+def test_consistent_faults__keep_power_and_current_of_one_story(fault_type: str) -> None:
+    changed, _ = put_in(fault_type)
 
     def excess(frame: pd.DataFrame) -> np.ndarray:
         measured = frame[VOLTAGE] * frame[CURRENT] / 1000
@@ -66,7 +68,7 @@ def test_inject__leaves_missing_readings_missing() -> None:
 
 def test_inject__says_what_it_cannot_do() -> None:
     rng = np.random.default_rng(0)
-    with pytest.raises(DataError, match="Unknown fault kind"):
+    with pytest.raises(DataError, match="Unknown fault type"):
         inject(READINGS, "gremlins", 1.0, START, DURATION, rng)
     with pytest.raises(DataError, match="outside"):
         inject(READINGS, "stuck_P", 1.0, np.datetime64("2011-01-01"), DURATION, rng)
@@ -74,11 +76,14 @@ def test_inject__says_what_it_cannot_do() -> None:
         inject(make_readings(4, meter=HOME), "voltage_bias", 5.0, START, DURATION, rng)
 
 
-def test_catalogue__knows_every_kind_and_draws_within_its_ranges() -> None:
-    assert set(KINDS) == set(FAULTS) and set(BENIGN_KINDS) == set(BENIGN)
+def test_catalogue__has_every_fault_type_and_draws_within_its_ranges() -> None:
+    assert set(FAULT_TYPES) == set(FAULTS) and set(BENIGN_TYPES) == set(BENIGN)
     rng = np.random.default_rng(1)
-    for kind in KINDS.values():
+    for fault_type in FAULT_TYPES.values():
         for _ in range(20):
-            magnitude, duration = kind.draw(rng)
-            assert kind.minutes[0] <= duration / np.timedelta64(1, "m") <= kind.minutes[1]
-            assert magnitude in kind.choices or kind.magnitude[0] <= abs(magnitude) <= kind.magnitude[1]
+            magnitude, duration = fault_type.draw(rng)
+            assert fault_type.minutes[0] <= duration / np.timedelta64(1, "m") <= fault_type.minutes[1]
+            assert (
+                magnitude in fault_type.choices
+                or fault_type.magnitude[0] <= abs(magnitude) <= fault_type.magnitude[1]
+            )

@@ -13,7 +13,7 @@ LIMITS = limits.learn_limits(STREAM, np.ones(len(STREAM.times), bool))
 ALL = list(CHANNELS)
 
 
-def said(changed: pd.DataFrame) -> dict[str, rules.Hit]:
+def found_by(changed: pd.DataFrame) -> dict[str, rules.Hit]:
     found = rules.hits(IntervalArray.from_readings(changed, HOUSE), LIMITS)
     return {hit.rule.name: hit for hit in reversed(found)}
 
@@ -38,7 +38,7 @@ def test_rules__raise_what_they_are_for(rule: str, channels: list[str], value: f
     changed = READINGS.copy()
     at = changed.index[12_000 : 12_000 + minutes]
     changed.loc[at, channels] = value
-    hit = said(changed)[rule]
+    hit = found_by(changed)[rule]
     assert 11_999 <= hit.start <= 12_001
     assert hit.raised < 12_000 + minutes + 1
 
@@ -46,7 +46,7 @@ def test_rules__raise_what_they_are_for(rule: str, channels: list[str], value: f
 def test_copied_day__is_raised_by_its_second_reading() -> None:
     changed = READINGS.copy()
     changed.iloc[12_000:12_030, 1:] = READINGS.iloc[12_000 - 1440 : 12_030 - 1440, 1:].to_numpy()
-    hit = said(changed)["copied_day"]
+    hit = found_by(changed)["copied_day"]
     assert (hit.start, hit.end, hit.raised) == (12_000, 12_030, 12_001)
 
 
@@ -57,14 +57,14 @@ def test_straight_line__is_told_from_a_standstill() -> None:
     changed.iloc[12_000:12_400, 1:] = np.round(
         ends[0] + ramp * (ends[1] - ends[0]) + [0, 0, 3, 0, 0, 0, 0] * ramp, 2
     )
-    assert "straight_line" in said(changed)
+    assert "straight_line" in found_by(changed)
 
 
 def test_dst_copy__is_dated_back_to_the_hour_that_does_not_exist() -> None:
     changed = READINGS.copy()
     hour = READINGS.loc["2010-03-28 03:00":"2010-03-28 03:59", ALL].to_numpy()
     changed.loc["2010-03-28 02:00":"2010-03-28 02:59", ALL] = hour
-    hit = said(changed)["dst_copy"]
+    hit = found_by(changed)["dst_copy"]
     assert STREAM.times[hit.start] == np.datetime64("2010-03-28T02:00")
     assert STREAM.times[hit.raised] >= np.datetime64("2010-03-28T03:00")
 
