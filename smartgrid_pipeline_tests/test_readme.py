@@ -9,6 +9,7 @@ import typer.main
 from smartgrid_pipeline import cli
 
 ROOT = Path(__file__).parents[1]
+PACKAGE, TESTS = ROOT / "smartgrid_pipeline", ROOT / "smartgrid_pipeline_tests"
 README = (ROOT / "README.md").read_text()
 TREE = README.split("## The tree")[1].split("```")[1]
 COMMANDS = sorted(set(re.findall(r"`smartgrid ([^`]+)`", README)))
@@ -16,7 +17,7 @@ TARGETS = sorted(set(re.findall(r"`make ([a-z-]+)", README) + re.findall(r"^make
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_command__has_the_options_told(line: str) -> None:
+def test_command__has_the_options_named(line: str) -> None:
     name, *words = line.split()
     group = typer.main.get_command(cli.app)
     command = group.commands[name]  # type: ignore[attr-defined]
@@ -35,23 +36,42 @@ def test_module__to_run_is_there() -> None:
         assert (path / "__main__.py").exists() or path.with_suffix(".py").exists(), module
 
 
+def _named(lines: list[str]) -> set[str]:
+    """Files and folders at the beginning of lines of a tree; captions come after them."""
+    names: set[str] = set()
+    for line in lines:
+        for word in line.strip().lstrip("├└─ ").split():
+            if not re.fullmatch(r"[a-z_]+(\.py|/)", word):
+                break
+            names.add(word)
+    return names
+
+
+def _there(folder: Path) -> set[str]:
+    return {path.name + "/" * path.is_dir() for path in folder.iterdir() if not path.name.startswith("__")}
+
+
 def test_tree__names_every_part_of_the_package_and_nothing_that_is_not_there() -> None:
     package, rest = TREE.split("smartgrid_pipeline_tests/")
-    told = set(re.findall(r"(?:├──|└──|  )\s*([a-z_]+(?:\.py|/))", package)) - {
-        "models/",
-        "anomaly/",
-        "evaluation/",
-    }
-    there = {
-        path.name + "/" * path.is_dir()
-        for path in (ROOT / "smartgrid_pipeline").iterdir()
-        if not path.name.startswith("__")
-    }
-    assert told == there
+    lines = package.split("smartgrid_pipeline/", 1)[1].splitlines()
+    assert _named([line for line in lines if line.startswith(("├", "└"))]) == _there(PACKAGE)
+    assert _named([line for line in lines if line.startswith("    ")]) == _there(PACKAGE / "core")
     documents = set(re.findall(r"[a-z_]+\.md", rest))
     assert documents <= {path.name for path in (ROOT / "docs").glob("*.md")}
-    core = {
-        path.name for path in (ROOT / "smartgrid_pipeline/core").iterdir() if not path.name.startswith("__")
-    }
-    named = set(re.findall(r"[a-z_]+", package.split("pure:")[1]))
-    assert named == {name.removesuffix(".py") for name in core}
+
+
+@pytest.mark.parametrize("document", ["architecture.md", "glossary.md"])
+def test_document__names_files_that_are_there(document: str) -> None:
+    text = (ROOT / "docs" / document).read_text()
+    named = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)*(?:\.py|/))`", text)) - {"data/", "mlruns/"}
+    assert [
+        name for name in sorted(named) if not any((place / name).exists() for place in (ROOT, PACKAGE, TESTS))
+    ] == []
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name
+)
+def test_document__links_to_documents_that_are_there(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+\.md)\)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
