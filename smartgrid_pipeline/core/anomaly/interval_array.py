@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from smartgrid_pipeline.core.features.rolling import lowest_within
 from smartgrid_pipeline.core.meter_data import step_minutes
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
@@ -65,6 +66,19 @@ class IntervalArray:
             block[lead : lead + len(index)] = readings[channel].to_numpy(np.float64)
             values[channel] = block
         return cls(meter, first + np.arange(n) * step, values, lead, len(index))
+
+    def from_interval(self, first: int) -> "IntervalArray":
+        """The working intervals ``first`` and later, as views."""
+        begin = first * self.per
+        values = {channel: each[begin:] for channel, each in self.values.items()}
+        kept = self.first_row + self.rows - max(begin, self.first_row)
+        return replace(
+            self,
+            times=self.times[begin:],
+            values=values,
+            first_row=max(self.first_row - begin, 0),
+            rows=max(kept, 0),
+        )
 
     @property
     def per(self) -> int:
@@ -149,10 +163,7 @@ def rolling_mean(values: Array, rows: int) -> Array:
 
 def rolling_min(values: Array, rows: int) -> Array:
     """Lowest observed value among the last ``rows`` rows; NaN where none was."""
-    from scipy.ndimage import minimum_filter1d
-
-    filled = np.where(np.isnan(values), np.inf, values)
-    lowest = minimum_filter1d(filled, rows, origin=(rows - 1) // 2, mode="constant", cval=np.inf)
+    lowest = lowest_within(np.where(np.isnan(values), np.inf, values), rows)
     return np.where(np.isinf(lowest), np.nan, lowest)
 
 
