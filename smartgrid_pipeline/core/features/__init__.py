@@ -1,10 +1,9 @@
 """Feature blocks: what models may be computed from, made of one meter's readings; numpy only.
 
 A block is an object that ``transform`` makes of a whole history and ``update`` keeps up to date as readings
-arrive, are late or are corrected; both give the same numbers, in any chunking (``history.Block``). ``tabular``
-assembles
-blocks into rows and columns for regressions and trees, ``windows`` into tokens for networks. The analog
-ensemble and the detector have blocks of their own, made of the same parts.
+arrive, are late or are corrected; both give the same numbers, in any chunking (``history.Block``).
+``tabular`` makes rows and columns of the blocks for regressions and trees, ``windows`` makes tokens for
+networks. The analog ensemble and the detector have blocks of their own, made of the same parts.
 
 ::
 
