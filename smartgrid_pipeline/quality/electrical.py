@@ -1,4 +1,4 @@
-"""Physical rules: the size of the load, power against voltage and current, parts against the whole."""
+"""Electrical rules: size of the load, power against voltage and current, sub-meters against the total."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ homes with load is 126 W."""
 
 
 def scale(month: Month) -> list[Finding]:
-    """The load is of the size it was before: kWh read as Wh and the reverse move it a thousandfold."""
+    """Whether the load has the size it had before; a wrong unit (kWh read as Wh) moves it a thousandfold."""
     power = month.power[~np.isnan(month.power)]
     earlier = month.earlier_power(400)
     earlier = earlier[~np.isnan(earlier)]
@@ -56,10 +56,10 @@ def scale(month: Month) -> list[Finding]:
 
 
 def volts_times_amperes(month: Month) -> list[Finding]:
-    """Active power is at most voltage times current, and no small part of it at load.
+    """Whether active power is at most voltage times current, and not far below it at load.
 
-    The house has no row in three years beyond 1.1 V·I + 0.06 kW (its current is given in steps of 0.2 A) nor
-    below 0.3 V·I at 0.5 kVA or more.
+    The UCI house has no row in three years beyond 1.1 V·I + 0.06 kW (its current is given in steps of 0.2 A)
+    nor below 0.3 V·I at 0.5 kVA or more.
     """
     if not month.is_fine:
         return []
@@ -83,7 +83,7 @@ def volts_times_amperes(month: Month) -> list[Finding]:
 
 
 def sub_meters(month: Month) -> list[Finding]:
-    """Sub-meters together do not exceed the whole; rounding reaches one step of 1 Wh a minute."""
+    """Whether sub-meters together stay within the total; rounding reaches one step of 1 Wh a minute."""
     present = [name for name in SUB_METERS if name in month.meter.channels]
     if not present:
         return []

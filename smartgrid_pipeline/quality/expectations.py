@@ -1,4 +1,4 @@
-"""The one place that speaks Great Expectations: expectations in, findings out."""
+"""Expectations on frames → findings, checked by Great Expectations; no other module imports that library."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,14 @@ import pandas as pd
 from smartgrid_pipeline.core.schema import Finding
 
 PER_FRAME = ("ExpectTableRowCountToBeBetween", "ExpectTableColumnsToMatchSet")
-"""What says something of a frame as a whole, and so is asked of each."""
+"""Expectations on a frame as a whole; they cannot be checked on several frames joined."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """One expectation by its Great Expectations name, and how to say it to people."""
+    """One expectation: its class in Great Expectations with arguments, and its wording for people."""
 
-    kind: str
+    expectation: str
     arguments: dict[str, Any]
     rule: str
     demanded: str
@@ -26,13 +26,13 @@ class Expected:
 
     @property
     def is_share(self) -> bool:
-        """Whether it asks for a share of the values, not for every one."""
+        """Whether it demands a share of the values, not every value."""
         return float(self.arguments.get("mostly", 1.0)) < 1
 
 
 @dataclass
 class Suite:
-    """A list of expectations under construction; every suite begins with "there are rows"."""
+    """A growing list of expectations; every suite begins with the presence of rows and columns."""
 
     columns: Sequence[str]
     expected: list[Expected] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Suite:
         mostly: float = 1.0,
         severity: str = "critical",
     ) -> None:
-        """Values lie between two bounds, both allowed; missing values are not judged."""
+        """Expect values between two bounds, inclusive; missing values are ignored."""
         limits = (
             f"{'-∞' if low is None else f'{low:g}'} to {'∞' if high is None else f'{high:g}'} {unit}".strip()
         )
@@ -76,7 +76,7 @@ class Suite:
         )
 
     def known(self, column: str, mostly: float, severity: str = "critical") -> None:
-        """At least this share of the values is there."""
+        """Expect at least the share ``mostly`` of the values to be present."""
         self.expected.append(
             Expected(
                 "ExpectColumnValuesToNotBeNull",
@@ -87,14 +87,14 @@ class Suite:
             )
         )
 
-    def add(self, kind: str, arguments: dict[str, Any], rule: str, demanded: str) -> None:
-        """Any other expectation, critical."""
-        self.expected.append(Expected(kind, arguments, rule, demanded))
+    def add(self, expectation: str, arguments: dict[str, Any], rule: str, demanded: str) -> None:
+        """Expect anything else, by the name of a Great Expectations class; critical."""
+        self.expected.append(Expected(expectation, arguments, rule, demanded))
 
 
 @lru_cache(maxsize=1)
 def _batch_definition() -> Any:
-    """One ephemeral context for the life of the process: making it costs more than using it."""
+    """A batch definition in a context without files; made once, since making it is slower than using it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the import touches modules that Python deprecates
         import great_expectations as gx
@@ -113,11 +113,11 @@ def _batch_definition() -> Any:
 def check_each(frames: Mapping[str, pd.DataFrame], suite: Suite) -> dict[str, list[Finding]]:
     """Findings of a suite on each of several frames, by their names, in the suite's order.
 
-    What must hold of every value is asked of all frames joined, once: if it holds there it holds in each, and
-    one pass over four years costs what one over a month does. Shares, and everything once something failed,
-    are asked of each frame on its own, so that the guilty one is found.
+    Expectations on every value are checked once, on all frames joined: what holds there holds in each frame,
+    and one pass over four years costs as much as one over a month. Expectations on shares are checked on each
+    frame. So is everything once a check of the joined frames failed, to find the frame it failed in.
     """
-    own = [i for i, one in enumerate(suite.expected) if one.kind in PER_FRAME or one.is_share]
+    own = [i for i, one in enumerate(suite.expected) if one.expectation in PER_FRAME or one.is_share]
     common = [i for i in range(len(suite.expected)) if i not in own]
     if len(frames) > 1 and all(set(suite.columns) <= set(frame) for frame in frames.values()):
         joined = _findings(pd.concat(frames.values()), [suite.expected[i] for i in common])
@@ -130,7 +130,7 @@ def check_each(frames: Mapping[str, pd.DataFrame], suite: Suite) -> dict[str, li
 
 
 def check(frame: pd.DataFrame, suite: Suite) -> list[Finding]:
-    """Findings of a suite on a frame, in the suite's order; an expectation that cannot run fails."""
+    """Findings of a suite on one frame, in the suite's order."""
     return _findings(frame, suite.expected)
 
 
@@ -138,22 +138,22 @@ def _ordered(places: Sequence[int], findings: Sequence[Finding]) -> list[Finding
     return [finding for _, finding in sorted(zip(places, findings, strict=True), key=lambda pair: pair[0])]
 
 
-def _findings(frame: pd.DataFrame, asked: Sequence[Expected]) -> list[Finding]:
-    """Findings in the order asked; an expectation that cannot run fails."""
+def _findings(frame: pd.DataFrame, expected: Sequence[Expected]) -> list[Finding]:
+    """Findings in the order of the expectations; an expectation that cannot be evaluated fails."""
     definition = _batch_definition()
     import great_expectations as gx
-    import great_expectations.expectations as kinds
+    import great_expectations.expectations as classes
 
     made = [
-        getattr(kinds, expected.kind)(**expected.arguments, meta={"number": number})
-        for number, expected in enumerate(asked)
+        getattr(classes, each.expectation)(**each.arguments, meta={"number": number})
+        for number, each in enumerate(expected)
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         batch = definition.get_batch({"dataframe": frame})
         outcome = batch.validate(gx.ExpectationSuite(name="audit", expectations=made), result_format="BASIC")
     results = {result.expectation_config.meta["number"]: result for result in outcome.results}
-    return [_finding(expected, results.get(number)) for number, expected in enumerate(asked)]
+    return [_finding(each, results.get(number)) for number, each in enumerate(expected)]
 
 
 def _finding(expected: Expected, result: Any) -> Finding:
@@ -162,7 +162,7 @@ def _finding(expected: Expected, result: Any) -> Finding:
 
 
 def _found(result: Any) -> str:
-    """What an expectation saw, in a few words."""
+    """The result of an expectation in a few words, for people."""
     if result is None:
         return "no result: the expectation was not evaluated"
     problem = result.exception_info or {}
@@ -170,17 +170,17 @@ def _found(result: Any) -> str:
     message = next((m["exception_message"] for m in messages if m.get("exception_message")), None)
     if message:
         return f"not evaluated: {str(message).splitlines()[0]}"
-    seen = result.result
-    if "unexpected_count" in seen:
-        examples = ", ".join(dict.fromkeys(_shown(v) for v in seen.get("partial_unexpected_list", [])[:20]))
-        count, total = seen["unexpected_count"], seen["element_count"]
+    details = result.result
+    if "unexpected_count" in details:
+        values = details.get("partial_unexpected_list", [])[:20]
+        examples = ", ".join(dict.fromkeys(_shown(value) for value in values))
+        count, total = details["unexpected_count"], details["element_count"]
         share = f"{count} of {total} rows against it ({100 * count / max(total, 1):.1f} %)"
         return f"{share}, such as {', '.join(examples.split(', ')[:3])}" if examples else share
-    details = seen.get("details") or {}
-    missing = (details.get("mismatched") or {}).get("missing")
+    missing = ((details.get("details") or {}).get("mismatched") or {}).get("missing")
     if missing:
         return f"missing: {', '.join(missing)}"
-    observed = seen.get("observed_value")
+    observed = details.get("observed_value")
     return f"{observed} rows" if isinstance(observed, int) else "all of them"
 
 

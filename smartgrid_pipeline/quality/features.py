@@ -1,4 +1,4 @@
-"""Audit of one month of the feature table."""
+"""Audit of the months of a feature table."""
 
 from collections.abc import Mapping
 
@@ -20,25 +20,20 @@ from smartgrid_pipeline.quality import expectations
 from smartgrid_pipeline.quality.readings import KNOWN_SHARE, LIMIT_KW, ROUNDING_KW
 
 SCARCE = ("power_lag_10080min_kw", "power_lag_1440min_kw", "power_24h_mean_kw", "power_24h_sd_kw")
-"""Features that a source's first days cannot have."""
-
-
-def audit_features(table: pd.DataFrame, meter: Meter, month: str, limit_kw: float = LIMIT_KW) -> Verdict:
-    """Whether the feature rows of a civil month may be trained on and served."""
-    return audit_feature_months({month: table}, meter, limit_kw)[0]
+"""Features that are missing in the first days of a source."""
 
 
 def audit_feature_months(
     tables: Mapping[str, pd.DataFrame], meter: Meter, limit_kw: float = LIMIT_KW
 ) -> list[Verdict]:
-    """The verdict of each month of a feature table."""
+    """A verdict for each month of a feature table: may its rows be trained on and served?"""
     names = feature_table.names(meter)
     frames = {month: table.rename_axis(INTERVAL_START).reset_index() for month, table in tables.items()}
     found = expectations.check_each(frames, _suite(meter, names, limit_kw))
-    return [_judge(table, meter, month, names, found[month]) for month, table in tables.items()]
+    return [_verdict(table, meter, month, names, found[month]) for month, table in tables.items()]
 
 
-def _judge(
+def _verdict(
     table: pd.DataFrame, meter: Meter, month: str, names: tuple[str, ...], findings: list[Finding]
 ) -> Verdict:
     if table.empty or not {INTERVAL_START_UTC, OBSERVED_SHARE, *names} <= set(table.columns):
@@ -66,7 +61,7 @@ def _suite(meter: Meter, names: tuple[str, ...], limit_kw: float) -> expectation
 
 
 def _grid(table: pd.DataFrame, meter: Meter, month: str) -> Finding:
-    """Intervals are regular, in order, and of this month."""
+    """Whether intervals are regular, in order, and of this month."""
     width = np.timedelta64(meter.working_minutes, "m")
     steps = np.diff(table.index.to_numpy())
     odd, outside = int((steps != width).sum()), int((table.index.to_period("M") != pd.Period(month)).sum())
@@ -85,7 +80,7 @@ def _finite(table: pd.DataFrame, names: tuple[str, ...]) -> Finding:
 
 
 def _known(table: pd.DataFrame, names: tuple[str, ...]) -> Finding:
-    """Where power is known, its features are; the first days of a source lack the long lags."""
+    """Whether features are known where power is; the long lags of a source's first days are left out."""
     known = table[table[ACTIVE_POWER].notna()]
     if known.empty:
         return Finding("features are known where power is", False, "power is nowhere known", "some power")
@@ -100,7 +95,7 @@ def _known(table: pd.DataFrame, names: tuple[str, ...]) -> Finding:
 
 
 def _calendar(table: pd.DataFrame, meter: Meter) -> Finding:
-    """The calendar columns are those of the index, so no row sits at another's time."""
+    """Whether the calendar columns belong to the index, so that no row stands at the time of another."""
     expected = calendar.facts(table.index.to_numpy(), meter)
     wrong = [name for name, values in expected.items() if not np.allclose(table[name], values, atol=1e-6)]
     return Finding(
@@ -112,7 +107,7 @@ def _calendar(table: pd.DataFrame, meter: Meter) -> Finding:
 
 
 def _lags(table: pd.DataFrame, meter: Meter) -> Finding:
-    """A lag is the power of an earlier row: the features are causal and of this meter."""
+    """Whether each lag is the power of an earlier row, so that features are causal and of this meter."""
     power = table[ACTIVE_POWER].to_numpy(np.float64)
     wrong: list[str] = []
     for minutes in feature_table.LAG_MINUTES:

@@ -1,4 +1,4 @@
-"""Audit of a table of scored forecasts, whichever model made them."""
+"""Audit of a table of scored forecasts of any model."""
 
 import numpy as np
 import pandas as pd
@@ -17,16 +17,18 @@ from smartgrid_pipeline.quality.readings import LIMIT_KW
 KEY = ["card", "origin", "interval_start", "interval_end"]
 
 SCORED_ROWS = 20
-"""A card with fewer scored intervals says nothing about a model."""
+"""Scored intervals that a task needs; fewer are too few to compare models by."""
 
-LONGEST_CARD = "T5_week"
+LONGEST_TASK = "T5_week"
 """Its intervals mostly end after the month they start in, so a month may score none of them."""
 
 
 def audit_forecasts(
     forecasts: pd.DataFrame, meter: Meter, subject: str, limit_kw: float = LIMIT_KW
 ) -> Verdict:
-    """Whether forecasts (FORECAST_COLUMNS, one row per card, origin and lead interval) may be judged."""
+    """Verdict on forecasts (FORECAST_COLUMNS, one row per task, origin and lead
+    interval): may they be scored?
+    """
     suite = expectations.Suite(FORECAST_COLUMNS)
     suite.add("ExpectCompoundColumnsToBeUnique", {"column_list": KEY}, "forecasts come once", "no key twice")
     for column in ("mean_kw", *QUANTILE_COLUMNS):
@@ -36,7 +38,7 @@ def audit_forecasts(
     if forecasts.empty or not set(FORECAST_COLUMNS) <= set(forecasts.columns):
         return Verdict("forecasts", subject, tuple(findings))
     findings += [_ordered(forecasts), _spread(forecasts), _later(forecasts)]
-    findings += [*_cards(forecasts, meter)]
+    findings += [*_tasks(forecasts, meter)]
     return Verdict("forecasts", subject, tuple(findings))
 
 
@@ -49,7 +51,7 @@ def _ordered(forecasts: pd.DataFrame) -> Finding:
 
 
 def _spread(forecasts: pd.DataFrame) -> Finding:
-    """A probabilistic forecast has width; identical quantiles are a point forecast in disguise."""
+    """Whether quantiles have width; identical quantiles are a point forecast."""
     width = (forecasts[QUANTILE_COLUMNS[-1]] - forecasts[QUANTILE_COLUMNS[0]]).to_numpy(np.float64)
     share = float((width > 0).mean())
     return Finding(
@@ -58,7 +60,7 @@ def _spread(forecasts: pd.DataFrame) -> Finding:
 
 
 def _later(forecasts: pd.DataFrame) -> Finding:
-    """What is forecast lies after the origin."""
+    """Whether every interval lies after its origin."""
     early = (forecasts["interval_start"] < forecasts["origin"]).to_numpy()
     empty = (forecasts["interval_end"] <= forecasts["interval_start"]).to_numpy()
     return Finding(
@@ -69,24 +71,24 @@ def _later(forecasts: pd.DataFrame) -> Finding:
     )
 
 
-def _cards(forecasts: pd.DataFrame, meter: Meter) -> list[Finding]:
-    """Every card of the meter is there, with its lead intervals and enough scored rows."""
+def _tasks(forecasts: pd.DataFrame, meter: Meter) -> list[Finding]:
+    """Whether every task of the meter is there, with all its lead intervals and enough scored rows."""
     minute = pd.Timedelta(minutes=1)
     findings = []
-    for card in tasks_for(meter.working_minutes):
-        rows = forecasts[forecasts["card"] == card.name]
+    for task in tasks_for(meter.working_minutes):
+        rows = forecasts[forecasts["card"] == task.name]
         starts = ((rows["interval_start"] - rows["origin"]) / minute).round().astype(int)
         ends = ((rows["interval_end"] - rows["origin"]) / minute).round().astype(int)
         leads = set(zip(starts, ends, strict=True))
-        wanted = {(lead.start_minutes, lead.end_minutes) for lead in card.leads}
+        wanted = {(lead.start_minutes, lead.end_minutes) for lead in task.leads}
         scored = int(np.isfinite(rows["observed_kw"].to_numpy(np.float64)).sum())
         findings.append(
             Finding(
-                f"{card.name} is forecast and scored",
+                f"{task.name} is forecast and scored",
                 wanted <= leads and scored >= SCORED_ROWS,
                 f"{len(wanted & leads)} of {len(wanted)} lead intervals, {scored} of {len(rows)} rows scored",
                 f"all lead intervals, at least {SCORED_ROWS} rows",
-                "warning" if card.name == LONGEST_CARD else "critical",
+                "warning" if task.name == LONGEST_TASK else "critical",
             )
         )
     return findings

@@ -1,4 +1,4 @@
-"""The month under audit, prepared once for all rules."""
+"""One month of readings, prepared once for all rules of the audit."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,17 @@ from smartgrid_pipeline.core.schema import ACTIVE_POWER, CURRENT, VOLTAGE, DataE
 
 @dataclass(frozen=True)
 class Month:
-    """Recorded rows of a month, the same on the regular grid with defects masked, and what came before."""
+    """A month of readings in the forms that rules need.
+
+    ``recorded`` rows as recorded; ``grid`` the same on the regular grid; ``defects`` the defect type of each
+    grid row; ``clean`` the grid with defects masked; ``earlier`` masked readings before the month, or None.
+    """
 
     period: pd.Period
     meter: Meter
     recorded: pd.DataFrame
     grid: pd.DataFrame
-    kinds: pd.Series
+    defects: pd.Series
     clean: pd.DataFrame
     earlier: pd.DataFrame | None
 
@@ -26,7 +30,7 @@ class Month:
     def of(
         cls, recorded: pd.DataFrame, meter: Meter, month: str, earlier: pd.DataFrame | None, followed: bool
     ) -> "Month":
-        """Prepare a month. Raises DataError when its rows fit no grid."""
+        """Prepare a month. Raises DataError when it has no rows, or its rows fit no regular grid."""
         period = pd.Period(month, "M")
         step = pd.Timedelta(minutes=meter.step_minutes)
         earlier = None if earlier is None or earlier.empty else earlier
@@ -41,10 +45,10 @@ class Month:
         ends = pd.DatetimeIndex([first, last]).difference(parts[0].index)
         channels = [part[list(meter.channels)].set_axis(part.index.as_unit("s")) for part in parts]
         context = meter_data.to_grid(pd.concat([*channels, pd.DataFrame(index=ends.as_unit("s"))]), meter)
-        kinds = meter_data.defect_types(context)
+        defects = meter_data.defect_types(context)
         own = context.index >= first
-        grid, kinds = context[own], kinds[own]
-        return cls(period, meter, recorded, grid, kinds, meter_data.mask(grid, kinds), earlier)
+        grid, defects = context[own], defects[own]
+        return cls(period, meter, recorded, grid, defects, meter_data.mask(grid, defects), earlier)
 
     @property
     def power(self) -> npt.NDArray[np.float64]:
@@ -58,7 +62,7 @@ class Month:
 
     @property
     def is_fine(self) -> bool:
-        """Whether voltage and current stand beside power, so that nothing real stands still."""
+        """Whether the meter has voltage and current too; their readings never stand still for long."""
         return {VOLTAGE, CURRENT} <= set(self.meter.channels)
 
     @property
@@ -67,7 +71,7 @@ class Month:
         return 60 / self.meter.step_minutes
 
     def earlier_power(self, days: int) -> npt.NDArray[np.float64]:
-        """Active power of at most so many days before the month; empty when there are none."""
+        """Active power (kW) of at most ``days`` before the month; empty when there are none."""
         if self.earlier is None:
             return np.array([])
         recent = self.earlier[self.earlier.index >= self.period.start_time - pd.Timedelta(days=days)]

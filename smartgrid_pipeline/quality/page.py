@@ -7,7 +7,7 @@ from smartgrid_pipeline.core.schema import Verdict
 
 
 def render_html(verdicts: Sequence[Verdict]) -> str:
-    """Verdicts, grouped by suite, as a page that opens without a server."""
+    """An HTML page of verdicts, grouped by suite, that needs no server and loads nothing."""
     from jinja2 import Environment, PackageLoader, select_autoescape
 
     environment = Environment(
@@ -25,7 +25,7 @@ def render_html(verdicts: Sequence[Verdict]) -> str:
 
 
 def write_html(verdicts: Sequence[Verdict], path: Path) -> Path:
-    """Write that page to a file; returns its path."""
+    """Write the page of ``render_html`` to a file; returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render_html(verdicts), encoding="utf-8")
     return path

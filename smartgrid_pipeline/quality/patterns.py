@@ -1,4 +1,4 @@
-"""Statistical rules: known defects, readings that stand still, and time that has lost its order."""
+"""Rules on patterns: masked defects, readings that stand still, values that have lost their order."""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,28 +12,34 @@ FROZEN_HOURS = 12.0
 """All channels frozen for longer than this in a month: critical. The house's own freeze took 6.6 h."""
 
 STANDSTILL_HOURS = 6.0
-"""Power alone standing still beside a living voltage; the house's longest natural standstill is 29 min."""
+"""Power at one value for this long while voltage moves; the longest natural case of the
+UCI house is 29 min.
+"""
 
 ORDER_EVIDENCE = 32.0
-"""Chance reaches this once in 600,000 months of shuffled values."""
+"""Least evidence of order. Shuffled values reach it by chance once in 600,000 months."""
 
 DST_HOURS = 2.0
-"""The clock skips one hour a year: more repeated hours than that are copies of another kind."""
+"""The clock skips one hour a year: more repeated hours than that are copies of another origin."""
 
 CHANCE_ROWS = 30
 """Single rows equal to the day before: the house has at most 4 in a month."""
 
 
 def defects(month: Month) -> list[Finding]:
-    """Defects that are found and masked: how much of each, warned of, and critical past its limit."""
+    """How many rows of each defect type were masked: a warning, and critical past a limit."""
     step = month.meter.step_minutes
-    counts = {kind: int((month.kinds == kind).sum()) for kind in ("gap", "freeze", "dst_copy", "chance_copy")}
-    hours = {kind: count * step / 60 for kind, count in counts.items()}
+    counts = {
+        defect: int((month.defects == defect).sum())
+        for defect in ("gap", "freeze", "dst_copy", "chance_copy")
+    }
+    hours = {defect: count * step / 60 for defect, count in counts.items()}
     return [
         Finding(
             "no reading is masked",
             sum(counts.values()) == 0,
-            ", ".join(f"{kind} {counts[kind] * step} min" for kind in counts if counts[kind]) or "none",
+            ", ".join(f"{defect} {counts[defect] * step} min" for defect in counts if counts[defect])
+            or "none",
             "none (masked readings are left out, not filled)",
             "warning",
         ),
@@ -59,7 +65,7 @@ def defects(month: Month) -> list[Finding]:
 
 
 def standstill(month: Month) -> list[Finding]:
-    """Power does not stand still for longer than is natural for this meter; zero load may last."""
+    """Whether power stands still for longer than is natural for this meter; zero load only warns."""
     readings = month.clean if month.is_fine else month.grid  # a freeze of all channels has its own rule
     power = readings[ACTIVE_POWER].to_numpy(np.float64)
     loaded = np.where(power == 0, np.nan, power)
@@ -90,11 +96,12 @@ def standstill(month: Month) -> list[Finding]:
 
 
 def structure(month: Month) -> list[Finding]:
-    """Neighbouring values belong together, as in any load; shuffled values do not.
+    """Whether neighbouring values are alike, as in any load; shuffled values are not.
 
-    n·Σr² over the rank autocorrelations r of one to three steps and of a day is chi-squared with four degrees
-    of freedom where order means nothing. Of 1,430 months of 80 half-hourly homes none has less than 47, of
-    the same months shuffled none more than 20. Neighbouring minutes of the house agree to 0.97.
+    Without order, n·Σr² over the rank autocorrelations r at one to three steps and at a day is chi-squared
+    with four degrees of freedom (portmanteau test of Box & Pierce 1970). Of 1,430 months of 80 half-hourly
+    homes none has less than 47, of the same months shuffled none more than 20. Neighbouring minutes of the
+    house agree to 0.97.
     """
     known = int((~np.isnan(month.power)).sum())
     per_day = round(24 * month.rows_per_hour)
@@ -127,7 +134,7 @@ def structure(month: Month) -> list[Finding]:
 
 
 def order_of(power: npt.NDArray[np.float64], per_day: int) -> tuple[float, float]:
-    """Rank autocorrelation of neighbours, and the evidence n·Σr² (steps 1, 2, 3 and a day) for any order."""
+    """Rank autocorrelation at one step, and the evidence of order n·Σr² over steps 1, 2, 3 and a day."""
     ranks = pd.Series(power).rank().to_numpy()
     spread = np.nanstd(ranks)
     if not spread > 0:
@@ -136,13 +143,13 @@ def order_of(power: npt.NDArray[np.float64], per_day: int) -> tuple[float, float
     lags = []
     for lag in (1, 2, 3, per_day):
         product = scaled[lag:] * scaled[:-lag]
-        seen = ~np.isnan(product)
-        lags.append(float(product[seen].mean()) if seen.sum() > per_day else 0.0)
+        both = ~np.isnan(product)
+        lags.append(float(product[both].mean()) if both.sum() > per_day else 0.0)
     return lags[0], float((~np.isnan(power)).sum() * sum(lag**2 for lag in lags))
 
 
 def _blocks(values: npt.NDArray[np.float64], rows: int) -> list[npt.NDArray[np.float64]]:
-    """Whole blocks of so many rows, counted from the end; those mostly missing are left out."""
+    """Blocks of ``rows`` values, counted from the end; blocks with less than half observed are left out."""
     ends = range(len(values), rows - 1, -rows)
     blocks = [values[end - rows : end] for end in ends]
     return [block for block in blocks if (~np.isnan(block)).mean() > 0.5]

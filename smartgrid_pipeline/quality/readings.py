@@ -1,11 +1,10 @@
-"""Audit of one month of recorded readings: structure by expectations, physics and statistics by rules."""
+"""Audit of one month of recorded readings: structure by expectations, electricity and patterns by rules."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
     CHANNELS,
@@ -34,41 +33,18 @@ VOLTAGE_LIMITS = (80.0, 300.0)
 """Volts between an outage and insulation damage, for nominal voltages from 100 to 240."""
 
 KNOWN_SHARE = 0.7
-"""Share of a month's readings that must be known. The house's worst months lack 17 % (gaps of five days)."""
-
-CONTEXT_DAYS = 400
-"""How much earlier is looked at: a year, so that the season is in it."""
+"""Share of a month's readings that must be known. The worst months of the UCI house lack 17 %."""
 
 
-def audit_readings(
-    recorded: pd.DataFrame,
-    meter: Meter,
-    month: str,
-    earlier: pd.DataFrame | None = None,
-    followed: bool = False,
-    limit_kw: float = LIMIT_KW,
-) -> Verdict:
-    """Whether the readings of a civil month ("2010-10") may be used.
-
-    ``recorded``: the month's rows as recorded. ``earlier``: masked readings before the month; what is natural
-    for this meter is learned from them. ``followed``: the source has readings after the month, so the month
-    must run to its end; else its last days may be still to come. ``limit_kw``: more than the supply can
-    carry. Small defects that ``meter_data`` masks are warnings with their counts; past a limit they are
-    critical.
-    """
-    (findings,) = structure({month: recorded}, meter, limit_kw).values()
-    return judge(recorded, meter, month, findings, earlier, followed)
-
-
-def structure(
+def check_structure(
     recorded: Mapping[str, pd.DataFrame], meter: Meter, limit_kw: float = LIMIT_KW
 ) -> dict[str, list[Finding]]:
-    """What Great Expectations finds in the recorded rows of each month."""
+    """Findings of the expectation suite on the recorded rows of each month, by month."""
     frames = {month: rows.rename_axis(INTERVAL_START).reset_index() for month, rows in recorded.items()}
     return expectations.check_each(frames, _suite(meter, limit_kw))
 
 
-def judge(
+def audit_month(
     recorded: pd.DataFrame,
     meter: Meter,
     month: str,
@@ -76,7 +52,13 @@ def judge(
     earlier: pd.DataFrame | None = None,
     followed: bool = False,
 ) -> Verdict:
-    """The verdict of a month from its structure's findings and the rules; arguments as ``audit_readings``."""
+    """Verdict on the readings of a civil month ("2010-10"): the findings given, and those of all rules.
+
+    ``recorded`` are the rows of the month as recorded, ``findings`` those of ``check_structure``. ``earlier``
+    are masked readings before the month, from which the rules take what is natural for this meter.
+    ``followed`` states that the source has readings after the month, so that the month must run to its end.
+    Small defects that ``meter_data`` masks are warnings; past a limit they are critical.
+    """
     findings = list(findings)
     needed = [INTERVAL_START_UTC, *meter.channels]
     if recorded.empty or not set(needed) <= set(recorded.columns):
@@ -101,33 +83,8 @@ def judge(
     return Verdict("readings", month, tuple(findings))
 
 
-def validate(frame: pd.DataFrame, meter: Meter, limit_kw: float = LIMIT_KW) -> tuple[Verdict, ...]:
-    """One verdict per civil month of a meter's recorded readings, each judged with the months before it.
-
-    A month that fails is no context for later ones.
-    """
-    months = frame.index.to_period("M")
-    keys = sorted(months.unique())
-    verdicts: list[Verdict] = []
-    context: list[pd.DataFrame] = []
-    for key in keys:
-        rows = frame[months == key]
-        earlier = pd.concat(context) if context else None
-        verdict = audit_readings(rows, meter, str(key), earlier, key != keys[-1], limit_kw)
-        verdicts.append(verdict)
-        if verdict.passed:
-            grid = meter_data.to_grid(rows, meter)
-            kinds = meter_data.defect_types(pd.concat([*context[-1:], grid]).pipe(_regular, meter))
-            context = [*context[-12:], meter_data.mask(grid, kinds[kinds.index >= grid.index[0]])]
-    return tuple(verdicts)
-
-
-def _regular(readings: pd.DataFrame, meter: Meter) -> pd.DataFrame:
-    return meter_data.to_grid(readings, meter)
-
-
 def _suite(meter: Meter, limit_kw: float) -> expectations.Suite:
-    """What Great Expectations says well: rows, columns, ranges, known shares, order and uniqueness."""
+    """Expectations on recorded rows: row count, columns, ranges, known shares, order and uniqueness."""
     suite = expectations.Suite([INTERVAL_START_UTC, *meter.channels])
     time = {"column": INTERVAL_START}
     suite.add("ExpectColumnValuesToBeUnique", time, "times come once", "no interval start twice")
@@ -150,7 +107,7 @@ def _suite(meter: Meter, limit_kw: float) -> expectations.Suite:
 
 
 def _timestamps(month: Month) -> list[Finding]:
-    """Times lie in the month, on the meter's grid, and agree with UTC."""
+    """Whether times lie in the month, on the meter's grid, and agree with UTC."""
     index = month.recorded.index
     outside = int((index.to_period("M") != month.period).sum())
     step = 60 * month.meter.step_minutes
@@ -176,7 +133,9 @@ def _timestamps(month: Month) -> list[Finding]:
 
 
 def _completeness(month: Month) -> list[Finding]:
-    """Enough of the month was observed, whatever is missing: rows, values or masked defects."""
+    """Whether enough of the month was observed; missing rows, missing values and masked
+    defects count alike.
+    """
     observed = ~np.isnan(month.power)
     whole = month.calendar_rows
     share = observed.sum() / max(len(observed), 1)

@@ -1,4 +1,6 @@
-"""MLflow: tracked runs, registered models, promotion and its ledger. The only package that knows mlflow."""
+"""Tracked runs, registered models, promotion and its ledger, kept in MLflow. Only this package imports
+mlflow.
+"""
 
 from smartgrid_pipeline.registry.champion.evidence import about_run
 from smartgrid_pipeline.registry.registry import Registry

@@ -1,4 +1,6 @@
-"""Logged models and registered versions: one version per training run, files that load without pickle."""
+"""Models stored with runs, and their registered versions: files without pickle, one
+version per training run.
+"""
 
 import json
 import tempfile
@@ -21,7 +23,7 @@ DEFAULT_CODE = Path(__file__).with_name("model_code.py")
 
 
 class ModelGone(RegistryError):
-    """A run's model was never stored whole, or its files were deleted."""
+    """The model of a run was never stored completely, or its files were deleted."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,9 @@ class NewModel:
 
 
 def forecaster_model(name: str, forecaster: Forecaster, example: Example, code: Path) -> NewModel:
-    """A forecaster as a model that MLflow can load and ask."""
+    """A forecaster as a model that MLflow itself can load and call; ``code`` is the
+    script it is loaded by.
+    """
 
     def write(directory: Path, entry: Any) -> None:
         from smartgrid_pipeline.registry import pyfunc
@@ -49,7 +53,7 @@ def forecaster_model(name: str, forecaster: Forecaster, example: Example, code: 
 
 
 def detector_model(name: str, detector: Detector) -> NewModel:
-    """A detector as files only: it is asked through its own class."""
+    """A detector as plain files, which only its own class can load."""
 
     def write(directory: Path, entry: Any) -> None:
         files = directory / ARTIFACTS / FILES
@@ -62,7 +66,10 @@ def detector_model(name: str, detector: Detector) -> NewModel:
 
 @contextmanager
 def stored(connection: Connection, run_id: str, model: NewModel) -> Iterator[str]:
-    """Store the model of an open run and give its id; READY when the block ends well, else FAILED."""
+    """Store the model of an open run and yield its id.
+
+    The model is READY when the block ends without an error, else FAILED.
+    """
     from mlflow.entities import LoggedModelOutput
 
     client = connection.client
@@ -98,7 +105,7 @@ def _upload(connection: Connection, run_id: str, model: NewModel, logged: Any) -
 
 
 def directory(connection: Connection, run: TrackedRun) -> Path:
-    """The files the model of a run was saved to. Raises ModelGone when they are not there."""
+    """Folder of the files that the model of a run was saved to. Raises ModelGone when they are not there."""
     if run.model_id is None:
         raise ModelGone(f"Run {run.run_id} ({run.status}) logged no model; train {run.month} again.")
     with connection.guard(f"find the model of run {run.run_id}", writing=False) as client:
@@ -112,7 +119,7 @@ def directory(connection: Connection, run: TrackedRun) -> Path:
 
 
 def _local_files(connection: Connection, logged: Any) -> Path:
-    """Where a model's files are on this machine; those behind a server are fetched once and kept."""
+    """Folder of a model's files on this machine; files behind a server are fetched once and kept."""
     from mlflow.artifacts import download_artifacts
 
     if logged.artifact_location.startswith("file:"):
@@ -139,7 +146,7 @@ def load(connection: Connection, run: TrackedRun, loaders: Loaders) -> Forecaste
 
 
 def is_complete(connection: Connection, run: TrackedRun) -> bool:
-    """Whether the model of a run is still there; a deleted folder makes it train again."""
+    """Whether the files of a run's model are there; a run whose files were deleted is trained again."""
     try:
         directory(connection, run)
     except ModelGone:
@@ -148,7 +155,7 @@ def is_complete(connection: Connection, run: TrackedRun) -> bool:
 
 
 def version_of(connection: Connection, model_name: str, run_id: str) -> int | None:
-    """The registered version of a run, if there is one."""
+    """The registered version of a run, or None."""
     with connection.guard("search model versions", writing=False) as client:
         found = client.search_model_versions(f"name = '{model_name}' and run_id = '{run_id}'")
     return min((int(version.version) for version in found), default=None)
@@ -162,7 +169,7 @@ def exists(connection: Connection, model_name: str, version: int) -> bool:
 
 
 def register(connection: Connection, model_name: str, run: TrackedRun) -> int:
-    """The version of a run, registered now if it was not; call it under the registry's lock."""
+    """The version of a run, registered now if it was not before; call it under the registry's lock."""
     found = version_of(connection, model_name, run.run_id)
     if found is not None:
         return found

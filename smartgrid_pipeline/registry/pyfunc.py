@@ -44,7 +44,9 @@ EXAMPLE_DAYS = 1
 
 
 def to_input(readings: pd.DataFrame, meter: Meter) -> pd.DataFrame:
-    """Readings as the logged model takes them: INTERVAL_START as a column, then the meter's channels."""
+    """Readings in the input format of a logged model: INTERVAL_START as a column, then
+    the meter's channels.
+    """
     channels = [channel for channel in CHANNELS if channel in meter.channels]
     frame = readings[channels].astype(np.float64)
     frame.insert(0, INTERVAL_START, readings.index.to_numpy().astype("datetime64[us]"))
@@ -52,30 +54,34 @@ def to_input(readings: pd.DataFrame, meter: Meter) -> pd.DataFrame:
 
 
 class ForecastModel(PythonModel):
-    """What MLflow loads: finds the forecaster by name among ``loaders`` and asks it for the latest origin."""
+    """The model that MLflow loads: a forecaster found by its name among ``loaders``, called at the latest
+    origin.
+    """
 
     def __init__(self, loaders: Callable[[], Loaders]) -> None:
         self._loaders = loaders
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load the forecaster from the model's own files. Raises ModelError when nobody knows its name."""
+        """Load the forecaster from the model's own files. Raises ModelError when
+        ``loaders`` lacks its name.
+        """
         about = read_about(Path(context.artifacts[ABOUT]))
         self.meter = Meter(**{**about["meter"], "channels": tuple(about["meter"]["channels"])})
         self.forecaster = load_forecaster(about["model"], Path(context.artifacts[FILES]), self._loaders())
 
     def predict(self, context: PythonModelContext, model_input: pd.DataFrame) -> pd.DataFrame:
-        """Readings (INTERVAL_START and channels as columns) to a frame of OUTPUT_COLUMNS."""
+        """Forecast from readings in the format of ``to_input``; returns a frame of OUTPUT_COLUMNS."""
         readings = model_input.set_index(pd.DatetimeIndex(model_input[INTERVAL_START], name=INTERVAL_START))
         return to_frame(model_forecast(self.forecaster, readings.drop(columns=INTERVAL_START), self.meter))
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """What ABOUT says: ``model`` and ``meter``."""
+    """The content of the file ABOUT: ``model`` and ``meter``."""
     return dict(json.loads(path.read_text()))
 
 
 def signature(meter: Meter) -> ModelSignature:
-    """Inputs and outputs of a meter's model."""
+    """Columns that a meter's logged model takes and returns."""
     channels = [channel for channel in CHANNELS if channel in meter.channels]
     inputs = [
         ColSpec(DataType.datetime, INTERVAL_START),

@@ -24,9 +24,9 @@ def find(
     compared: str = "",
     limit: int = 100,
 ) -> list[TrackedRun]:
-    """Runs with all of these tags (and, for reports, that judged the run given), newest first.
+    """Runs with all of these tags, newest first; with ``compared``, only reports that compared that run.
 
-    Raises RegistryError for a value that cannot be asked for.
+    Raises RegistryError for a value with quotes or backslashes, which MLflow cannot search for.
     """
     for key, value in (*tags.items(), (types.COMPARED_RUNS, compared)):
         if "'" in value or "\\" in value:
@@ -49,7 +49,7 @@ def find(
 
 
 def get(connection: Connection, run_id: str) -> TrackedRun:
-    """One run by id. Raises RegistryError when there is none."""
+    """The run with this id. Raises RegistryError when there is none."""
     from mlflow.exceptions import MlflowException
 
     with connection.guard(f"read run {run_id}", writing=False) as client:
@@ -83,7 +83,7 @@ def tracked(run: Any) -> TrackedRun:
 
 
 def read_verdicts(connection: Connection, run_id: str) -> list[Verdict]:
-    """The verdicts a run keeps; none when it keeps no VERDICTS_FILE. Raises RegistryError when unreadable."""
+    """The verdicts logged with a run, none where there are none. Raises RegistryError when unreadable."""
     with connection.guard(f"read the verdicts of run {run_id}", writing=False) as client:
         if VERDICTS_FILE not in {entry.path for entry in client.list_artifacts(run_id)}:
             return []
@@ -98,7 +98,7 @@ def read_verdicts(connection: Connection, run_id: str) -> list[Verdict]:
 
 
 def read_table(connection: Connection, run_id: str, name: str) -> pd.DataFrame:
-    """A table a run keeps, as it was logged. Raises RegistryError when there is none of that name."""
+    """A table logged with a run. Raises RegistryError when the run has none of that name."""
     path = f"tables/{name}.parquet"
     with (
         connection.guard(f"read table {name!r} of run {run_id}", writing=False) as client,

@@ -11,7 +11,7 @@ from smartgrid_pipeline.core.forecasting.forecaster import Forecaster
 from smartgrid_pipeline.core.schema import RegistryError, Verdict
 from smartgrid_pipeline.registry import model_files, read_runs, types, write_runs
 from smartgrid_pipeline.registry.champion import evidence
-from smartgrid_pipeline.registry.champion.history import NOBODY, ChampionHistory
+from smartgrid_pipeline.registry.champion.history import NO_CHAMPION, ChampionHistory
 from smartgrid_pipeline.registry.connection import Connection
 from smartgrid_pipeline.registry.types import (
     Champion,
@@ -27,11 +27,12 @@ DETECTOR_NAME = "anomaly_detector"
 
 
 class Registry:
-    """Tracking and registry of one meter's models. Nothing is read or written before the first call.
+    """Tracks, stores, promotes and rolls back the models of one meter. Constructing it reads and writes
+    nothing.
 
-    ``loaders`` maps a model's name to what loads it from a folder; without it the project's own models are
-    known (``model_code`` is the script their logged models carry). Every method raises RegistryError when
-    database, disk or server fail, and then leaves the champion as it was; another process in the way is
+    ``loaders`` maps a model's name to the function that loads it from a folder; default are the project's own
+    models. ``model_code`` is the script that logged models are loaded by. Every method raises RegistryError
+    when database, disk or server fail; the champion is then unchanged. A lock held by another process is
     waited for ``patience_seconds``.
     """
 
@@ -52,7 +53,7 @@ class Registry:
         self._model_code = model_code
 
     def prepare(self) -> None:
-        """Make or migrate the database and make the experiment, once; safe when two processes start."""
+        """Make or migrate the database and make the experiment; safe when two processes start at once."""
         self.connection.prepare()
 
     # --- runs -------------------------------------------------------------------------------------
@@ -72,16 +73,16 @@ class Registry:
         verdicts: Sequence[Verdict] = (),
         tags: Mapping[str, str] | None = None,
     ) -> TrackedRun:
-        """Track one training: parameters, metrics, curves, data identity, plots, tables and the model.
+        """Track one training: parameters, metrics, curves, training data, plots, tables and the model.
 
-        ``figures`` are matplotlib figures, ``tables`` are kept as Parquet. The run is FINISHED when all of it
-        is stored; otherwise it is FAILED and RegistryError is raised.
+        ``figures`` are matplotlib figures; ``tables`` are stored as Parquet. The run is FINISHED when all of
+        it is stored. Otherwise the run is FAILED and RegistryError is raised.
         """
         contents = write_runs.RunContents(
             parameters=forecaster.parameters(), metrics=metrics, curves=forecaster.curves(),
             figures=figures or {}, tables=tables or {}, verdicts=verdicts, data=data,
         )  # fmt: skip
-        note = {types.NOTE: f"{model}, trained on {data.describe()}, judged on {month}."}
+        note = {types.NOTE: f"{model}, trained on {data.describe()}, scored on {month}."}
         about = {**self._about(types.TRAINING, model, month, fingerprint), **data.to_tags(), **note}
         return self._log(
             {**(tags or {}), **about},
@@ -101,7 +102,9 @@ class Registry:
         tables: Mapping[str, pd.DataFrame] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> TrackedRun:
-        """Track one fit of the anomaly detector, as ``log_training`` does; its model is files only."""
+        """Track one fit of the anomaly detector as ``log_training`` does; its model is
+        stored as plain files.
+        """
         contents = write_runs.RunContents(
             parameters=detector.parameters(), metrics=metrics or {}, figures=figures or {},
             tables=tables or {}, data=data,
@@ -122,7 +125,7 @@ class Registry:
         tables: Mapping[str, pd.DataFrame] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> str:
-        """Track the month's comparison with the verdicts that ``evidence`` finds; returns its run id.
+        """Track the comparison of a month with its verdicts, which ``evidence`` reads; returns the run id.
 
         ``compared`` are the run ids of the trainings compared. The report is tagged with the run that is
         champion at this moment, since ``promote`` demands that it still is.
@@ -135,7 +138,7 @@ class Registry:
             types.RUN_TYPE: types.REPORT,
             types.MONTH: month,
             types.COMPARED_RUNS: " ".join(compared),
-            types.COMPARED_WITH: champion.run_id if champion else NOBODY,
+            types.COMPARED_WITH: champion.run_id if champion else NO_CHAMPION,
             types.REGISTERED_MODEL: self.model_name,
         }
         with write_runs.open_run(self.connection, f"report {month}", {**(tags or {}), **about}) as run_id:
@@ -169,15 +172,15 @@ class Registry:
         return read_runs.read_table(self.connection, run_id, name)
 
     def load(self, run_id: str) -> Forecaster:
-        """The forecaster of a training run, read by its own ``load``."""
+        """The forecaster of a training run, loaded from its files."""
         return model_files.load(self.connection, self._training(run_id), self._known_loaders())
 
     def model_directory(self, run_id: str) -> Path:
-        """The files the forecaster of a training run was saved to."""
+        """Folder of the files that the forecaster of a training run was saved to."""
         return model_files.directory(self.connection, self._training(run_id))
 
     def detector_directory(self, run_id: str) -> Path:
-        """The files the anomaly detector of a run was saved to."""
+        """Folder of the files that the anomaly detector of a run was saved to."""
         return model_files.directory(self.connection, self._owned(run_id, types.DETECTOR))
 
     def close_abandoned(self, has_ended: Callable[[str], bool]) -> list[str]:
@@ -191,7 +194,7 @@ class Registry:
         return self._champions.challenge(self._training(run_id))
 
     def evidence(self, run_id: str) -> list[Verdict]:
-        """The verdicts kept with a run and with the newest report that judged it; maybe none."""
+        """The verdicts logged with a run and with the newest report that compared it; may be empty."""
         run = self.run(run_id)
         report = self._report_of(run)
         found = [run] if report is None else [run, report]
@@ -211,11 +214,11 @@ class Registry:
     ) -> Promotion:
         """Make a training run the champion, if the evidence allows it.
 
-        Raises PromotionRefused, naming every missing or failed piece, unless "forecasts", "leakage" and
-        "promotion" of this run and "readings" and "features" of its month and of every month it was trained
-        on (as given, and as the run itself recorded) passed, its model loads, and whoever it was compared
-        with is still champion. A run that was rolled back needs ``despite_rollback``. Promoting the champion
-        again changes nothing and asks for nothing.
+        Demanded are passed verdicts "forecasts", "leakage" and "promotion" of this run, and "readings" and
+        "features" of its month and of every month it was trained on (``training_months``, and those the run
+        recorded). Its model must load, the champion it was compared with must still be champion, and a run
+        that was rolled back needs ``despite_rollback``. Raises PromotionRefused with everything missing or
+        failed. Promoting the champion again changes nothing and demands nothing.
         """
         run = self._training(run_id)
         if (already := self._champions.already(run)) is not None:
@@ -225,20 +228,20 @@ class Registry:
         return self._champions.promote(run, self._report_of(run), reason, despite_rollback)
 
     def rollback(self, reason: str) -> Promotion:
-        """Bring the previous champion back. Raises PromotionRefused when there is none left."""
+        """Make the previous champion champion again. Raises PromotionRefused when there is none."""
         back_to = self._champions.predecessor()
         self.load(back_to.run_id)
         return self._champions.rollback(self._training(back_to.run_id), back_to, reason)
 
     def champion(self) -> Champion | None:
-        """Who is champion by the ledger; None before the first promotion.
+        """The champion by the ledger; None before the first promotion.
 
         Raises RegistryError when the champion's version was deleted.
         """
         return self._champions.champion()
 
     def ledger(self, *, attempts: bool = False) -> list[LedgerRow]:
-        """Every change of champion, oldest first; with ``attempts`` also those that never took effect."""
+        """Every change of champion, oldest first; with ``attempts`` also rows that never took effect."""
         rows = self._champions.state().settled
         return [row for row in rows if attempts or row.status == "done"]
 

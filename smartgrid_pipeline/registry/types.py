@@ -1,4 +1,4 @@
-"""What the registry hands out: runs, champions and ledger rows as plain values, and the tags they live in."""
+"""Values that the registry takes and returns: runs, champions, ledger rows; and the tags they are kept in."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,7 +12,7 @@ import pandas as pd
 from smartgrid_pipeline.core.schema import Meter
 
 RUN_TYPE = "kind"
-"""Run tag: TRAINING, DETECTOR or REPORT."""
+"""Run tag whose value is TRAINING, DETECTOR or REPORT."""
 TRAINING = "training"
 DETECTOR = "detector"
 REPORT = "report"
@@ -22,10 +22,10 @@ FINGERPRINT = "fingerprint"
 REGISTERED_MODEL = "registered_model"
 COMPARED_RUNS = "judged_runs"
 COMPARED_WITH = "judged_against"
-"""Report tags: the runs compared, and the run that was champion then."""
+"""Report tags: ids of the runs compared, and the id of the run that was champion then."""
 DAGSTER_RUN = "dagster.run_id"
 NOTE = "mlflow.note.content"
-"""Run tag the MLflow UI shows as its description."""
+"""Run tag that the MLflow UI shows as the description."""
 DATA_TAGS = ("data.sha256", "data.rows", "data.start", "data.end", "data.left_out")
 
 ARTIFACTS = "artifacts"
@@ -36,16 +36,16 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 
 RUN_SUITES = ("forecasts", "leakage", "promotion")
-"""Audits of one candidate: their verdicts name its run in the subject."""
+"""Suites that audit one candidate: the subject of their verdicts names its run."""
 MONTH_SUITES = ("readings", "features")
-"""Audits of one month of data: their subject is the month."""
+"""Suites that audit one month of data: the subject of their verdicts is the month."""
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Which data a model learned from: SHA-256, rows, and the window [start, end) on the civil clock.
+    """The data that a model was fitted on: SHA-256, rows, and the window [start, end) on the civil clock.
 
-    ``left_out`` are months ("2010-10") inside the window whose rows were never published and not used.
+    ``left_out`` are months ("2010-10") inside the window that were never published, so not used.
     """
 
     sha256: str
@@ -56,7 +56,7 @@ class TrainingData:
 
     @property
     def months(self) -> tuple[str, ...]:
-        """The civil months learned from, in order."""
+        """The civil months used, in order."""
         last = (self.end.astype("datetime64[m]") - np.timedelta64(1, "m")).astype("datetime64[M]")
         window = np.arange(self.start.astype("datetime64[M]"), last + 1)
         return tuple(month for month in map(str, window) if month not in self.left_out)
@@ -68,7 +68,7 @@ class TrainingData:
         return dict(zip(DATA_TAGS, [self.sha256, str(self.rows), *window, left_out], strict=True))
 
     def describe(self) -> str:
-        """The window and size in words."""
+        """Size and window in words, for people."""
         without = f" without {', '.join(self.left_out)}" if self.left_out else ""
         return f"{self.rows:,} rows from {str(self.start)[:10]} to {str(self.end)[:10]}{without}"
 
@@ -80,11 +80,11 @@ class TrainingData:
 
 
 class Detector(Protocol):
-    """What an anomaly detector must offer to be tracked."""
+    """The methods of an anomaly detector that can be tracked."""
 
     @property
     def meter(self) -> Meter:
-        """The meter it was fitted on."""
+        """The meter that the detector was fitted on."""
         ...
 
     def parameters(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class Detector(Protocol):
 
 @dataclass(frozen=True)
 class Example:
-    """What a logged model is shown with: its meter, and some of that meter's recent masked readings."""
+    """The input example of a logged model: its meter, and recent masked readings of that meter."""
 
     meter: Meter
     readings: pd.DataFrame
@@ -106,7 +106,7 @@ class Example:
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """One run as it was tracked; ``model`` and ``fingerprint`` are empty for reports."""
+    """One tracked run; ``model`` and ``fingerprint`` are empty for reports."""
 
     run_id: str
     experiment_id: str
@@ -123,7 +123,7 @@ class TrackedRun:
 
     @property
     def data(self) -> TrainingData:
-        """The data of a training run."""
+        """The training data of a training run."""
         return TrainingData.from_tags(self.tags)
 
     def link(self, server: str = "http://127.0.0.1:5000") -> str:
@@ -133,7 +133,7 @@ class TrackedRun:
 
 @dataclass(frozen=True)
 class Champion:
-    """Who answers now: registered version, its training run, and since when."""
+    """The model in production: registered version, training run, model name, month, and since when."""
 
     version: int
     run_id: str
@@ -144,10 +144,9 @@ class Champion:
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """One change of champion: when, from which version to which, why, and the run that holds the evidence.
+    """One change of champion: when, from which version to which, why, and the run that keeps the evidence.
 
-    A row is written ``pending`` before the alias moves and ``done`` after it; ``void`` is an intent whose
-    alias never moved.
+    A row is ``pending`` before the alias moves and ``done`` after it; ``void`` when the alias never moved.
     """
 
     number: int
@@ -174,7 +173,7 @@ class LedgerRow:
 
 @dataclass(frozen=True)
 class Promotion:
-    """What promote or rollback did; ``changed`` is False when that version was champion already."""
+    """Result of a promotion or rollback; ``changed`` is False when that version was champion already."""
 
     row: LedgerRow
     changed: bool

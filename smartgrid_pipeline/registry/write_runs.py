@@ -1,4 +1,4 @@
-"""Writing runs: one per training and one per monthly report, FINISHED only when everything is in."""
+"""Write tracked runs: one per fit and one per monthly report, FINISHED only when everything is stored."""
 
 import json
 import shutil
@@ -25,18 +25,18 @@ from smartgrid_pipeline.registry.types import TrainingData
 VERDICTS_FILE = "verdicts.json"
 REPORT_FILE = "report.html"
 CURVE_POINTS = 200
-"""Steps of a loss curve kept as metrics (the whole curve is a table); more would slow the UI, not inform."""
+"""Steps of a loss curve stored as metrics; the whole curve is stored as a table."""
 BATCH = 100
-"""Parameters or tags MLflow takes at once; a tenth of the metrics it takes."""
+"""Parameters or tags that MLflow takes at once; it takes ten times as many metrics."""
 TAG_CHARACTERS = 5000
 PARAMETER_CHARACTERS = 6000
 CSV_ROWS = 2_000
-"""Tables up to this length are also kept as CSV, which the MLflow UI shows."""
+"""Tables of at most this many rows are also stored as CSV, which the MLflow UI shows."""
 
 
 @dataclass(frozen=True)
 class RunContents:
-    """What a run keeps beside its model: numbers, plots, tables, verdicts and the data it saw."""
+    """Everything stored with a run except its model: numbers, plots, tables, verdicts, training data."""
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -50,9 +50,9 @@ class RunContents:
 
 @contextmanager
 def open_run(connection: Connection, name: str, tags: Mapping[str, str]) -> Iterator[str]:
-    """A run that ends FINISHED when the block does, FAILED when it raises, KILLED when it is interrupted.
+    """Open a run and yield its id: FINISHED when the block ends, FAILED on an error, KILLED on an interrupt.
 
-    Any failure of the block is raised as RegistryError; the run it left behind is named in the message.
+    Any error of the block is raised as RegistryError, whose message names the run.
     """
     shortened = {key: str(value)[:TAG_CHARACTERS] for key, value in {**provenance(), **tags}.items()}
     with connection.guard(f"start the run {name!r}") as client:
@@ -69,7 +69,7 @@ def open_run(connection: Connection, name: str, tags: Mapping[str, str]) -> Iter
 
 
 def close_run(connection: Connection, run_id: str, status: str) -> str:
-    """End a run that failed, where the database lets us; says how that went and never raises."""
+    """End a run that failed, if the database accepts it. Returns the outcome as a sentence; never raises."""
     try:
         if connection.accepts_writes():
             connection.client.set_terminated(run_id, status)
@@ -82,7 +82,7 @@ def close_run(connection: Connection, run_id: str, status: str) -> str:
 def write_contents(
     connection: Connection, run_id: str, contents: RunContents, model_id: str | None = None
 ) -> None:
-    """Log everything but the model into an open run; its metrics are also those of the model given."""
+    """Log everything but the model into an open run; metrics are attached to ``model_id`` too."""
     from mlflow.entities import Metric, Param
 
     client, now = connection.client, int(time.time() * 1000)
@@ -103,7 +103,7 @@ def write_contents(
 
 
 def _curve_metrics(curves: pd.DataFrame, now: int) -> list[Any]:
-    """Loss curves as metric histories ``curve/<column>``, thinned to CURVE_POINTS steps."""
+    """Loss curves as metric histories ``curve/<column>`` of at most CURVE_POINTS steps."""
     from mlflow.entities import Metric
 
     if curves.empty:
@@ -131,7 +131,7 @@ def _dataset(data: TrainingData) -> Any:
 
 
 def stage(directory: Path, contents: RunContents) -> bool:
-    """Write the files of a run into a folder; False when there is none."""
+    """Write the files of a run into a folder; returns False when there are none."""
     files: list[Path] = []
     for name, figure in contents.figures.items():
         files.append(directory / "plots" / f"{name}.png")
@@ -157,7 +157,7 @@ def stage(directory: Path, contents: RunContents) -> bool:
 
 @lru_cache(maxsize=1)
 def provenance() -> Mapping[str, str]:
-    """Tags that say which code ran: version, git commit with its local changes, SHA-256 of the lock file."""
+    """Tags that identify the code: version, git commit, uncommitted changes, SHA-256 of the lock file."""
     root = Path(smartgrid_pipeline.__file__).parents[1]
     version = metadata.version("smartgrid-pipeline")
     tags = {

@@ -1,7 +1,6 @@
 """Bad months are refused with a readable verdict, good ones pass."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,31 +12,27 @@ from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
     CHANNELS,
     CURRENT,
-    FORECAST_COLUMNS,
     INTERVAL_START_UTC,
-    QUANTILE_COLUMNS,
     VOLTAGE,
     Meter,
     Verdict,
-    tasks_for,
 )
-from smartgrid_pipeline_tests.conftest import HOME, HOUSE, make_readings, make_table
+from smartgrid_pipeline_tests.conftest import HOME, HOUSE
 
 MONTH = "2010-02"
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]
 
 
-@pytest.fixture(scope="module")
-def recorded() -> dict[str, pd.DataFrame]:
-    """January and February 2010 of the fine house and of the half-hourly home."""
-    return {meter.meter_id: make_readings(59, "2010-01-01", meter) for meter in (HOUSE, HOME)}
+def audit_readings(
+    month: pd.DataFrame, meter: Meter, earlier: pd.DataFrame | None = None, followed: bool = False
+) -> Verdict:
+    (findings,) = quality.check_structure({MONTH: month}, meter).values()
+    return quality.audit_month(month, meter, MONTH, findings, earlier, followed)
 
 
 def _audit(recorded: pd.DataFrame, meter: Meter, spoil: Spoil | None = None) -> Verdict:
     month = recorded.loc[MONTH].copy()
-    return quality.audit_readings(
-        spoil(month) if spoil else month, meter, MONTH, recorded.loc["2010-01"], followed=True
-    )
+    return audit_readings(spoil(month) if spoil else month, meter, recorded.loc["2010-01"], followed=True)
 
 
 def _set(channels: list[str], rows: slice, value: Callable[[pd.DataFrame], object]) -> Spoil:
@@ -135,8 +130,8 @@ def test_first_month__is_judged_without_earlier_readings(
     recorded: dict[str, pd.DataFrame], meter: Meter, kind: str
 ) -> None:
     month = recorded[meter.meter_id].loc[MONTH]
-    assert quality.audit_readings(month, meter, MONTH).passed
-    assert not quality.audit_readings(SPOILS[kind][0](month.copy()), meter, MONTH).passed
+    assert audit_readings(month, meter).passed
+    assert not audit_readings(SPOILS[kind][0](month.copy()), meter).passed
 
 
 def test_power_above_volts_times_amperes__fails(recorded: dict[str, pd.DataFrame]) -> None:
@@ -151,10 +146,10 @@ def test_month_that_ends_early__warns_only_at_the_source_end(recorded: dict[str,
     """The newest month is still growing; a month in the middle must run to its end."""
     month = recorded[HOME.meter_id].loc[:"2010-02-10"].loc[MONTH]
     earlier = recorded[HOME.meter_id].loc["2010-01"]
-    newest = quality.audit_readings(month, HOME, MONTH, earlier)
+    newest = audit_readings(month, HOME, earlier)
     assert newest.passed
     assert "the month is whole" in [finding.rule for finding in newest.failures]
-    assert not quality.audit_readings(month, HOME, MONTH, earlier, followed=True).passed
+    assert not audit_readings(month, HOME, earlier, followed=True).passed
 
 
 def test_small_defects__are_warnings_with_their_counts(recorded: dict[str, pd.DataFrame]) -> None:
@@ -178,85 +173,5 @@ def test_home_that_stands_still_by_nature__learns_its_limit() -> None:
     ]
     frame = pd.DataFrame({ACTIVE_POWER: levels}, index=index)
     frame.insert(0, INTERVAL_START_UTC, meter_data.civil_to_utc(index, HOME.timezone))
-    verdict = quality.audit_readings(frame.loc[MONTH], HOME, MONTH, frame.loc["2010-01"])
+    verdict = audit_readings(frame.loc[MONTH], HOME, frame.loc["2010-01"])
     assert "power does not stand still" not in [finding.rule for finding in verdict.failures]
-
-
-def test_validate__judges_each_month_and_forgets_bad_ones() -> None:
-    frame = make_readings(90, "2010-01-01", HOME)
-    frame.loc[MONTH, ACTIVE_POWER] *= 1000
-    verdicts = quality.validate(frame, HOME)
-    assert [(verdict.subject, verdict.passed) for verdict in verdicts] == [
-        ("2010-01", True),
-        ("2010-02", False),
-        ("2010-03", True),
-    ]
-
-
-def test_features__of_a_good_month_pass_and_of_a_spoilt_one_fail(recorded: dict[str, pd.DataFrame]) -> None:
-    table = make_table(recorded[HOUSE.meter_id], HOUSE).loc[MONTH]
-    good = quality.audit_features(table, HOUSE, MONTH)
-    assert good.passed, good.summary()
-    spoilt = {
-        "lags are earlier rows": table.assign(power_lag_5min_kw=table[ACTIVE_POWER]),
-        "features are finite": table.assign(power_factor=np.float32(np.inf)),
-        "calendar features are those of their interval": table.assign(hour_sin=np.float32(0)),
-        "columns are present": table.drop(columns="hour_cos"),
-        "rows are present": table.iloc[:0],
-        "intervals are regular and of the month": table.drop(index=table.index[5]),
-        "observed_share is within bounds": table.assign(observed_share=np.float32(2)),
-        "active_power_kw is known": table.assign(active_power_kw=np.float32(np.nan)),
-    }
-    for rule, frame in spoilt.items():
-        verdict = quality.audit_features(frame, HOUSE, MONTH)
-        assert not verdict.passed
-        assert rule in [finding.rule for finding in verdict.failures], verdict.summary()
-
-
-def _forecasts(meter: Meter) -> pd.DataFrame:
-    origins = pd.date_range("2010-02-01", periods=21, freq="1D")
-    rows = [
-        (card.name, origin, origin + pd.Timedelta(minutes=a), origin + pd.Timedelta(minutes=b), 0.5, 0.6)
-        for card in tasks_for(meter.working_minutes)
-        for origin in origins
-        for a, b in ((lead.start_minutes, lead.end_minutes) for lead in card.leads)
-    ]
-    frame = pd.DataFrame(rows, columns=list(FORECAST_COLUMNS[:6]))
-    for i, column in enumerate(QUANTILE_COLUMNS):
-        frame[column] = 0.1 * (i + 1)
-    return frame
-
-
-def test_forecasts__good_ones_pass_and_impossible_ones_fail() -> None:
-    frame = _forecasts(HOME)
-    good = quality.audit_forecasts(frame, HOME, "ridge 2010-02")
-    assert good.passed, good.summary()
-    first = QUANTILE_COLUMNS[0]
-    spoilt = {
-        "quantiles are ordered": frame.assign(**{first: 0.95}),
-        "quantiles have width": frame.assign(**dict.fromkeys(QUANTILE_COLUMNS, 0.5)),
-        "mean_kw is known": frame.assign(mean_kw=np.nan),
-        f"{first} is within bounds": frame.assign(**{first: -1.0}),
-        "mean_kw is within bounds": frame.assign(mean_kw=1e6),
-        "forecasts come once": pd.concat([frame, frame.iloc[:1]]),
-        "T4 is forecast and scored": frame[frame["card"] != "T4"],
-        "T5 is forecast and scored": frame.assign(observed_kw=np.nan),
-        "columns are present": frame.drop(columns="origin"),
-        "rows are present": frame.iloc[:0],
-    }
-    for rule, table in spoilt.items():
-        verdict = quality.audit_forecasts(table, HOME, "ridge 2010-02")
-        assert not verdict.passed
-        assert rule in [finding.rule for finding in verdict.failures], (rule, verdict.summary())
-
-
-def test_html_page__shows_every_finding_and_needs_no_server(
-    recorded: dict[str, pd.DataFrame], tmp_path: Path
-) -> None:
-    good = _audit(recorded[HOME.meter_id], HOME)
-    bad = _audit(recorded[HOME.meter_id], HOME, _times(1000.0))
-    page = quality.write_html([good, bad], tmp_path / "reports" / "quality.html").read_text(encoding="utf-8")
-    assert "1 of 2 audits passed" in page
-    assert all(finding.rule.replace("'", "&#39;") in page for finding in bad.failures)
-    assert "src=" not in page
-    assert "http" not in page

@@ -46,14 +46,14 @@ def validate(
     clean = meter_data.mask(grid, kinds)
     recorded_month, grid_month = months_of(recorded), months_of(clean)
     rows = {month: recorded[recorded_month == np.datetime64(month, "M")] for month in months}
-    structure = quality.structure(rows, meter)
+    structure = quality.check_structure(rows, meter)
     failed, verdicts = set(distrusted), []
     for month in months:
         before = str(np.datetime64(month, "M") - 1)
         context = clean[grid_month == np.datetime64(before, "M")]
         earlier = context if len(context) and before not in failed else None
         followed = bounds(month)[1] <= last_reading
-        verdict = quality.judge(rows[month], meter, month, structure[month], earlier, followed)
+        verdict = quality.audit_month(rows[month], meter, month, structure[month], earlier, followed)
         verdicts.append(verdict)
         if not verdict.passed:
             failed.add(month)

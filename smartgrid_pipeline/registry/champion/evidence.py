@@ -1,4 +1,4 @@
-"""The evidence a promotion demands, whoever asks for it."""
+"""The evidence that a promotion demands, by command, schedule or asset alike."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -8,15 +8,15 @@ from smartgrid_pipeline.registry.types import MONTH_SUITES, RUN_SUITES, TrackedR
 
 
 def about_run(verdict: Verdict, run_id: str) -> Verdict:
-    """The same verdict with the run it is about named in its subject, as RUN_SUITES must be."""
+    """The verdict with the id of the run it is about added to its subject, as RUN_SUITES need it."""
     return replace(verdict, subject=f"{verdict.subject} {run_id}")
 
 
 def missing(verdicts: Iterable[Verdict], run_id: str, months: Sequence[str]) -> list[str]:
-    """Why these verdicts do not allow a promotion, one line per missing or failed piece; empty when they do.
+    """Reasons why these verdicts do not allow a promotion, one line each; empty when they allow it.
 
-    Demanded: RUN_SUITES whose subject names the run, MONTH_SUITES of each month, all passed; and no failed
-    verdict of any other suite about the run or these months.
+    Demanded are passed verdicts of RUN_SUITES whose subject names the run, and of MONTH_SUITES for each
+    month. A failed verdict of any other suite about the run or one of the months is a reason too.
     """
     about: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in verdicts:
@@ -45,9 +45,10 @@ def missing(verdicts: Iterable[Verdict], run_id: str, months: Sequence[str]) -> 
 
 
 def demand(run: TrackedRun, verdicts: Sequence[Verdict], months: Sequence[str], month: str | None) -> None:
-    """Raise PromotionRefused, naming everything missing or failed, unless the evidence allows a promotion.
+    """Check the evidence for promoting a run. Raises PromotionRefused with every missing or failed piece.
 
-    ``months`` are demanded beside those the run itself recorded; ``month`` is the one the evidence is of.
+    ``months`` are demanded beside those that the run itself recorded; ``month`` is the month of the evidence,
+    None when it is not stated.
     """
     problems = missing(verdicts, run.run_id, sorted({*months, *run.data.months, run.month}))
     if month is not None and month != run.month:
@@ -59,7 +60,7 @@ def demand(run: TrackedRun, verdicts: Sequence[Verdict], months: Sequence[str], 
 
 
 def refusal(run: TrackedRun, problems: Sequence[str]) -> PromotionRefused:
-    """The error that says why a run is not promoted."""
+    """The error that lists why a run is not promoted."""
     lines = "\n".join(f"- {problem}" for problem in problems)
     return PromotionRefused(
         f"{run.model} of {run.month} (run {run.run_id}) is not promoted; the champion stays. Found:\n{lines}"

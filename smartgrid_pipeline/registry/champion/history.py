@@ -1,4 +1,4 @@
-"""Who is champion of one registered model: challengers, promotions, rollbacks; one at a time."""
+"""The champion of one registered model and how it changes: challenger, promotion, rollback, one at a time."""
 
 import logging
 from contextlib import AbstractContextManager
@@ -19,25 +19,28 @@ from smartgrid_pipeline.registry.types import (
     TrackedRun,
 )
 
-NOBODY = "nobody"
+NO_CHAMPION = "nobody"
 """Value of JUDGED_AGAINST when there was no champion to compare with."""
 
 log = logging.getLogger(__name__)
 
 
 class ChampionHistory:
-    """The champion and challenger of one registered model, and how they change."""
+    """Reads and changes the champion and the challenger of one registered model.
+
+    Every change holds a file lock; the ledger records it together with the move of the alias.
+    """
 
     def __init__(self, connection: Connection, model_name: str) -> None:
         self.connection = connection
         self.model_name = model_name
 
     def state(self) -> ledger.State:
-        """Ledger and aliases as they stand."""
+        """Ledger rows and aliases at this moment."""
         return ledger.read(self.connection, self.model_name)
 
     def champion(self) -> Champion | None:
-        """Who is champion by the ledger. Raises RegistryError when that version was deleted."""
+        """The champion by the ledger, or None. Raises RegistryError when its version was deleted."""
         state = self.state()
         row = state.last
         if row is None:
@@ -57,14 +60,16 @@ class ChampionHistory:
         with self._lock("register the challenger"):
             version = model_files.register(self.connection, self.model_name, run)
             state = self.state()
-            reigning = state.last is not None and state.last.to_version == version
-            if not reigning and state.aliases.get(CHALLENGER) != version:
+            is_champion = state.last is not None and state.last.to_version == version
+            if not is_champion and state.aliases.get(CHALLENGER) != version:
                 with self.connection.guard("name the challenger") as client:
                     client.set_registered_model_alias(self.model_name, CHALLENGER, str(version))
         return version
 
     def already(self, run: TrackedRun) -> Promotion | None:
-        """The promotion of this run when it is champion and the alias agrees; nothing is left to do then."""
+        """The promotion that made this run champion, or None when it is not champion or
+        the alias disagrees.
+        """
         state = self.state()
         row = state.last
         if row is None or row.run_id != run.run_id or state.aliases.get(CHAMPION) != row.to_version:
@@ -74,17 +79,17 @@ class ChampionHistory:
     def promote(
         self, run: TrackedRun, report: TrackedRun | None, reason: str, despite_rollback: bool
     ) -> Promotion:
-        """Make a run champion whose evidence was found sufficient; ``report`` is where that is kept.
+        """Make a run champion, after ``evidence.demand``; ``report`` is the run that keeps the evidence.
 
-        Raises PromotionRefused when the run was rolled back, or was compared with somebody who is not
-        champion any more.
+        Raises PromotionRefused when the run was rolled back before, unless ``despite_rollback``, or when the
+        champion it was compared with is no longer champion.
         """
         with self._lock("promote"):
             state = ledger.repair(self.connection, self.model_name)
-            reigning = state.last if CHAMPION in state.aliases else None  # its version may be deleted
-            if reigning is not None and reigning.run_id == run.run_id:
-                return Promotion(reigning, changed=False)
-            problems = _objections(state, reigning, run, report, despite_rollback)
+            current = state.last if CHAMPION in state.aliases else None  # its version may be deleted
+            if current is not None and current.run_id == run.run_id:
+                return Promotion(current, changed=False)
+            problems = _objections(state, current, run, report, despite_rollback)
             if problems:
                 raise evidence.refusal(run, problems)
             version = model_files.register(self.connection, self.model_name, run)
@@ -96,20 +101,23 @@ class ChampionHistory:
         return Promotion(done, changed=True)
 
     def predecessor(self) -> LedgerRow:
-        """The promotion a rollback goes back to. Raises PromotionRefused when there is none."""
-        reigns = self.state().reigns
-        for row in reversed(reigns[:-1]):
-            if row.to_version != reigns[-1].to_version and model_files.exists(
+        """The promotion that a rollback would restore. Raises PromotionRefused when there is none."""
+        standing = self.state().standing
+        for row in reversed(standing[:-1]):
+            if row.to_version != standing[-1].to_version and model_files.exists(
                 self.connection, self.model_name, row.to_version
             ):
                 return row
         raise PromotionRefused(
-            f"{self.model_name} has no earlier champion to go back to: the ledger holds {len(reigns)} "
+            f"{self.model_name} has no earlier champion to go back to: the ledger holds {len(standing)} "
             "standing promotion(s). Promote another run instead."
         )
 
     def rollback(self, run: TrackedRun, back_to: LedgerRow, reason: str) -> Promotion:
-        """Move the champion back to the predecessor given, unless another process changed it meanwhile."""
+        """Make the predecessor ``back_to`` champion again.
+
+        Raises PromotionRefused when another process changed the champion meanwhile.
+        """
         with self._lock("roll back"):
             state = ledger.repair(self.connection, self.model_name)
             if self.predecessor() != back_to:
@@ -124,23 +132,24 @@ class ChampionHistory:
 
 def _objections(
     state: ledger.State,
-    reigning: LedgerRow | None,
+    current: LedgerRow | None,
     run: TrackedRun,
     report: TrackedRun | None,
     despite_rollback: bool,
 ) -> list[str]:
+    """Reasons against a promotion that only the ledger and the report show, one line each."""
     problems = []
     undone = state.rolled_back(run.run_id)
     if undone is not None and not despite_rollback:
         problems.append(
             f"rolled back on {undone.when:%Y-%m-%d} ({undone.reason}); only a person overrules that"
         )
-    if report is None or reigning is None:
+    if report is None or current is None:
         return problems
-    compared_with = report.tags.get(COMPARED_WITH, NOBODY)
-    if compared_with != reigning.run_id:
+    compared_with = report.tags.get(COMPARED_WITH, NO_CHAMPION)
+    if compared_with != current.run_id:
         problems.append(
-            f"it was compared with {compared_with}, but champion is {reigning.run_id}: make the report again"
+            f"it was compared with {compared_with}, but champion is {current.run_id}: make the report again"
         )
     return problems
 

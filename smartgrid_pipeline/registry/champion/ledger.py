@@ -1,12 +1,12 @@
-"""The ledger of every change of champion, and the alias it agrees with.
+"""The ledger: one row for every change of champion, kept together with the alias ``champion``.
 
-The ledger is kept as tags of the registered model (``ledger.000001`` …, one JSON row each), because that is
-where the alias lives: one database, one backup, visible in the MLflow UI, the same over a tracking server.
-MLflow offers no transaction across a tag and an alias, so the two become one act like this: the row is
-written ``pending``, the alias moves (the moment that counts), the row becomes ``done``. Whoever reads a
-pending row asks the alias what happened: it moved there, so the row counts; it did not, so the row is void.
-The next writer makes that permanent. An alias moved by any other hand has no row: readers keep to the ledger
-and the next writer puts the alias back.
+Rows are tags of the registered model (``ledger.000001`` …, one JSON row each), since the alias is kept there
+too: one database, one backup, visible in the MLflow UI, the same through a tracking server.
+
+MLflow has no transaction over a tag and an alias. So a row is written ``pending``, then the alias moves, then
+the row becomes ``done``; the move of the alias is what counts. A reader decides a pending row by the alias:
+the row is done when the alias points to its version, else void. The next writer makes that permanent. A move
+of the alias by other means has no row: readers follow the ledger, and the next writer moves the alias back.
 """
 
 import json
@@ -27,14 +27,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class State:
-    """The registered model as it stands: ledger rows in order, and the version under each alias."""
+    """A registered model at one moment: its ledger rows in order, and the version under each alias."""
 
     rows: tuple[LedgerRow, ...]
     aliases: dict[str, int]
 
     @property
     def settled(self) -> tuple[LedgerRow, ...]:
-        """The rows with every pending one decided by the alias: done when it moved there, else void."""
+        """The rows; a pending one is done when the alias points to its version, else void."""
         moved_to = self.aliases.get(CHAMPION)
         return tuple(
             row
@@ -46,8 +46,8 @@ class State:
         )
 
     @property
-    def reigns(self) -> list[LedgerRow]:
-        """The promotions still standing, the last one being that of the champion; a rollback removes some."""
+    def standing(self) -> list[LedgerRow]:
+        """Promotions not undone by a rollback, oldest first; the last one made the present champion."""
         stack: list[LedgerRow] = []
         for row in self.settled:
             if row.status != "done":
@@ -61,12 +61,12 @@ class State:
 
     @property
     def last(self) -> LedgerRow | None:
-        """The row that made the champion, promotion or rollback; None when there is no champion."""
+        """The promotion or rollback that made the present champion; None when there is no champion."""
         return next((row for row in reversed(self.settled) if row.status == "done"), None)
 
     @property
     def is_sound(self) -> bool:
-        """Whether no row is pending and the aliases say what the ledger says."""
+        """Whether no row is pending and the aliases agree with the ledger."""
         champion = None if self.last is None else self.last.to_version
         challenger = self.aliases.get(CHALLENGER)
         return (
@@ -76,7 +76,7 @@ class State:
         )
 
     def rolled_back(self, run_id: str) -> LedgerRow | None:
-        """The rollback that removed this run, unless it was promoted again after it."""
+        """The rollback that removed this run, or None when there was none or it was promoted again since."""
         versions = {row.to_version for row in self.rows if row.run_id == run_id}
         for row in reversed(self.settled):
             if row.status == "done" and row.action == "promote" and row.run_id == run_id:
@@ -87,7 +87,7 @@ class State:
 
 
 def read(connection: Connection, model_name: str) -> State:
-    """The state of a registered model; empty when nothing was registered yet."""
+    """The state of a registered model; empty when none is registered yet."""
     with connection.guard("read the ledger", writing=False) as client:
         found = client.search_registered_models(f"name = '{model_name}'")
     if not found:
@@ -98,7 +98,9 @@ def read(connection: Connection, model_name: str) -> State:
 
 
 def repair(connection: Connection, model_name: str) -> State:
-    """Make pending rows permanent and bring the aliases in line with the ledger; under the lock."""
+    """Decide pending rows for good and move the aliases to where the ledger has them;
+    call it under the lock.
+    """
     state = read(connection, model_name)
     if state.is_sound:
         return state
@@ -121,9 +123,10 @@ def repair(connection: Connection, model_name: str) -> State:
 
 
 def move(connection: Connection, model_name: str, row: LedgerRow) -> LedgerRow:
-    """Move the champion alias and write its row in one act; call it under the lock, after ``repair``.
+    """Move the champion alias and write its row; call it under the lock, after ``repair``.
 
-    A failure or a kill at any point leaves the old champion and a void row, or the new one and its row.
+    A failure or a kill at any point leaves either the old champion and a void row, or the new champion and
+    its row. Returns the row as it was finally written.
     """
     row = replace(row, reason=row.reason[:REASON_CHARACTERS], status="pending")
     with connection.guard(f"move the champion to version {row.to_version}") as client:
