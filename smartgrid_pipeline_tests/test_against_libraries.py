@@ -183,7 +183,9 @@ def test_tail__beyond_the_body_is_scipys_generalised_pareto() -> None:
     assert 0.1 < tail.shape < 0.4  # a Pareto tail of index 4 has shape 1/4
     beyond = tail.grid[-1] + np.array([0.1, 0.5, 2.0, 10.0])
     survival = TAIL_SHARE * stats.genpareto.sf(beyond - tail.grid[-1], tail.shape, scale=tail.scale)
-    np.testing.assert_allclose(tail.anomaly_score(beyond), np.minimum(-np.log10(survival), CEILING), rtol=1e-9)
+    np.testing.assert_allclose(
+        tail.anomaly_score(beyond), np.minimum(-np.log10(survival), CEILING), rtol=1e-9
+    )
 
 
 @settings(max_examples=50, deadline=None)
