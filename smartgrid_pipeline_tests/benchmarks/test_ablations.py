@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import ablations, importance, weight_facts
+from benchmarks.accuracy import ablations, explanations, importance, weight_facts
+from benchmarks.accuracy.protocol import Protocol, Window
+from benchmarks.shared import fingerprint
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.catalogue import create
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Split, TrainingBudget
@@ -93,3 +95,20 @@ def test_exchanged__leaves_what_lies_outside_the_stretch(house_history: History)
     changed = np.flatnonzero(past.power_kw != house_history.power_kw)
     assert changed.min() > rows[0] - 12
     assert changed.max() <= rows[1]
+
+
+def test_explanations__of_a_mixture_have_what_the_page_shows(
+    mixture: MixtureOfExperts, home_history: History
+) -> None:
+    start = home_history.end - np.timedelta64(8, "D")
+    windows = (Window("T4", "T4", start), Window("T5", "T5", start))
+    protocol = Protocol(2010, start, home_history.end, windows)
+    found = explanations.of_mixture(mixture, home_history, protocol)
+    assert set(found) == {"shares", "drill", "leave_one_out", "importance", "matched_days"}
+    assert [row["expert"] for row in found["leave_one_out"] if row["card"] == "T4"] == [*mixture.expert_names]
+    assert sum(found["shares"]["far"]["mean"].values()) == pytest.approx(1, abs=1e-5)
+    assert "season" in found["importance"]["T4"]
+
+
+def test_explanations__hash_the_code_they_depend_on() -> None:
+    assert len(fingerprint.of_modules(*explanations.CODE)) == 16
