@@ -56,7 +56,7 @@ def of_mixture(mixture: MixtureOfExperts, history: History, protocol: Protocol) 
         leads = tuple(dict.fromkeys(lead for task in tasks for lead in task.leads))
         cached = ablations.with_cached_experts(mixture, history, origins, leads)
         gate_weights[horizon] = weight_facts.gate_weight_facts(
-            cached.shares(history, origins, leads), origins, leads, mixture.expert_names
+            cached.expert_weights(history, origins, leads), origins, leads, mixture.expert_names
         )
         drill += ablations.failure_drill(cached, history, origins[::DRILL_EVERY], tasks, protocol.end)
         importances |= importance.permutation_importance(mixture, history, tasks, start)

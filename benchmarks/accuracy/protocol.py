@@ -85,11 +85,11 @@ class Protocol:
 
 def predictor(forecaster: Any) -> Predict:
     """One row of the table from any forecaster; several from a mixture, which forecasts its ablations too."""
-    if not hasattr(forecaster, "rows") or not hasattr(forecaster, "expert_names"):
+    if not hasattr(forecaster, "predict_all"):
         return lambda history, origins, leads: {forecaster.name: forecaster.predict(history, origins, leads)}
 
     def predict(history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> dict[str, Forecast]:
-        rows = forecaster.rows(history, origins, leads)
+        rows = forecaster.predict_all(history, origins, leads)
         return {name: row for name, row in rows.items() if name not in forecaster.expert_names}
 
     return predict

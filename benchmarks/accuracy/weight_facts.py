@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from smartgrid_pipeline.core.evaluation.audits.mixture import collapse_alarms, entropy
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.forecasting.mixture.gating import collapse_alarms, entropy
 from smartgrid_pipeline.core.schema import Floats, LeadInterval, Times
 
 SEASONS = ("winter", "spring", "summer", "autumn")

@@ -145,7 +145,7 @@ def forecasts(subject: Subject, table: pd.DataFrame) -> Named:
         yield from asked.told(word, fitted[word], catalogue.LOADERS[name])
     mixture = MixtureOfExperts(subject.budget)
     mixture.fit(asked.history, asked.split, [fitted[word] for word in EXPERTS])
-    rows = mixture.rows(asked.history, asked.origins, asked.leads)
+    rows = mixture.predict_all(asked.history, asked.origins, asked.leads)
     for word, name in MIXTURE_ROWS.items():
         yield f"{word}/forecast", _arrays(rows[name])
     yield "mixture_of_experts/loaded", asked.of(_loaded(mixture, MixtureOfExperts.load))

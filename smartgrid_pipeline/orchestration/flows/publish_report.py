@@ -130,7 +130,7 @@ def expert_shares(
     history, leads = occasion.history, leads_for(occasion.history.meter.working_minutes)
     start, end = month_times(occasion.month)
     origins = history.origins(start, end, 360)
-    weights = mixture.shares(history, origins, leads)
+    weights = mixture.expert_weights(history, origins, leads)
     ends = np.array([lead.end_minutes for lead in leads])
     hours = ((origins[:, None] + ends.astype("timedelta64[m]")).astype(np.int64) - 1) // 60 % 24
     frame = pd.DataFrame(weights.reshape(-1, weights.shape[-1]), columns=list(mixture.expert_names))

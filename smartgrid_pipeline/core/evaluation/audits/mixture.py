@@ -1,16 +1,22 @@
 """Is the mixture a mixture? Alarms on the gate's shares and on forecasts that equal one expert's."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.evaluation.scoring.metrics import Aligned
 from smartgrid_pipeline.core.evaluation.style import label
-from smartgrid_pipeline.core.schema import EXPERT_NAMES, Finding
+from smartgrid_pipeline.core.schema import EXPERT_NAMES, Finding, Floats
 
 SHARE_COLUMNS = ("hour", "lead_minutes", "expert", "share")
 """Gate weights: hour of the target (0 … 23), end of the lead interval in minutes, expert, weight (0 … 1)."""
 
 LEAST_SHARE, MOST_SHARE = 0.05, 0.70
+"""Mean weights of an expert outside of this are an alarm."""
+
+DOMINANT_SHARE = 0.99
+
 MIXTURE = "mixture_of_experts"
 
 
@@ -64,3 +70,27 @@ def error_correlation(aligned: Aligned, card: str) -> pd.DataFrame:
         if expert in frames
     }
     return pd.DataFrame(errors).corr()
+
+
+def entropy(weights: Floats) -> Floats:
+    """Entropy of weights over experts (…, experts) as a share of its maximum, (…): 0 for one expert alone, 1
+    for equal weights.
+    """
+    safe = np.maximum(weights, 1e-12)
+    return (-(safe * np.log(safe)).sum(-1) / np.log(weights.shape[-1])).astype(np.float32)
+
+
+def collapse_alarms(weights: Floats, names: Sequence[str]) -> list[str]:
+    """Sentences about a collapse of the gate, empty when there is none; ``weights`` (…, experts).
+
+    A mean weight outside LEAST_SHARE … MOST_SHARE, or most forecasts with nearly all weight on one expert.
+    """
+    mean = weights.reshape(-1, weights.shape[-1]).mean(0)
+    alarms = [
+        f"{name} has a share of {100 * share:.1f} %, outside {100 * LEAST_SHARE:.0f}–{100 * MOST_SHARE:.0f} %"
+        for name, share in zip(names, mean, strict=True)
+        if not LEAST_SHARE <= share <= MOST_SHARE
+    ]
+    if (weights.max(-1) > DOMINANT_SHARE).mean() > 0.5:
+        alarms.append("the mixture equals one expert for most forecasts")
+    return alarms

@@ -1,8 +1,7 @@
 """Four neural experts with different views of the past, one class: GRU, CNN-LSTM, Transformer, Attention."""
 
-import copy
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,9 +21,6 @@ from smartgrid_pipeline.core.forecasting.leads import is_short
 from smartgrid_pipeline.core.learning import network_arrays, storage
 from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, torch_threads
 from smartgrid_pipeline.core.schema import LeadInterval, ModelError, Times, leads_for
-
-WARM_PART, WARM_RATE = 8, 3e-4
-"""A monthly update takes this part of the steps of a training, at this rate."""
 
 
 @dataclass(frozen=True)
@@ -73,22 +69,6 @@ class NeuralExpert:
         self._fitted_on = storage.fitted_on(history.meter) | _inputs(history)
         self._halves(leads_for(history.meter.working_minutes))
         self._train(history, split)
-
-    def updated(self, history: History, split: Split) -> Self:
-        """This expert after a short training on newer rows, at a low rate, from the weights it has; it stays
-        as it is itself.
-        """
-        self._require_fit(history)
-        history = history.until(split.end) if history.end > split.end else history
-        other = copy.deepcopy(self)
-        for half in other._present_halves():
-            steps = max(2, half.schedule.steps // WARM_PART)
-            half.schedule = replace(
-                half.schedule, steps=steps, rate=WARM_RATE, check_every=max(1, steps // 4)
-            )
-            half.trained = True
-        other._train(history, split)
-        return other
 
     def _train(self, history: History, split: Split) -> None:
         past = MinuteSeries.of(history, self._level_kw)

@@ -41,7 +41,6 @@ class LongHorizon:
     batch: int = 192
     network: LongHorizonNetwork | None = None
     sizes: dict[str, Any] = field(default_factory=dict)
-    trained: bool = False
 
     def build(self, sizes: dict[str, Any]) -> LongHorizonNetwork:
         """Make the network for input sizes that ``measure`` found."""
@@ -64,18 +63,14 @@ class LongHorizon:
         }
 
     def fit(self, past: MinuteSeries, blocks: RowSplit, rng: np.random.Generator) -> list[Curve]:
-        """Train on random origins of the earlier block, half of them midnights, a few leads of each.
-
-        A network that is there already goes on from where it is, with the scales it knows.
-        """
-        network = self.network or self.build(self.measure(past))
+        """Train on random origins of the earlier block, half of them midnights, a few leads of each."""
+        network = self.build(self.measure(past))
         rows, chosen = self._draw(past, blocks, rng, blocks.capped(SAMPLE))
         root, mean, scale = moments(past.targets(rows, self.leads, blocks.train_end))
-        if not self.trained:
-            self._learn_scales(past, rows, chosen)
-            with torch.no_grad():
-                network.middle.bias.fill_(float(root.mean()))
-                network.mean.bias.fill_(float(mean.mean()))
+        self._learn_scales(past, rows, chosen)
+        with torch.no_grad():
+            network.middle.bias.fill_(float(root.mean()))
+            network.mean.bias.fill_(float(mean.mean()))
         weight = torch.tensor([WEIGHTS[lead.width_minutes] for lead in self.leads])
         later = np.arange(blocks.train_end, blocks.end, past.steps(DAY_MINUTES // 4))
         later = later[:: max(1, len(later) * len(self.leads) // blocks.capped(10**9))]
@@ -93,7 +88,6 @@ class LongHorizon:
         def validate(model: nn.Module) -> Tensor:
             return forecast_loss(model(*seen_later), target_later, weight, scale)
 
-        self.trained = True
         return train(network, loss, validate, self.schedule)
 
     @torch.no_grad()

@@ -40,7 +40,6 @@ class ShortHorizon:
     batch: int = 512
     network: ShortHorizonNetwork | None = None
     sizes: dict[str, Any] = field(default_factory=dict)
-    trained: bool = False
 
     def build(self, sizes: dict[str, Any]) -> ShortHorizonNetwork:
         """Make the network for input sizes that ``measure`` found."""
@@ -60,14 +59,10 @@ class ShortHorizon:
         }
 
     def fit(self, past: MinuteSeries, blocks: RowSplit, rng: np.random.Generator) -> list[Curve]:
-        """Train on random rows of the earlier block: any minute is an origin, not only whole intervals.
-
-        A network that is there already goes on from where it is, with the scales it knows.
-        """
-        network, last = self.network or self.build(self.measure(past)), blocks.last(past.steps(60))
+        """Train on random rows of the earlier block: any minute is an origin, not only whole intervals."""
+        network, last = self.build(self.measure(past)), blocks.last(past.steps(60))
         sample = rng.integers(blocks.first, last, blocks.capped(SAMPLE))
-        if not self.trained:
-            self._learn_scales(past, sample)
+        self._learn_scales(past, sample)
         now = past.mean("power", sample - past.steps(5), past.steps(5))
         scale = moments(past.targets(sample, self.leads, blocks.train_end) - now[:, None])[2]
         weight = self._weights()
@@ -82,7 +77,6 @@ class ShortHorizon:
             parts = [forecast_loss(model(*seen), target, weight, scale, SQUARES) for *seen, target in later]
             return torch.stack(parts).mean()
 
-        self.trained = True
         return train(network, loss, validate, self.schedule)
 
     @torch.no_grad()

@@ -1,4 +1,8 @@
-"""How far a forecast leans on a support: a share per kind of lead, decided on a later block."""
+"""Blend weights: how much of a forecast is replaced by each base learner's, per group of leads.
+
+The weights of stacking (Wolpert 1992), chosen from a grid on the holdout and shrunk to a prior: the fewer
+separate targets the holdout has, the closer to it.
+"""
 
 from dataclasses import dataclass
 from typing import Self
@@ -6,136 +10,153 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from smartgrid_pipeline.core.forecasting.leads import BLENDING, is_short
-from smartgrid_pipeline.core.forecasting.mixture.gating import pinball_kw
-from smartgrid_pipeline.core.schema import Floats, LeadInterval
+from smartgrid_pipeline.core.forecasting.leads import BLENDING, Groups, is_short
+from smartgrid_pipeline.core.forecasting.mixture.holdout import Flags, QuantileForecast
+from smartgrid_pipeline.core.learning.losses import crps_kw
+from smartgrid_pipeline.core.schema import Floats, LeadInterval, Meter
 
-Kinds = npt.NDArray[np.int64]
-
-SHARES = tuple(round(0.1 * k, 1) for k in range(11))
+WEIGHT_GRID = tuple(round(0.1 * k, 1) for k in range(11))
 
 
 @dataclass(frozen=True)
 class ShrinkagePrior:
-    """What is believed before a later block has spoken, and how soon the block is believed instead.
+    """Blend weights without any holdout, and how fast the holdout replaces them.
 
-    ``shares`` of each support in turn; with ``half`` separate targets a measurement counts as much as they;
-    ``hours`` is how far a single clock hour may be calibrated apart from all hours.
+    ``weights`` of the base learners in their order; with ``strength`` separate targets the holdout counts as
+    much as the prior; ``clock_hours`` scales how far a clock hour may be recalibrated apart from all hours.
     """
 
-    shares: tuple[float, ...]
-    half: float
-    hours: float
+    weights: tuple[float, ...]
+    strength: float
+    clock_hours: float
+
+    @classmethod
+    def of_meter(cls, meter: Meter) -> "ShrinkagePrior":
+        """MINUTE_METER for steps of up to five minutes, else COARSE_METER."""
+        return MINUTE_METER if meter.step_minutes <= 5 else COARSE_METER
 
 
-MINUTE_METER = ShrinkagePrior((1 / 2, 1 / 3), 60, 1.0)
-"""A meter that reads minutes: forecasts that err differently are best averaged."""
+MINUTE_METER = ShrinkagePrior((1 / 2, 1 / 2, 1 / 3), 60, 1.0)
+"""Equal parts: forecasts with different errors are best averaged."""
 
-COARSE_METER = ShrinkagePrior((2 / 3, 0.85), 180, 0.0)
-"""A meter without minutes: on other homes the weighed past days were ahead of all that leans on them."""
+COARSE_METER = ShrinkagePrior((2 / 3, 2 / 3, 0.85), 180, 0.0)
+"""On other homes without minute readings the analog ensemble was better than what it is blended with."""
 
 
-def shrinkage_weight(lead: LeadInterval, block_days: float, half: float) -> float:
-    """How much of a measurement to believe, 0 … 1, by how many separate targets its block held: one an hour
-    for near leads, one a day for far ones, one a week for the next week. With ``half`` of them it is a half.
+def shrinkage_weight(lead: LeadInterval, days: float, strength: float) -> float:
+    """Weight 0 … 1 of what a holdout of some days measures against a prior: n / (n + ``strength``).
+
+    n counts separate targets: one an hour for leads within the next hour, one a day for longer ones, one a
+    week for the next week.
     """
     per_day = 24 if is_short(lead) else 1
-    separate = block_days * per_day / max(1.0, lead.width_minutes / 1440)
-    return separate / (separate + half)
+    separate = days * per_day / max(1.0, lead.width_minutes / 1440)
+    return separate / (separate + strength)
+
+
+def shrinkage_weights(leads: tuple[LeadInterval, ...], days: float, strength: float) -> Floats:
+    """``shrinkage_weight`` of each blend group, (groups,)."""
+    weights = np.zeros(BLENDING.count, np.float32)
+    for lead, group in zip(leads, BLENDING.of_leads(leads), strict=True):
+        weights[group] = shrinkage_weight(lead, days, strength)
+    return weights
 
 
 @dataclass(frozen=True)
 class BlendWeight:
-    """Share of the support per kind of lead, (kinds, 2): of the mean, and of the quantiles."""
+    """Weight of one base learner per blend group, (groups, 2): in the mean, and in the quantiles."""
 
-    shares: Floats
+    weights: Floats
 
     @classmethod
     def fit(
         cls,
-        own: tuple[Floats, Floats],
-        support: tuple[Floats, Floats],
+        own: QuantileForecast,
+        learner: QuantileForecast,
         target_kw: Floats,
-        kinds: Kinds,
-        beliefs: Floats,
+        groups: Groups,
+        shrinkage: Floats,
         prior: float,
     ) -> Self:
-        """The best of SHARES on a later block, drawn towards the prior where the block says little.
+        """The best of WEIGHT_GRID on a holdout (squared error, pinball loss), shrunk to the prior.
 
-        ``own`` and ``support`` are flat means (n,) and quantiles (n, 9), NaN where there is no support;
-        ``beliefs`` (kinds,).
+        ``own`` and ``learner`` are flat means (n,) and quantiles (n, 9), the learner's NaN where it does not
+        cover the lead; ``shrinkage`` (groups,) is the weight of the holdout against the prior.
         """
-        shares = np.full((BLENDING.count, 2), prior, np.float32)
-        known = np.isfinite(support[0])
-        for kind in np.unique(kinds[known]):
-            mine = (kinds == kind) & known
-            target = target_kw[mine]
-            mixed = [_between(own[0][mine], support[0][mine], share) for share in SHARES]
-            fans = [_between(own[1][mine], support[1][mine], share) for share in SHARES]
+        weights = np.full((BLENDING.count, 2), prior, np.float32)
+        covered = np.isfinite(learner[0])
+        for group in np.unique(groups[covered]):
+            rows = (groups == group) & covered
+            target = target_kw[rows]
+            means = [_between(own[0][rows], learner[0][rows], weight) for weight in WEIGHT_GRID]
+            quantiles = [_between(own[1][rows], learner[1][rows], weight) for weight in WEIGHT_GRID]
             best = (
-                SHARES[int(np.argmin([((each - target) ** 2).mean() for each in mixed]))],
-                SHARES[int(np.argmin([pinball_kw(each, target).mean() for each in fans]))],
+                WEIGHT_GRID[int(np.argmin([((each - target) ** 2).mean() for each in means]))],
+                WEIGHT_GRID[int(np.argmin([crps_kw(target, each).mean() for each in quantiles]))],
             )
-            shares[kind] = beliefs[kind] * np.array(best) + (1 - beliefs[kind]) * prior
-        return cls(shares)
+            weights[group] = shrinkage[group] * np.array(best) + (1 - shrinkage[group]) * prior
+        return cls(weights)
 
-    @classmethod
-    def fixed(cls, share: float) -> Self:
-        """The same share for all leads."""
-        return cls(np.full((BLENDING.count, 2), share, np.float32))
-
-    def apply(
-        self, own: tuple[Floats, Floats], support: tuple[Floats, Floats], kinds: Kinds
-    ) -> tuple[Floats, Floats]:
-        """Mean (…) and quantiles (…, 9) between the own and the support's, where there is any."""
-        shares = self.shares[np.broadcast_to(kinds, own[0].shape)]
-        mean = _between(own[0], support[0], shares[..., 0])
-        return mean, _between(own[1], support[1], shares[..., 1, None])
+    def apply(self, own: QuantileForecast, learner: QuantileForecast, groups: Groups) -> QuantileForecast:
+        """Mean (…) and quantiles (…, 9) between own and the learner's, own where the learner's are NaN."""
+        weights = self.weights[np.broadcast_to(groups, own[0].shape)]
+        mean = _between(own[0], learner[0], weights[..., 0])
+        return mean, _between(own[1], learner[1], weights[..., 1, None])
 
 
-def _between(own: Floats, support: Floats, share: Floats | float) -> Floats:
-    """Own where there is no support."""
-    return (own + share * np.where(np.isfinite(support), support - own, 0)).astype(np.float32)
+def _between(own: Floats, learner: Floats, weight: Floats | float) -> Floats:
+    return (own + weight * np.where(np.isfinite(learner), learner - own, 0)).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class BlendWeights:
-    """One lean after the other, on each support in turn."""
+    """The weight of each base learner, applied in their order."""
 
     each: tuple[BlendWeight, ...]
 
     @classmethod
     def fit(
         cls,
-        own: tuple[Floats, Floats],
-        supports: tuple[Floats, Floats],
+        own: QuantileForecast,
+        learners: QuantileForecast,
         target_kw: Floats,
-        kinds: Kinds,
-        beliefs: Floats,
+        groups: Groups,
+        shrinkage: Floats,
         priors: tuple[float, ...],
     ) -> Self:
-        """Decide the shares of supports (supports, n) and (supports, n, 9) on a later block, in order."""
-        leans: list[BlendWeight] = []
-        for support, prior in zip(zip(*supports, strict=True), priors, strict=True):
-            leans.append(BlendWeight.fit(own, support, target_kw, kinds, beliefs, prior))
-            own = leans[-1].apply(own, support, kinds)
-        return cls(tuple(leans))
+        """Fit one weight after the other on forecasts of learners, (learners, n) and (learners, n, 9)."""
+        found: list[BlendWeight] = []
+        for learner, prior in zip(zip(*learners, strict=True), priors, strict=True):
+            found.append(BlendWeight.fit(own, learner, target_kw, groups, shrinkage, prior))
+            own = found[-1].apply(own, learner, groups)
+        return cls(tuple(found))
 
     @classmethod
-    def even(cls, own_count: int, supports: int) -> Self:
-        """Supports count as much as each of ``own_count`` forecasts averaged before; with 0, nothing."""
-        share = [1 / (own_count + number + 1) if own_count else 0.0 for number in range(supports)]
-        return cls(tuple(BlendWeight.fixed(each) for each in share))
+    def equal(cls, own_count: int, coverage: Flags) -> Self:
+        """Each base learner weighs as much as one of the ``own_count`` forecasts averaged before.
 
-    def apply(
-        self, own: tuple[Floats, Floats], supports: tuple[Floats, Floats], kinds: Kinds
-    ) -> tuple[Floats, Floats]:
-        """Mean (…) and quantiles (…, 9), leaning on supports (supports, …) and (supports, …, 9)."""
-        for lean, support in zip(self.each, zip(*supports, strict=True), strict=True):
-            own = lean.apply(own, support, kinds)
+        ``coverage`` (learners, groups) says which learner covers which blend group.
+        """
+        averaged = own_count + np.cumsum(coverage, 0)
+        return cls(tuple(BlendWeight(_both(1 / np.maximum(count, 1))) for count in averaged))
+
+    @classmethod
+    def none(cls, learners: int) -> Self:
+        """No base learner at all."""
+        return cls(tuple(BlendWeight(_both(np.zeros(BLENDING.count))) for _ in range(learners)))
+
+    def apply(self, own: QuantileForecast, learners: QuantileForecast, groups: Groups) -> QuantileForecast:
+        """Mean (…) and quantiles (…, 9) after blending with learners (learners, …) and (learners, …, 9)."""
+        for weight, learner in zip(self.each, zip(*learners, strict=True), strict=True):
+            own = weight.apply(own, learner, groups)
         return own
 
     @property
-    def shares(self) -> Floats:
-        """(supports, kinds, 2)."""
-        return np.stack([lean.shares for lean in self.each])
+    def weights(self) -> Floats:
+        """(learners, groups, 2)."""
+        return np.stack([each.weights for each in self.each])
+
+
+def _both(weights: npt.NDArray[np.float64]) -> Floats:
+    """The same weight for mean and quantiles."""
+    return np.repeat(weights[:, None], 2, 1).astype(np.float32)

@@ -1,4 +1,7 @@
-"""How boosted trees of the near leads are grown; sizes chosen on 2009 (docs/training_log.md)."""
+"""Parameters of sub-meter boosting, and the fitting of its LightGBM models.
+
+Sizes were chosen on 2009 (docs/training_log.md).
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,42 +15,43 @@ from smartgrid_pipeline.core.schema import Floats, LeadInterval, Rows
 
 @dataclass(frozen=True)
 class TreeParams:
-    """How one model is grown: how many trees of what kind."""
+    """Size of one LightGBM model; ``column_share`` and ``row_share`` are drawn for each tree."""
 
     trees: int
     leaves: int
     rate: float
     smallest_leaf: int
-    columns: float
-    share: float
+    column_share: float
+    row_share: float
 
     def settings(self, rows: int) -> dict[str, Any]:
-        """LightGBM settings; leaves stay small beside a small sample."""
+        """LightGBM settings for a sample of ``rows``; leaves are smaller in a small sample."""
         return {
             "num_leaves": self.leaves,
             "learning_rate": self.rate,
             "min_data_in_leaf": min(self.smallest_leaf, max(5, rows // 50)),
-            "feature_fraction": self.columns,
-            "bagging_fraction": self.share,
+            "feature_fraction": self.column_share,
+            "bagging_fraction": self.row_share,
         }
 
 
 @dataclass(frozen=True)
 class LeadParams:
-    """How one lead is boosted: every circuit, then mean, median and both tails of the whole.
+    """How one lead is fitted on at most ``rows`` rows, with ``columns`` selected features.
 
-    ``circuit`` is how the rest is grown; a sub-meter takes ``sub_trees`` of the same kind. Absolute errors
-    are judged by the median, so it gets more trees than the tails. The further the lead, the more its rows
-    repeat each other, and the larger the leaves. Circuits learn from ``rows``, the whole from the first
-    ``whole_rows`` of them, its tails from every so many of those that ``tail_rows`` are left.
+    Stage 1, on all rows: the ``remainder``, and each sub-meter with ``submeter_trees`` trees of that size.
+    Stage 2, on the first ``total_rows`` of them: ``mean`` and ``median``; ``tail`` for the 10 % and 90 %
+    quantiles, on a regular subsample of ``tail_rows``. The median has the most trees since it decides the
+    absolute error. Rows of longer leads overlap more, so their leaves are larger. With ``corrects_latest``
+    the models predict changes from the latest readings.
     """
 
     columns: int
     rows: int
-    whole_rows: int
+    total_rows: int
     tail_rows: int
-    circuit: TreeParams
-    sub_trees: int
+    remainder: TreeParams
+    submeter_trees: int
     mean: TreeParams
     median: TreeParams
     tail: TreeParams
@@ -58,25 +62,25 @@ LEAD_PARAMS = {
     LeadInterval(0, 5): LeadParams(
         columns=160,
         rows=1_400_000,
-        whole_rows=400_000,
+        total_rows=400_000,
         tail_rows=200_000,
-        circuit=TreeParams(trees=180, leaves=63, rate=0.08, smallest_leaf=60, columns=0.4, share=0.7),
-        sub_trees=100,
-        mean=TreeParams(trees=150, leaves=63, rate=0.08, smallest_leaf=200, columns=0.4, share=0.7),
-        median=TreeParams(trees=450, leaves=63, rate=0.1, smallest_leaf=100, columns=0.4, share=0.7),
-        tail=TreeParams(trees=220, leaves=31, rate=0.1, smallest_leaf=100, columns=0.4, share=0.7),
+        remainder=TreeParams(180, 63, 0.08, smallest_leaf=60, column_share=0.4, row_share=0.7),
+        submeter_trees=100,
+        mean=TreeParams(150, 63, 0.08, smallest_leaf=200, column_share=0.4, row_share=0.7),
+        median=TreeParams(450, 63, 0.1, smallest_leaf=100, column_share=0.4, row_share=0.7),
+        tail=TreeParams(220, 31, 0.1, smallest_leaf=100, column_share=0.4, row_share=0.7),
         corrects_latest=True,
     ),
     LeadInterval(0, 60): LeadParams(
         columns=160,
         rows=600_000,
-        whole_rows=400_000,
+        total_rows=400_000,
         tail_rows=200_000,
-        circuit=TreeParams(trees=300, leaves=31, rate=0.05, smallest_leaf=500, columns=0.25, share=0.5),
-        sub_trees=130,
-        mean=TreeParams(trees=150, leaves=31, rate=0.05, smallest_leaf=500, columns=0.25, share=0.5),
-        median=TreeParams(trees=400, leaves=31, rate=0.1, smallest_leaf=500, columns=0.3, share=0.7),
-        tail=TreeParams(trees=160, leaves=31, rate=0.1, smallest_leaf=1_000, columns=0.2, share=0.3),
+        remainder=TreeParams(300, 31, 0.05, smallest_leaf=500, column_share=0.25, row_share=0.5),
+        submeter_trees=130,
+        mean=TreeParams(150, 31, 0.05, smallest_leaf=500, column_share=0.25, row_share=0.5),
+        median=TreeParams(400, 31, 0.1, smallest_leaf=500, column_share=0.3, row_share=0.7),
+        tail=TreeParams(160, 31, 0.1, smallest_leaf=1_000, column_share=0.2, row_share=0.3),
     ),
 }
 
@@ -84,10 +88,10 @@ KNOT_LEVELS = (0.1, 0.5, 0.9)
 """The quantiles that are boosted."""
 
 FOLD_DAYS, FOLDS = 7, 2
-"""Every other week teaches the one half of a circuit's trees, the weeks between the other half."""
+"""Stage 1 has a model for the even weeks and one for the odd weeks."""
 
 PILOT_ROWS, PILOT_TREES = 60_000, 60
-"""Short first models find the columns worth splitting on."""
+"""Short pilot models select the features."""
 
 SETTINGS: dict[str, Any] = {
     "bagging_freq": 1,
@@ -102,57 +106,63 @@ SETTINGS: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Table:
-    """Rows that models learn from (rows, columns), cut into bins once; targets come and go."""
+class BinnedTable:
+    """Features (rows, columns) cut into bins once, for models of several targets."""
 
     data: Any
     budget: TrainingBudget
 
     @classmethod
-    def of(cls, seen: Floats, budget: TrainingBudget) -> "Table":
-        """Bins of float columns."""
+    def of(cls, features: Floats, budget: TrainingBudget) -> "BinnedTable":
+        """Cut features into bins."""
         settings = SETTINGS | {"seed": budget.seed, "num_threads": max(1, budget.threads)}
-        return cls(lightgbm.Dataset(seen, np.zeros(len(seen)), params=settings).construct(), budget)
+        return cls(lightgbm.Dataset(features, np.zeros(len(features)), params=settings).construct(), budget)
 
-    def part(self, chosen: Rows) -> "Table":
+    def part(self, rows: Rows) -> "BinnedTable":
         """Some of the rows, by ascending index."""
-        return Table(self.data.subset(chosen).construct(), self.budget)
+        return BinnedTable(self.data.subset(rows).construct(), self.budget)
 
-    def grow(self, target: Floats, growth: TreeParams, objective: dict[str, Any]) -> Any:
+    def fit(self, target: Floats, params: TreeParams, objective: dict[str, Any]) -> Any:
         """A model of a target (rows,)."""
-        trees = min(growth.trees, self.budget.max_trees or growth.trees)
+        trees = min(params.trees, self.budget.max_trees or params.trees)
         self.data.set_label(np.array(target))
-        return lightgbm.train(self.data.params | growth.settings(len(target)) | objective, self.data, trees)
+        return lightgbm.train(self.data.params | params.settings(len(target)) | objective, self.data, trees)
 
 
-def select_features(seen: Floats, parts_kw: Floats, plan: LeadParams, budget: TrainingBudget) -> Rows:
-    """The columns of ``seen`` (rows, all) that explain most of all circuits (rows, circuits), ascending."""
-    table = Table.of(seen, budget)
-    growth = replace(plan.circuit, trees=PILOT_TREES, rate=0.1, leaves=31)
-    gain = np.zeros(seen.shape[1])
-    for part in parts_kw.T:
-        gain += table.grow(part, growth, {"objective": "regression"}).feature_importance("gain")
-    return np.sort(np.argsort(-gain, kind="stable")[: plan.columns])
+def select_features(
+    features: Floats, submeters_kw: Floats, params: LeadParams, budget: TrainingBudget
+) -> Rows:
+    """Columns of ``features`` (rows, all), ascending, with the highest gain in pilot models.
+
+    Gains are summed over the sub-meters (rows, sub-meters).
+    """
+    table = BinnedTable.of(features, budget)
+    pilot = replace(params.remainder, trees=PILOT_TREES, rate=0.1, leaves=31)
+    gain = np.zeros(features.shape[1])
+    for target in submeters_kw.T:
+        gain += table.fit(target, pilot, {"objective": "regression"}).feature_importance("gain")
+    return np.sort(np.argsort(-gain, kind="stable")[: params.columns])
 
 
-def fit_submeters(table: Table, parts_kw: Floats, plan: LeadParams) -> tuple[Any, ...]:
-    """A model of each circuit (rows, circuits), the rest last."""
-    growths = [replace(plan.circuit, trees=plan.sub_trees)] * (parts_kw.shape[1] - 1) + [plan.circuit]
+def fit_submeters(table: BinnedTable, submeters_kw: Floats, params: LeadParams) -> tuple[Any, ...]:
+    """A model of each sub-meter (rows, sub-meters); the last column is the remainder."""
+    submeter = replace(params.remainder, trees=params.submeter_trees)
+    sizes = [submeter] * (submeters_kw.shape[1] - 1) + [params.remainder]
     return tuple(
-        table.grow(part, growth, {"objective": "regression"})
-        for part, growth in zip(parts_kw.T, growths, strict=True)
+        table.fit(target, size, {"objective": "regression"})
+        for target, size in zip(submeters_kw.T, sizes, strict=True)
     )
 
 
-def fit_total(table: Table, target: Floats, plan: LeadParams) -> tuple[Any, ...]:
-    """A model of the mean, then of each of ANCHORS; the tails learn from at most their share of rows."""
-    chosen = np.arange(0, len(target), max(1, -(-len(target) // plan.tail_rows)))
-    tails = table.part(chosen)
-    found = [table.grow(target, plan.mean, {"objective": "regression"})]
+def fit_total(table: BinnedTable, target: Floats, params: LeadParams) -> tuple[Any, ...]:
+    """Models of the mean, then of each of KNOT_LEVELS."""
+    sample = np.arange(0, len(target), max(1, -(-len(target) // params.tail_rows)))
+    tails = table.part(sample)
+    models = [table.fit(target, params.mean, {"objective": "regression"})]
     for level in KNOT_LEVELS:
         objective = {"objective": "quantile", "alpha": level}
         if level == 0.5:
-            found.append(table.grow(target, plan.median, objective))
+            models.append(table.fit(target, params.median, objective))
         else:
-            found.append(tails.grow(target[chosen], plan.tail, objective))
-    return tuple(found)
+            models.append(tails.fit(target[sample], params.tail, objective))
+    return tuple(models)

@@ -1,7 +1,7 @@
-"""What the experts lean on beyond the next hour: ridge and boosted trees averaged, small and hard to fool.
+"""Linear-tree average: the mean of a ridge regression and shallow boosted trees, for leads beyond an hour.
 
-Day-ahead targets follow the past days almost linearly; a straight line and a few shallow trees err otherwise
-than networks do, and cost a tenth of their weights.
+Day-ahead targets depend almost linearly on the past days. A line and a few shallow trees have other errors
+than networks, at a tenth of their weights.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 import lightgbm
 import numpy as np
 
-from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.baselines.gradient_boosting import (
     LIGHTGBM_PARAMS,
     LightGBM,
@@ -23,22 +22,21 @@ from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import (
 )
 from smartgrid_pipeline.core.forecasting.baselines.ridge import RidgeModel, fit_ridge
 from smartgrid_pipeline.core.forecasting.baselines.samples import Sample
-from smartgrid_pipeline.core.forecasting.forecaster import Forecast
-from smartgrid_pipeline.core.forecasting.leads import LeadGroup, is_short
+from smartgrid_pipeline.core.forecasting.leads import LeadGroup
 from smartgrid_pipeline.core.learning import lightgbm_text
 from smartgrid_pipeline.core.learning.storage import Arrays
-from smartgrid_pipeline.core.schema import Floats, LeadInterval, Meter, Rows, Times
+from smartgrid_pipeline.core.schema import Floats, Meter, Rows
 
 
 @dataclass(frozen=True)
 class LinearTreeModel:
-    """One far family: the line with its errors, and the trees."""
+    """The models of one lead group: the line with its residual quantiles, and the trees."""
 
     line: RidgeModel
     trees: Any
 
     def predict(self, inputs: Floats, groups: Rows) -> tuple[Floats, Floats]:
-        """The average of both, with the errors of the line around it."""
+        """Mean (n,) and quantiles (n, 9) in kW: the average of both, with the residuals of the line."""
         trees = self.trees.predict(inputs, num_threads=1).astype(np.float32)
         mean = (self.line.mean(inputs) + trees) / 2
         return mean, self.line.errors.apply(mean, groups)
@@ -55,20 +53,13 @@ class LinearTreeModel:
 
 
 class LinearTreeAverage(PerLeadGroupForecaster):
-    """The support of the mixture for every lead that ends after the next hour."""
+    """A base learner of the mixture, for every lead that ends after the next hour."""
 
-    name = "anchor"
+    name = "linear_tree_average"
     rows: ClassVar[dict[str, int]] = LightGBM.rows
 
     def _lead_groups(self, meter: Meter) -> tuple[LeadGroup, ...]:
         return tuple(group for group in super()._lead_groups(meter) if not group.is_short)
-
-    def predict(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
-        """Forecast the far leads; NaN for the near ones, which are not anchored."""
-        found = super().predict(history, origins, leads)
-        near = [j for j, lead in enumerate(leads) if is_short(lead)]
-        found.mean_kw[:, near], found.quantiles_kw[:, near] = np.nan, np.nan
-        return found
 
     def _fit_group(
         self, group: LeadGroup, meter: Meter, train: Sample, holdout: Sample, seed: int

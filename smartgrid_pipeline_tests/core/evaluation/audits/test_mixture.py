@@ -1,3 +1,4 @@
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -44,3 +45,19 @@ def test_even_gate__is_told_from_one_that_decides() -> None:
     assert mixture.weighs_all_alike(shares)
     shares.loc[0, "share"] = 0.3
     assert not mixture.weighs_all_alike(shares)
+
+
+def test_collapse_alarm__fires_on_a_collapsed_gate() -> None:
+    collapsed = np.tile(np.array([0.0, 1.0, 0.0, 0.0], np.float32), (50, 3, 1))
+    alarms = mixture.collapse_alarms(collapsed, EXPERT_NAMES)
+    assert any("cnn_lstm has a share of 100.0 %" in alarm for alarm in alarms)
+    assert any("equals one expert" in alarm for alarm in alarms)
+    assert mixture.collapse_alarms(np.full((9, 2, 4), 0.25, np.float32), EXPERT_NAMES) == []
+    assert mixture.entropy(collapsed).max() < 1e-3
+
+
+def test_collapse_alarm__fires_when_the_expert_changes_but_is_always_one() -> None:
+    switching = np.eye(4, dtype=np.float32)[np.arange(400) % 4]
+    assert mixture.collapse_alarms(switching, EXPERT_NAMES) == [
+        "the mixture equals one expert for most forecasts"
+    ]

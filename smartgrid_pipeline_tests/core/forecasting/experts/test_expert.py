@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from smartgrid_pipeline.core.evaluation.audits.mixture import collapse_alarms, entropy
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.minute_series import MinuteSeries
 from smartgrid_pipeline.core.features.windows import LeadTable, day_analogues, lead_inputs, present
 from smartgrid_pipeline.core.forecasting.experts.expert import EXPERTS
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster, Split, TrainingBudget
-from smartgrid_pipeline.core.forecasting.leads import BLENDING, is_short
-from smartgrid_pipeline.core.forecasting.mixture.blending import BlendWeight
-from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts, collapse_alarms, entropy
+from smartgrid_pipeline.core.forecasting.leads import is_short
+from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, LeadInterval, ModelError, Times, leads_for
 from smartgrid_pipeline_tests.conftest import HOME, make_history
 
@@ -219,7 +219,7 @@ def test_model__refuses_another_kind_of_meter_and_no_fit(
 
 
 def test_load__of_a_broken_directory__says_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "expert.json").write_text("{}")
+    (tmp_path / "model.json").write_text("{}")
     for model in (type(EXPERTS["gru"](SMALL)), MixtureOfExperts):
         with pytest.raises(ModelError, match=r"could be read from .* Train"):
             model.load(tmp_path)
@@ -230,26 +230,12 @@ def test_load__of_a_broken_directory__says_what_to_do(tmp_path: Path) -> None:
 
 def test_shares__sum_to_one_and_use_every_expert(mixture: MixtureOfExperts, small_house: History) -> None:
     origins = small_house.origins(ORIGIN, small_house.end, 360)
-    shares = mixture.shares(small_house, origins, LEADS)
+    shares = mixture.expert_weights(small_house, origins, LEADS)
     assert shares.shape == (len(origins), len(LEADS), 4)
     np.testing.assert_allclose(shares.sum(-1), 1, atol=1e-5)
     assert shares.min() > 0.05
     assert collapse_alarms(shares, mixture.expert_names) == []
     assert (entropy(shares) > 0.5).all()
-
-
-def test_collapse_alarm__fires_on_a_collapsed_gate() -> None:
-    collapsed = np.tile(np.array([0.0, 1.0, 0.0, 0.0], np.float32), (50, 3, 1))
-    alarms = collapse_alarms(collapsed, EXPERT_NAMES)
-    assert any("cnn_lstm has a share of 100.0 %" in alarm for alarm in alarms)
-    assert any("equals one expert" in alarm for alarm in alarms)
-    assert collapse_alarms(np.full((9, 2, 4), 0.25, np.float32), EXPERT_NAMES) == []
-    assert entropy(collapsed).max() < 1e-3
-
-
-def test_collapse_alarm__fires_when_the_expert_changes_but_is_always_one() -> None:
-    switching = np.eye(4, dtype=np.float32)[np.arange(400) % 4]
-    assert collapse_alarms(switching, EXPERT_NAMES) == ["the mixture equals one expert for most forecasts"]
 
 
 class _Silent:
@@ -275,7 +261,7 @@ def test_failed_expert__is_left_out_and_the_others_carry_on(
         monkeypatch.setattr(mixture, "experts", broken)
         forecast = mixture.predict(small_house, origins, LEADS)
         assert np.isfinite(forecast.mean_kw).all() and np.isfinite(forecast.quantiles_kw).all()
-        shares = mixture.shares(small_house, origins, LEADS)
+        shares = mixture.expert_weights(small_house, origins, LEADS)
         assert (shares[..., at] == 0).all()
         np.testing.assert_allclose(shares.sum(-1), 1, atol=1e-5)
     monkeypatch.setattr(mixture, "experts", [_Silent(expert) for expert in experts])
@@ -287,7 +273,7 @@ def test_rows__of_the_comparison_come_from_one_asking(
     mixture: MixtureOfExperts, fitted: Fitted, small_house: History
 ) -> None:
     origins = small_house.origins(ORIGIN, small_house.end, 1440)
-    rows = mixture.rows(small_house, origins, LEADS)
+    rows = mixture.predict_all(small_house, origins, LEADS)
     assert set(rows) == {*MODELS, "equal_weights", "best_expert"}
     for name in MODELS:
         _assert_same(rows[name], fitted[name].predict(small_house, origins, LEADS))
@@ -296,27 +282,3 @@ def test_rows__of_the_comparison_come_from_one_asking(
     even = np.mean([rows[name].mean_kw for name in EXPERT_NAMES], 0)
     unsupported = [j for j, lead in enumerate(LEADS) if is_short(lead)][2:]
     np.testing.assert_allclose(rows["equal_weights"].mean_kw[:, unsupported], even[:, unsupported], atol=1e-5)
-
-
-def test_lean__follows_the_support_only_where_it_is_right() -> None:
-    rng = np.random.default_rng(0)
-    target = rng.gamma(2, 0.5, 4_000).astype(np.float32)
-    kinds = np.repeat([0, 1], 2_000)
-    mean = target + rng.normal(0, 0.3, 4_000).astype(np.float32)
-    own = mean, np.repeat(mean[:, None], 9, 1)
-    boosted = np.where(kinds == 0, target + 0.01, target + 3).astype(np.float32)
-    support = boosted, np.repeat(boosted[:, None], 9, 1)
-    lean = BlendWeight.fit(own, support, target, kinds, np.ones(BLENDING.count, np.float32), 0.5)
-    assert lean.shares[0].min() >= 0.8 and lean.shares[1].max() == 0
-    moved, _ = lean.apply(own, support, kinds)
-    assert np.abs(moved - target)[kinds == 0].mean() < np.abs(mean - target)[kinds == 0].mean() / 3
-    np.testing.assert_array_equal(moved[kinds == 1], mean[kinds == 1])
-
-
-def test_lean__stays_at_the_prior_where_nothing_was_measured() -> None:
-    own, support = (np.full(9, level, np.float32) for level in (0.0, 1.0))
-    fans = np.repeat(own[:, None], 9, 1), np.repeat(support[:, None], 9, 1)
-    lean = BlendWeight.fit(
-        (own, fans[0]), (support, fans[1]), support, np.zeros(9, int), np.zeros(BLENDING.count), 0.3
-    )
-    np.testing.assert_allclose(lean.shares, 0.3)
