@@ -1,7 +1,6 @@
 """The test of a home: fit before its last quarter, forecast each of the days after it from midnight."""
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,7 +41,8 @@ def score_models(
     With ``learn_days`` the history begins so many days before ``test``.
     """
     if learn_days is not None:
-        history = since(history, test - np.timedelta64(learn_days, "D"))
+        first = int(np.searchsorted(history.starts, test - np.timedelta64(learn_days, "D")))
+        history = history.part(first, len(history.starts))
     past, out = history.until(test), {}
     for name in names:
         model, begun = make(name), time.process_time()
@@ -70,26 +70,10 @@ def score_cold_start(history: History, test: np.datetime64, hours: float) -> dic
     return {"tier": most_frequent, "crps_kw": float(np.nanmean(crps))}
 
 
-def since(history: History, start: np.datetime64) -> History:
-    """A history that begins later."""
-    return _rows(history, int(np.searchsorted(history.starts, start)))
-
-
 def last_hours(history: History, origin: np.datetime64, hours: float) -> History:
-    """Nothing but the last hours before an origin; with none, one row in which nothing was observed."""
+    """The last hours before an origin; with 0 hours one row in which nothing was observed."""
     past = history.until(origin)
+    rows = len(past.starts)
     if hours:
-        return _rows(past, len(past.starts) - round(hours * 60 / past.meter.working_minutes))
-    one = _rows(past, len(past.starts) - 1)
-    return replace(one, power_kw=np.full(1, np.nan, np.float32), observed_share=np.zeros(1, np.float32))
-
-
-def _rows(history: History, first: int) -> History:
-    return replace(
-        history,
-        starts=history.starts[first:],
-        power_kw=history.power_kw[first:],
-        observed_share=history.observed_share[first:],
-        features=history.features[first:],
-        within={channel: values[first:] for channel, values in history.within.items()},
-    )
+        return past.part(max(0, rows - round(hours * 60 / past.meter.working_minutes)), rows)
+    return past.part(rows - 2, rows - 1).with_missing_rows(1).part(1, 2)
