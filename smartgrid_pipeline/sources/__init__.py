@@ -1,4 +1,4 @@
-"""Meters → recorded readings: the UCI house, CSV and Parquet files, SQL databases."""
+"""Recorded readings of one meter from the UCI house, CSV and Parquet files, or SQL databases."""
 
 from smartgrid_pipeline.sources.readings import last_month, list_meters, read
 from smartgrid_pipeline.sources.types import DataFingerprint, Readings, SourceSpec

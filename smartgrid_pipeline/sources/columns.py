@@ -1,4 +1,4 @@
-"""Recognising columns by name: which one is the time, the meter, the power, and in which unit."""
+"""Columns recognised by their names: time, meter, power with its unit, and the optional channels."""
 
 import re
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ METER_NAMES = (
     "house_id", "home", "house", "site_id", "nmi", "mpan", "device_id", "unique_id", "building_id", "dataid",
     "id",
 )  # fmt: skip
-"""Names of the column that tells meters apart, best first."""
+"""Names of the column with the meter id, best first."""
 
 POWER_STEMS = (
     "active_power", "global_active_power", "power", "p", "load", "demand", "energy", "consumption", "usage",
@@ -60,7 +60,7 @@ OPTIONAL_CHANNELS: dict[str, tuple[str, float | str]] = {
 
 @dataclass(frozen=True)
 class Layout:
-    """Which recorded columns hold what; ``channels`` maps a channel to its column and factor or unit."""
+    """The meaning of recorded columns; ``channels`` maps a channel to its column and its factor or unit."""
 
     time: str
     date: str | None = None  # a second column that holds the date beside a time of day
@@ -87,7 +87,7 @@ class Layout:
 
     @property
     def time_is_utc(self) -> bool:
-        """Whether the name of the time column says UTC."""
+        """Whether the name of the time column contains UTC."""
         return "utc" in normalise(self.time).split("_")
 
 
@@ -106,7 +106,7 @@ def unit_of(name: str) -> str | None:
 
 
 def recognise(columns: Sequence[str], spec: SourceSpec) -> Layout:
-    """The layout of a table with these columns. Raises SourceError when time or power cannot be told."""
+    """The layout of a table with these columns. Raises SourceError when time or power is not found."""
     for option, wanted in (("time", spec.time_column), ("value", spec.value_column)):
         if wanted is not None and wanted not in columns:
             raise SourceError(
@@ -130,7 +130,7 @@ def recognise(columns: Sequence[str], spec: SourceSpec) -> Layout:
 
 
 def _time_columns(normal: dict[str, str], spec: SourceSpec) -> tuple[str, str | None]:
-    """The time column, and the date column beside it where date and time of day are apart."""
+    """The time column, and the date column where date and time of day are in separate columns."""
     date = _first(normal, ("date", "day", "reading_date"))
     time_of_day = _first(normal, ("time", "time_of_day", "reading_time"))
     if spec.time_column:
@@ -148,7 +148,7 @@ def _time_columns(normal: dict[str, str], spec: SourceSpec) -> tuple[str, str | 
 
 
 def _value_column(normal: dict[str, str], spec: SourceSpec) -> str:
-    """The column that holds power or energy, by the best-ranked name."""
+    """The column of power or energy, with the best-ranked name."""
     ranked: list[tuple[int, str]] = []
     for column, name in normal.items():
         stem, _, last = name.rpartition("_")

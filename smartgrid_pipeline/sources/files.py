@@ -1,4 +1,4 @@
-"""CSV and Parquet, one file or a folder of them, as Arrow tables of the recognised columns."""
+"""CSV and Parquet files, one or a folder of them, as Arrow tables of the recognised columns."""
 
 import csv
 import re
@@ -46,7 +46,7 @@ def load(spec: SourceSpec) -> tuple[pa.Table, Layout]:
 
 
 def _with_same_types(tables: list[pa.Table]) -> list[pa.Table]:
-    """Columns that are text in one file become text in all: times and ids are understood later."""
+    """Cast columns that are text in one file to text in all; times and ids are parsed later."""
     texts = {field.name for table in tables for field in table.schema if _is_text(field.type)}
     return [
         table.cast(pa.schema([f.with_type(pa.string()) if f.name in texts else f for f in table.schema]))
@@ -54,8 +54,8 @@ def _with_same_types(tables: list[pa.Table]) -> list[pa.Table]:
     ]
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+def _is_text(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_))
 
 
 def _paths(location: Path) -> list[Path]:

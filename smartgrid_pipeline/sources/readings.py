@@ -1,4 +1,4 @@
-"""From a recorded table to one meter's readings: choose the meter, place the clock, convert the units."""
+"""A recorded table → readings of one meter: choose the meter, convert times and units."""
 
 from pathlib import Path
 
@@ -18,41 +18,41 @@ from smartgrid_pipeline.core.schema import (
 )
 from smartgrid_pipeline.sources import files, sql, uci
 from smartgrid_pipeline.sources.columns import Layout, normalise
-from smartgrid_pipeline.sources.times import RecordedTimes, as_interval_starts, read_clock
+from smartgrid_pipeline.sources.times import RecordedTimes, as_interval_starts, read_times
 from smartgrid_pipeline.sources.types import Readings, SourceSpec, fingerprint_of
 
 REGULAR_SHARE = 0.9
 """Share of the time differences that must be the meter's step."""
 
 REPEATED_SHARE = 0.1
-"""Times that come again with another value: past this share two meters are in one column."""
+"""Share of times with several different values past which a column holds two meters."""
 
 
 def read(spec: SourceSpec) -> Readings:
-    """One meter's readings as recorded. Raises SourceError only where they are not intelligible."""
+    """One meter's readings as recorded. Raises SourceError when they cannot be understood."""
     if spec.location == "uci":
         return uci.read(spec)
     table, layout = _load(spec)
     table, meter_id = _one_meter(table, layout, spec)
     default = uci.METER if uci.is_original(table.column_names) else None
-    clock = read_clock(table, layout, spec, default.timezone if default else None)
-    step = _step_minutes(clock.civil if not clock.exact else clock.utc.tz_localize(None), spec)
+    times = read_times(table, layout, spec, default.timezone if default else None)
+    step = _step_minutes(times.civil if not times.exact else times.utc.tz_localize(None), spec)
     if layout.time_is_end:
-        clock = as_interval_starts(clock, step)
-    frame, notes = _frame(table, layout, clock, step, spec)
-    frame, repeats = _without_second_pass(frame, clock)
+        times = as_interval_starts(times, step)
+    frame, notes = _frame(table, layout, times, step, spec)
+    frame, repeats = _without_second_pass(frame, times)
     _refuse_two_meters(frame, spec)
     channels = tuple(channel for channel in CHANNELS if channel in frame)
     meter = Meter(
         meter_id,
-        clock.timezone,
+        times.timezone,
         step,
         channels,
         spec.holiday_country or (default.holiday_country if default else None),
         spec.school_zone or (default.school_zone if default else None),
     )
     absent = (f"Channels this meter does not have: {', '.join(meter.absent_channels)}.",)
-    notes = (*clock.notes, *notes, *repeats, *(absent if meter.absent_channels else ()))
+    notes = (*times.notes, *notes, *repeats, *(absent if meter.absent_channels else ()))
     return Readings(frame, meter, fingerprint_of(frame, spec.shown), notes)
 
 
@@ -110,13 +110,13 @@ def _one_meter(table: pa.Table, layout: Layout, spec: SourceSpec) -> tuple[pa.Ta
     return table.filter(pc.equal(table[layout.meter].cast(pa.string()), chosen)), chosen
 
 
-def _step_minutes(times: pd.DatetimeIndex, spec: SourceSpec) -> int:
+def _step_minutes(instants: pd.DatetimeIndex, spec: SourceSpec) -> int:
     """The meter's step: the modal difference between its times. Raises SourceError when steps are mixed.
 
-    Missing rows make longer differences, too; days that have another step of their own tell mixed steps
-    from missing rows.
+    Missing rows make longer differences, too. Mixed steps differ from missing rows in that whole days have
+    another step.
     """
-    seconds = np.unique(times.to_numpy().astype("datetime64[s]").astype(np.int64))
+    seconds = np.unique(instants.to_numpy().astype("datetime64[s]").astype(np.int64))
     if len(seconds) < 2:
         raise SourceError(f"{spec.shown} has {len(seconds)} reading(s): at least 2 are needed.")
     differences = np.diff(seconds)
@@ -152,11 +152,11 @@ def _only_rows_missing(seconds: npt.NDArray[np.int64], differences: npt.NDArray[
 
 
 def _frame(
-    table: pa.Table, layout: Layout, clock: RecordedTimes, step: int, spec: SourceSpec
+    table: pa.Table, layout: Layout, times: RecordedTimes, step: int, spec: SourceSpec
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The canonical frame, channels in kW, kvar, V and A; and the channels found empty, announced."""
-    index = pd.DatetimeIndex(clock.civil, name=INTERVAL_START).as_unit("s")
-    columns: dict[str, object] = {INTERVAL_START_UTC: clock.utc.as_unit("s")}
+    """The frame with channels in kW, kvar, V and A, and notes on assumptions and empty channels."""
+    index = pd.DatetimeIndex(times.civil, name=INTERVAL_START).as_unit("s")
+    columns: dict[str, object] = {INTERVAL_START_UTC: times.utc.as_unit("s")}
     notes: list[str] = []
     for channel in CHANNELS:
         if channel not in layout.channels:
@@ -196,16 +196,16 @@ def _numbers(values: pa.ChunkedArray, column: str, spec: SourceSpec) -> npt.NDAr
         ) from error
 
 
-def _without_second_pass(frame: pd.DataFrame, clock: RecordedTimes) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Drop the second pass of the autumn hour, whose civil times the first pass has taken."""
+def _without_second_pass(frame: pd.DataFrame, times: RecordedTimes) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Drop the second pass of the autumn hour, whose civil times repeat those of the first pass."""
     again = frame.index.duplicated(keep="first")
     if not again.any():
         return frame, ()
     rows = np.flatnonzero(again)
-    if clock.exact:
-        second = ~pd.MultiIndex.from_arrays([frame.index, clock.utc]).duplicated(keep="first")[rows]
+    if times.exact:
+        second = ~pd.MultiIndex.from_arrays([frame.index, times.utc]).duplicated(keep="first")[rows]
     else:
-        local = frame.index[rows].tz_localize(clock.timezone, ambiguous="NaT", nonexistent="shift_forward")
+        local = frame.index[rows].tz_localize(times.timezone, ambiguous="NaT", nonexistent="shift_forward")
         second = np.asarray(local.isna()) & ~frame.index[rows].duplicated(keep="first")
     drop = np.zeros(len(frame), bool)
     drop[rows[second]] = True
@@ -216,7 +216,7 @@ def _without_second_pass(frame: pd.DataFrame, clock: RecordedTimes) -> tuple[pd.
 
 
 def _refuse_two_meters(frame: pd.DataFrame, spec: SourceSpec) -> None:
-    """Refuse a column in which many times come again with another value."""
+    """Raise SourceError when many times have several different values."""
     again = frame.index.duplicated(keep=False)
     if again.mean() <= REPEATED_SHARE:
         return

@@ -1,4 +1,4 @@
-"""Readings in a database: any SQLAlchemy URL with a table or a query."""
+"""Readings in a database, given by an SQLAlchemy URL with a table or a query."""
 
 from typing import Any
 
@@ -26,12 +26,12 @@ from smartgrid_pipeline.sources.types import SourceSpec
 
 
 def is_url(location: str) -> bool:
-    """Whether a location names a database rather than a path."""
+    """Whether a location is the URL of a database, not a path."""
     return "://" in location
 
 
 def load(spec: SourceSpec) -> tuple[pa.Table, Layout]:
-    """The recognised columns of a table or query, of one meter only when the spec names it."""
+    """The recognised columns of a table or query; of one meter only when the spec names a meter."""
     if (spec.table is None) == (spec.query is None):
         raise SourceError(
             f"A database needs either a table or a query: found {'both' if spec.table else 'neither'} for "

@@ -1,4 +1,4 @@
-"""Recorded times in any common form → the meter's civil clock and UTC."""
+"""Recorded times in any common format → the meter's civil clock and UTC."""
 
 import re
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ FORMATS = (
     "%d.%m.%Y %H:%M", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%d-%m-%Y %H:%M:%S", "%d-%m-%Y %H:%M",
     "%Y%m%d %H:%M:%S", "%Y%m%d %H:%M", "%Y%m%d%H%M", "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p",
 )  # fmt: skip
-"""Forms of naive times beside ISO 8601; the first that fits every row is taken, day before month."""
+"""Formats of times without zone; the first that fits every row is taken, day before month."""
 
 _OFFSET = r":\d{2}(?:\.\d+)?\s?(?P<offset>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)$"
 _ZONE = r"\s*\[?(?P<zone>[A-Z][A-Za-z]+/[A-Za-z_/+-]+\d*)\]?$"
@@ -29,7 +29,7 @@ _ZONE = r"\s*\[?(?P<zone>[A-Z][A-Za-z]+/[A-Za-z_/+-]+\d*)\]?$"
 
 @dataclass(frozen=True)
 class RecordedTimes:
-    """Times of every row: civil (naive), UTC, the zone between them and what was assumed."""
+    """Times of every row on both clocks: civil (naive) and UTC, with the zone and the assumptions made."""
 
     civil: pd.DatetimeIndex
     utc: pd.DatetimeIndex
@@ -38,8 +38,8 @@ class RecordedTimes:
     notes: tuple[str, ...] = ()
 
 
-def read_clock(table: pa.Table, layout: Layout, spec: SourceSpec, default_zone: str | None) -> RecordedTimes:
-    """The clock of a recorded table. Raises SourceError on times that cannot be read or placed."""
+def read_times(table: pa.Table, layout: Layout, spec: SourceSpec, default_zone: str | None) -> RecordedTimes:
+    """Times of a recorded table. Raises SourceError when they cannot be parsed or their zone is unknown."""
     timezone = spec.timezone or default_zone
     if timezone is not None:
         check_zone(timezone)
@@ -65,7 +65,7 @@ def read_clock(table: pa.Table, layout: Layout, spec: SourceSpec, default_zone: 
 
 
 def check_zone(timezone: str) -> None:
-    """Refuse a time zone nobody knows."""
+    """Raise SourceError for a time zone that does not exist."""
     if re.fullmatch(r"UTC[+-]\d{2}:\d{2}", timezone):
         return
     try:
@@ -76,21 +76,21 @@ def check_zone(timezone: str) -> None:
         ) from error
 
 
-def as_interval_starts(clock: RecordedTimes, minutes: int) -> RecordedTimes:
-    """Times that end their intervals, moved to the starts."""
+def as_interval_starts(times: RecordedTimes, minutes: int) -> RecordedTimes:
+    """Times that name the ends of intervals of ``minutes``, moved to the starts."""
     shift = pd.Timedelta(minutes=minutes)
     note = f"Times name the ends of intervals: moved {minutes} min earlier to their starts."
-    moved = replace(clock, utc=clock.utc - shift, notes=(*clock.notes, note))
-    if clock.exact:
-        return replace(moved, civil=moved.utc.tz_convert(clock.timezone).tz_localize(None))
-    civil = clock.civil - shift
-    return replace(moved, civil=civil, utc=civil_to_utc(civil, clock.timezone))
+    moved = replace(times, utc=times.utc - shift, notes=(*times.notes, note))
+    if times.exact:
+        return replace(moved, civil=moved.utc.tz_convert(times.timezone).tz_localize(None))
+    civil = times.civil - shift
+    return replace(moved, civil=civil, utc=civil_to_utc(civil, times.timezone))
 
 
 def _both_clocks(
     civil: pd.DatetimeIndex, table: pa.Table, layout: Layout, timezone: str | None, spec: SourceSpec
 ) -> RecordedTimes:
-    """Civil and UTC times side by side, as our own frames are saved; they must agree with the zone."""
+    """Times of a table with both clocks, as this package saves frames; both must agree with the zone."""
     valid = pc.is_valid(table[str(layout.utc)])
     civil_known = civil[valid.to_numpy()]
     utc, _ = _parse(table.filter(valid), str(layout.utc), spec)
@@ -115,7 +115,7 @@ def _both_clocks(
 
 
 def _instants(table: pa.Table, layout: Layout, spec: SourceSpec) -> tuple[pd.DatetimeIndex, str | None]:
-    """Times as recorded (naive, or aware) and the zone they name, if any."""
+    """Times as recorded (naive or aware), and the zone that they name, or None."""
     if layout.date is None:
         return _parse(table, layout.time, spec)
     date, time = (table[name].cast(pa.string()) for name in (layout.date, layout.time))
@@ -124,12 +124,12 @@ def _instants(table: pa.Table, layout: Layout, spec: SourceSpec) -> tuple[pd.Dat
 
 
 def _parse(table: pa.Table, name: str, spec: SourceSpec) -> tuple[pd.DatetimeIndex, str | None]:
-    values, kind = table[name], table[name].type
-    if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
+    values, type_ = table[name], table[name].type
+    if not (pa.types.is_timestamp(type_) or pa.types.is_date(type_)):
         return _parse_strings(values.cast(pa.string()), name, spec)
     if values.null_count:
         _refuse(values, pc.is_null(values), name, spec)
-    zone = getattr(kind, "tz", None)
+    zone = getattr(type_, "tz", None)
     seconds = values.cast(pa.timestamp("s", zone), safe=False).cast(pa.timestamp("s"), safe=False)
     times = pd.DatetimeIndex(seconds.to_numpy())
     if zone is None:
@@ -166,7 +166,7 @@ def _parse_strings(
 
 
 def _parse_naive(values: pa.ChunkedArray, name: str, spec: SourceSpec) -> pd.DatetimeIndex:
-    """Naive times by the form that fits every row; of day/month and month/day the more regular one."""
+    """Naive times by the format that fits every row; of day/month and month/day the more regular one."""
     values = pc.replace_substring_regex(values, r"(:\d{2})\.\d+$", r"\1")
     first = values.slice(0, 1)
     parsed = [
@@ -186,6 +186,7 @@ def _strptime(values: pa.ChunkedArray, form: str) -> pa.ChunkedArray:
 
 
 def _refuse(values: pa.ChunkedArray, bad: pa.ChunkedArray, name: str, spec: SourceSpec) -> NoReturn:
+    """Raise SourceError with the first row whose time could not be parsed."""
     row = pc.index(bad, True).as_py()
     count = pc.sum(bad).as_py()
     raise SourceError(

@@ -1,4 +1,4 @@
-"""What a user says about a source, and what reading it gives."""
+"""The description of a source, given by the user, and the result of reading it."""
 
 import hashlib
 import re
@@ -13,7 +13,7 @@ from smartgrid_pipeline.core.schema import CHANNELS, Meter
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """Where readings are and what their file does not say itself; None means "find it in the data".
+    """Where readings are, and facts that their file does not contain; None means "find it in the data".
 
     ``location`` is "uci", the path of a file or folder, or an SQLAlchemy URL (with ``table`` or ``query``).
     ``unit`` (kW, W, kWh or Wh per interval) is that of the power or energy column.
@@ -32,21 +32,23 @@ class SourceSpec:
 
     @property
     def shown(self) -> str:
-        """The location without its password, fit for messages and logs."""
+        """The location without its password, for messages and logs."""
         return re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", self.location)
 
     @property
     def name(self) -> str:
-        """A few words for people: the file or folder without its ending, or database and table; the meter."""
+        """A short name for people: file or folder without its ending, or database and
+        table; and the meter.
+        """
         path = self.location.partition("://")[2].partition("?")[0] if self._is_url else self.location
         table = self.table if self._is_url else None
         return " ".join(filter(None, [Path(path).stem, table, self.meter_id]))
 
     def key(self, home: Path) -> str:
-        """Which series is meant, as a hash: the same for one path or URL, table, query, column and meter.
+        """Hash that identifies the series: of path or URL, table, query, value column and meter.
 
-        A file below ``home`` is known by its place there, so that a home may be moved or restored elsewhere;
-        any other by its absolute path. Users and passwords do not count.
+        A file below ``home`` enters with its path relative to ``home``, so that a home may be moved; any
+        other file with its absolute path. User names and passwords do not enter.
         """
         where = re.sub(r"://[^/]*@", "://", self.location)
         if not self._is_url:
@@ -62,7 +64,7 @@ class SourceSpec:
 
 @dataclass(frozen=True)
 class DataFingerprint:
-    """Which data exactly: equal identities are equal readings."""
+    """SHA-256, size and span of a source's readings: equal fingerprints are equal readings."""
 
     sha256: str
     rows: int
@@ -73,7 +75,7 @@ class DataFingerprint:
 
     @property
     def span(self) -> str:
-        """From when to when, as a part of a sentence."""
+        """First and last time, as a part of a sentence."""
         return f"runs from {self.first} to {self.last}"
 
 
@@ -81,7 +83,8 @@ class DataFingerprint:
 class Readings:
     """One meter's readings as recorded: rows in their order with repeats kept, channels in canonical units.
 
-    ``frame`` is indexed by INTERVAL_START (civil clock, naive); ``notes`` announce what was assumed.
+    ``frame`` is indexed by INTERVAL_START (civil clock, naive); ``notes`` list the assumptions made, as
+    sentences.
     """
 
     frame: pd.DataFrame
@@ -91,7 +94,9 @@ class Readings:
 
 
 def fingerprint_of(frame: pd.DataFrame, location: str, sha256: str | None = None) -> DataFingerprint:
-    """The identity of a readings frame; hashes times and channels unless the source's own hash is given."""
+    """The fingerprint of a readings frame; ``sha256`` replaces the hash of its times and
+    channels if given.
+    """
     channels = tuple(channel for channel in CHANNELS if channel in frame)
     if sha256 is None:
         digest = hashlib.sha256()

