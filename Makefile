@@ -10,7 +10,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help install run test check check-frozen dev peers bench-accuracy bench-readings bench-training \
+.PHONY: help install run test check check-frozen dev peers bench-accuracy bench-readings bench-features bench-training \
 	bench-homes bench-aggregation bench-anomaly format clean
 
 help:            ## this list
@@ -57,6 +57,9 @@ bench-accuracy: install peers  ## every model and peer on cards T1–T5 of 2010 
 
 bench-readings: install  ## all minutes of the house to features: seconds and memory, expectations alone
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.readings
+
+bench-features: install  ## what one new working interval costs each feature block, by days of history
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.feature_updates
 
 bench-training: install  ## how fast experts and mixture learn on the full house, one thread
 	$(BIN)/python -m benchmarks.training

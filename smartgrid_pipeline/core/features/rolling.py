@@ -88,7 +88,8 @@ def lowest_within(values: npt.NDArray[np.floating], width: int, first: int = 0) 
 
 def highest_within(values: npt.NDArray[np.floating], width: int, first: int = 0) -> npt.NDArray[np.floating]:
     """Highest of the last ``width`` values (fewer at the start) of rows ``first`` and later, (n − first,)."""
-    return -lowest_within(-values, width, first)
+    start = max(0, first - width + 1)
+    return -lowest_within(-values[start:], width, first - start)
 
 
 class RollingSeries:
