@@ -10,6 +10,7 @@ import pandas as pd
 from smartgrid_pipeline.core.evaluation.scoring import backtest
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Split
+from smartgrid_pipeline.core.forecasting.monthly_policy import ONE_FIT
 from smartgrid_pipeline.core.schema import ForecastTask, LeadInterval, Times, tasks_for
 
 Predict = Callable[[History, Times, tuple[LeadInterval, ...]], dict[str, Forecast]]
@@ -95,21 +96,13 @@ def predictor(forecaster: Any) -> Predict:
     return predict
 
 
-def recalibrated(forecaster: Any, history: History, month: np.datetime64, fit_before: np.datetime64) -> Any:
-    """The forecaster recalibrated on all before the month's first minute; its fitted weights stay."""
-    if month <= fit_before or not hasattr(forecaster, "recalibrated"):
-        return forecaster
-    past = history.until(month)
-    return forecaster.recalibrated(past, Split.before(month, past))
-
-
 def rolling(forecaster: Any, history: History, protocol: Protocol) -> dict[str, pd.DataFrame]:
     """Forecasts with FORECAST_COLUMNS of every row of the forecaster, over all months of the test."""
     history = history.until(protocol.end)
     frames: dict[str, list[pd.DataFrame]] = {}
     current = forecaster
     for start, end in protocol.months():
-        current = recalibrated(current, history, start, protocol.fit_before)
+        current = ONE_FIT.apply(current, history, protocol.fit_before, start)
         for name, parts in _month(predictor(current), history, protocol, start, end).items():
             frames.setdefault(name, []).extend(parts)
     return {name: pd.concat(parts, ignore_index=True) for name, parts in frames.items()}
