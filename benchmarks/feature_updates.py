@@ -1,8 +1,8 @@
 """python -m benchmarks.feature_updates: what one new working interval costs each feature block.
 
-Blocks of the UCI house are kept up to date over 200 intervals, after 30 to 1,400 days of history. The cost must
-not grow with the history: exit code 1 when the median after the longest one is more than twice that after the
-shortest.
+Blocks of the UCI house are kept up to date over 200 intervals, after 30 to 1,400 days of history. The cost
+must not grow with the history: exit code 1 when the median after the longest one is more than twice that
+after the shortest.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def name_of(key: Any) -> str:
 
 
 def measure(history: History, days: int) -> dict[str, dict[str, float]]:
-    """CPU milliseconds of each block: the whole history once, the first update, and median and p99 of the rest.
+    """CPU milliseconds of each block: the whole history, the first update, median and p99 of later updates.
 
     The first update makes room for the next half of the history, as every array that grows does.
     """

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 from sklearn.linear_model import Ridge
+from sklearn.preprocessing import RobustScaler as SklearnRobustScaler
 from statsmodels.api import OLS
 
 from benchmarks.anomaly.metrics import Scored, area, wilson
 from smartgrid_pipeline.core.anomaly import drift
+from smartgrid_pipeline.core.anomaly.ensemble.members import RobustScaler
 from smartgrid_pipeline.core.anomaly.scoring.alarms import hysteresis
 from smartgrid_pipeline.core.anomaly.scoring.tails import CEILING, TAIL_SHARE, Tail
 from smartgrid_pipeline.core.evaluation.scoring import comparison, metrics
@@ -27,8 +29,7 @@ from smartgrid_pipeline.core.forecasting.baselines.naive import weibull_quantile
 from smartgrid_pipeline.core.forecasting.baselines.per_lead_group import TargetOffset
 from smartgrid_pipeline.core.forecasting.baselines.ridge import RidgeModel
 from smartgrid_pipeline.core.forecasting.baselines.samples import Sample
-from smartgrid_pipeline.core.forecasting.mixture import gating
-from smartgrid_pipeline.core.learning import network_losses
+from smartgrid_pipeline.core.learning import losses, network_losses
 from smartgrid_pipeline.core.schema import QUANTILE_COLUMNS, QUANTILES
 from smartgrid_pipeline_tests.core.evaluation.helpers import forecasts
 
@@ -50,7 +51,7 @@ def test_pinball__equals_scikit_learn_level_by_level() -> None:
         sklearn_metrics.mean_pinball_loss(observed, quantiles[:, k], alpha=level)
         for k, level in enumerate(QUANTILES)
     ]
-    np.testing.assert_allclose(metrics.pinball_kw(observed, quantiles).mean(0), expected, rtol=1e-12)
+    np.testing.assert_allclose(losses.pinball_kw(observed, quantiles).mean(0), expected, rtol=1e-12)
 
 
 def test_crps_of_nine_quantiles__equals_scoringrules() -> None:
@@ -58,7 +59,9 @@ def test_crps_of_nine_quantiles__equals_scoringrules() -> None:
     expected = scoringrules.crps_quantile(observed, quantiles, LEVELS, backend="numpy")
     frame = forecasts(observed, observed).assign(**dict(zip(QUANTILE_COLUMNS, quantiles.T, strict=True)))
     np.testing.assert_allclose(metrics.row_loss(frame, "crps"), expected, rtol=1e-12)
-    np.testing.assert_allclose(gating.pinball_kw(quantiles, observed), expected, rtol=1e-6)
+    np.testing.assert_allclose(losses.crps_kw(observed, quantiles), expected, rtol=1e-12)
+    tensors = torch.from_numpy(observed), torch.from_numpy(quantiles)
+    np.testing.assert_allclose(network_losses.quantile_loss(*tensors).numpy(), expected, rtol=1e-12)
 
 
 def test_forecast_loss__is_the_pinball_loss_of_scikit_learn() -> None:
@@ -169,6 +172,13 @@ def test_ridge__equals_scikit_learn_on_the_same_regressors() -> None:
 
 
 # --- anomaly scores -----------------------------------------------------------------------------------
+
+
+def test_robust_scaler__is_scikit_learns_with_a_soft_bound() -> None:
+    features = np.random.default_rng(17).gamma(2, 1, (400, 3))
+    theirs = SklearnRobustScaler(quantile_range=(5, 95)).fit(features)  # its unit is the whole inner 90 %
+    expected = 6 * np.tanh(2 * theirs.transform(features) / 6)
+    np.testing.assert_allclose(RobustScaler.fit(features).transform(features), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("found", "tried"), [(0, 20), (3, 7), (57, 60), (60, 60)])
