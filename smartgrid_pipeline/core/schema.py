@@ -1,4 +1,4 @@
-"""The words everyone shares: columns with units, lead intervals, cards, verdicts and the error tree."""
+"""Shared vocabulary: columns with units, meters, lead intervals, forecast tasks, verdicts, errors."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -17,7 +17,7 @@ Rows = npt.NDArray[np.int64]
 # --- readings -------------------------------------------------------------------------------------
 
 INTERVAL_START = "interval_start"
-"""Index of every readings frame: start of the interval on the meter's civil clock, naive, regular."""
+"""Index of every readings frame: start of the interval on the meter's civil clock, naive and regular."""
 
 INTERVAL_START_UTC = "interval_start_utc"
 """The same instant in UTC; NaT where the civil clock shows an hour that does not exist (spring change)."""
@@ -28,7 +28,7 @@ VOLTAGE = "voltage_v"
 CURRENT = "current_a"
 SUB_METERS = ("sub_meter_1_kw", "sub_meter_2_kw", "sub_meter_3_kw")
 CHANNELS = (ACTIVE_POWER, REACTIVE_POWER, VOLTAGE, CURRENT, *SUB_METERS)
-"""All channels a meter may have; only ACTIVE_POWER is required, each is the mean over its interval."""
+"""All channels a meter may have, each the mean over its interval; only ACTIVE_POWER is required."""
 
 OBSERVED_SHARE = "observed_share"
 """Share (0…1) of an interval's minutes that were really observed."""
@@ -45,7 +45,9 @@ FORECAST_COLUMNS = (
     "mean_kw",
     *QUANTILE_COLUMNS,
 )
-"""A table of scored forecasts: one row per card, origin and lead interval; civil clock, kW."""
+"""A table of scored forecasts: one row per task (column ``card``), origin and lead
+interval; civil clock, kW.
+"""
 
 MODEL_NAMES = (
     "ridge",
@@ -63,7 +65,7 @@ REFERENCE_NAMES = ("persistence", "seasonal_day", "seasonal_week", "analogue_7d"
 
 @dataclass(frozen=True)
 class Meter:
-    """Who is metered: identity, clock and the calendar that shapes its use."""
+    """A meter: its id, clock, resolution and channels, and the holidays of its place."""
 
     meter_id: str
     timezone: str = "UTC"
@@ -112,7 +114,7 @@ ALL_LEADS = (
 
 
 def leads_for(working_minutes: int) -> tuple[LeadInterval, ...]:
-    """The lead intervals a meter can resolve; those not made of whole working intervals drop out."""
+    """The lead intervals of a meter: those of ALL_LEADS made of whole working intervals."""
     return tuple(
         lead
         for lead in ALL_LEADS
@@ -122,7 +124,10 @@ def leads_for(working_minutes: int) -> tuple[LeadInterval, ...]:
 
 @dataclass(frozen=True)
 class ForecastTask:
-    """A task: which lead intervals are scored, from origins how many minutes apart (from midnight on)."""
+    """A forecast task: the lead intervals scored, from origins every ``origin_minutes`` from midnight on.
+
+    Tables and files hold the name of a task under the key ``card``.
+    """
 
     name: str
     title: str
@@ -144,9 +149,9 @@ FORECAST_TASKS = (
 
 
 def tasks_for(working_minutes: int) -> tuple[ForecastTask, ...]:
-    """The cards a meter's resolution allows."""
+    """The forecast tasks whose lead intervals a meter can resolve."""
     possible = set(leads_for(working_minutes))
-    return tuple(card for card in FORECAST_TASKS if possible.issuperset(card.leads))
+    return tuple(task for task in FORECAST_TASKS if possible.issuperset(task.leads))
 
 
 # --- verdicts -------------------------------------------------------------------------------------
@@ -154,7 +159,7 @@ def tasks_for(working_minutes: int) -> tuple[ForecastTask, ...]:
 
 @dataclass(frozen=True)
 class Finding:
-    """One expectation or rule: what was demanded, what was found, whether that passed."""
+    """The result of one rule: what was demanded, what was found, whether it passed."""
 
     rule: str
     passed: bool
@@ -165,7 +170,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of one audit of one subject (usually a month); evidence for promotion.
+    """The result of one audit: its suite, its subject (a month, a model) and all findings.
 
     A verdict without findings never passes: nothing checked is not the same as nothing wrong.
     """
@@ -176,7 +181,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """True when something was checked and every critical finding passed."""
+        """Whether anything was checked and every critical finding passed."""
         critical = [finding for finding in self.findings if finding.severity == "critical"]
         return bool(critical) and all(finding.passed for finding in critical)
 
@@ -186,7 +191,7 @@ class Verdict:
         return tuple(finding for finding in self.findings if not finding.passed)
 
     def summary(self) -> str:
-        """A readable verdict: one line per failure, or one line saying how much passed."""
+        """The verdict as text: one line per failure, or one line with the number of rules passed."""
         head = f"{self.suite} of {self.subject}"
         if not self.findings:
             return f"{head}: FAILED, nothing was checked"
@@ -200,13 +205,13 @@ class Verdict:
         return "\n".join([f"{head}: {'passed with warnings' if self.passed else 'FAILED'}", *lines])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, with the outcome beside the findings; the inverse of from_dict."""
+        """Plain data, with ``passed`` beside the findings; the inverse of from_dict."""
         return {"suite": self.suite, "subject": self.subject, "passed": self.passed,
                 "findings": [asdict(finding) for finding in self.findings]}  # fmt: skip
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Verdict":
-        """Rebuild a verdict; the outcome is computed again, never believed."""
+        """Rebuild a verdict; ``passed`` is computed again from the findings, never read."""
         return cls(data["suite"], data["subject"], tuple(Finding(**row) for row in data["findings"]))
 
 
@@ -214,7 +219,7 @@ class Verdict:
 
 
 class SmartgridError(Exception):
-    """Anything this system refuses to do. The message says what was wrong, what was found, what to do."""
+    """Base of all errors of this package. A message states what was wrong, what was found, what to do."""
 
 
 class SourceError(SmartgridError):
@@ -226,7 +231,7 @@ class DataError(SmartgridError):
 
 
 class ModelError(SmartgridError):
-    """A model could not be trained, saved, loaded or asked."""
+    """A model could not be fitted, saved, loaded, or used for a forecast."""
 
 
 class RegistryError(SmartgridError):

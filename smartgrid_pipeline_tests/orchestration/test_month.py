@@ -64,7 +64,7 @@ def recorded() -> Iterator[Calls]:
         patch.setattr(catalogue, "create", count(calls.fitted, lambda name, _: name, catalogue.create))
         fit = count(calls.fitted, lambda model, *_: model.name, MixtureOfExperts.fit)
         patch.setattr(MixtureOfExperts, "fit", fit)
-        patch.setattr(backtest, "forecast_cards", scored)
+        patch.setattr(backtest, "forecast_tasks", scored)
         audit = count(calls.audited, lambda model, *_: model.name, leakage.audit_forecaster)
         patch.setattr(leakage, "audit_forecaster", audit)
         yield calls

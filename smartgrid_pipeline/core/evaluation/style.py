@@ -1,4 +1,4 @@
-"""How every figure and table of the report looks: names, one colour-blind-safe palette, SVG output."""
+"""Style of all figures and tables of the report: names, one colour-blind-safe palette, SVG output."""
 
 from io import StringIO
 from typing import TYPE_CHECKING
@@ -35,23 +35,22 @@ LABELS = {
     "best_expert": "Best single expert",
 }
 
-CARD_COLUMNS = 2
 COLOURS = {
     "mixture_of_experts": MIXTURE,
     "lightgbm": BOOSTING,
     **dict.fromkeys(EXPERT_NAMES, EXPERT),
     **dict.fromkeys(("ridge", "random_forest", "extra_trees"), BASELINE),
 }
-"""Family colour of a model; every other name is a reference."""
+"""Colour of a model by its group; every other name is a reference."""
 
 
 def label(model: str) -> str:
-    """A model's name for readers."""
+    """Display name of a model."""
     return LABELS.get(model, model.replace("_", " "))
 
 
 def colour(model: str) -> str:
-    """A model's family colour."""
+    """Colour of a model's group."""
     return COLOURS.get(model, REFERENCE)
 
 

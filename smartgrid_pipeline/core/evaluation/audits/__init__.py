@@ -1,1 +1,1 @@
-"""Audits: future leaks, the replaced project's MAPE, the use of the experts."""
+"""Audits: leakage of the future, the MAPE claim of the replaced project, use of the experts."""

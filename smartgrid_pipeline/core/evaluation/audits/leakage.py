@@ -1,6 +1,6 @@
-"""The leakage audit: spoil everything after an origin; whatever looks there changes, and is found out.
+"""The leakage audit: features and forecasts must not change when everything after their origin is spoiled.
 
-Three poisons (missing, 1e9, noise) and a plain cut must leave features and forecasts bit-identical.
+Three poisons (missing values, 1e9, noise) and a plain cut of the history must leave them bit-identical.
 """
 
 from collections.abc import Iterator
@@ -28,22 +28,22 @@ SUITE = "leakage"
 POISONS = ("missing", "1e9", "noise")
 
 CONTEXT_DAYS, FUTURE_DAYS = 15, 8
-"""Readings before and after a cutoff that the feature audit rebuilds: every window, and every target."""
+"""Days before and after a cutoff from which the feature audit rebuilds features; they cover every window."""
 
 BATCH_TOLERANCE_KW = 1e-4
-"""An origin asked alone or among others may differ by rounding (other matrix shapes), not by more."""
+"""Most that a forecast of one origin alone may differ from the same among others: rounding in matrices."""
 
 OWN_TO_NEXT_FLOOR = 0.3
-"""RMSE on the own interval below this share of the RMSE on the next one is too good to be forecast."""
+"""RMSE on the own interval below this share of the RMSE on the next interval is too good for a forecast."""
 
 
 def audit_features(
     readings: pd.DataFrame, meter: Meter, cutoff: np.datetime64 | pd.Timestamp, subject: str = "features"
 ) -> Verdict:
-    """Feature rows available at ``cutoff`` stay bit-identical whatever comes after it.
+    """Whether feature rows available at ``cutoff`` stay bit-identical when later readings are spoiled.
 
-    ``readings`` are masked and on the meter's grid. Raises DataError when there are none before or none
-    after the cutoff: an audit that poisons nothing proves nothing.
+    ``readings`` are masked and on the meter's grid. Raises DataError when there are none before or none after
+    the cutoff, since such an audit would prove nothing.
     """
     cutoff = pd.Timestamp(cutoff).to_datetime64().astype("datetime64[m]")
     times = readings.index.to_numpy().astype("datetime64[m]")
@@ -55,48 +55,49 @@ def audit_features(
             f"Cannot audit features at {cutoff}: found {int((~after).sum())} readings before and "
             f"{int(after.sum())} after it within reach; both are needed. Choose another cutoff."
         )
-    honest = _rows_until(near, meter, cutoff)
+    expected = _rows_until(near, meter, cutoff)
     spoiled = {poison: _spoil_readings(near, after, poison) for poison in POISONS}
     spoiled["cut"] = near[~after]
     return Verdict(
         SUITE,
         subject,
-        tuple(_features_finding(honest, kind, frame, meter, cutoff) for kind, frame in spoiled.items()),
+        tuple(_features_finding(expected, change, frame, meter, cutoff) for change, frame in spoiled.items()),
     )
 
 
 def audit_forecaster(
     forecaster: Forecaster, history: History, origins: Times, leads: tuple[LeadInterval, ...]
 ) -> Verdict:
-    """Forecasts at each origin stay bit-identical whatever comes after it, and do not depend on each other.
+    """Whether forecasts stay bit-identical when everything after their origin is spoiled.
 
-    Each origin is asked alone: under the three poisons and from the cut history. A few origins are enough.
+    Each origin is forecast alone, from the history with each poison after the origin and from the cut
+    history. The same origin among others must agree within BATCH_TOLERANCE_KW. A few origins are enough.
     Raises DataError when an origin has no rows after it.
     """
     if not len(origins) or origins.max() >= history.end:
         raise DataError(f"The leakage audit needs origins before {history.end}; found {origins}.")
     together = forecaster.predict(history, origins, leads)
-    changed: dict[str, list[str]] = {kind: [] for kind in (*POISONS, "cut")}
+    changed: dict[str, list[str]] = {change: [] for change in (*POISONS, "cut")}
     apart = 0.0
     for i, origin in enumerate(origins):
         near = history.until(origin + np.timedelta64(FUTURE_DAYS * 1440, "m"))
         alone = forecaster.predict(near, origins[i : i + 1], leads)
         apart = max(apart, _largest_difference(alone, together, i))
-        for kind, spoiled in _spoiled_histories(near, origin):
+        for change, spoiled in _spoiled_histories(near, origin):
             if not _same_bits(alone, forecaster.predict(spoiled, origins[i : i + 1], leads)):
-                changed[kind].append(str(origin))
+                changed[change].append(str(origin))
     findings = [
         Finding(
-            f"forecasts do not change when all after the origin is {_DOING[kind]}",
+            f"forecasts do not change when all after the origin is {_DONE[change]}",
             not hit,
             f"{len(hit)} of {len(origins)} origins changed" + (f", first {hit[0]}" if hit else ""),
             "0 changed, bit for bit",
         )
-        for kind, hit in changed.items()
+        for change, hit in changed.items()
     ]
     findings.append(
         Finding(
-            "an origin asked alone or among others gives one forecast",
+            "an origin alone or among others gives one forecast",
             apart <= BATCH_TOLERANCE_KW,
             f"{apart:.1e} kW apart",
             f"at most {BATCH_TOLERANCE_KW:.0e} kW",
@@ -106,11 +107,11 @@ def audit_forecaster(
 
 
 def target_shift(forecasts: pd.DataFrame, card: str) -> tuple[Finding, ...]:
-    """Score a card's forecasts on their own interval and on the next one: skill must drop, but not collapse
-    from perfection.
+    """Compare a task's forecasts with their own interval and with the next one.
 
-    A forecast that fits the next interval better is misaligned; one that is near perfect on its own and
-    ordinary on the next has seen its target. For cards of one lead with adjoining origins (T1, T2).
+    A forecast that fits the next interval better is misaligned. A forecast that is near perfect on its own
+    interval and ordinary on the next one contains its target. For tasks of one lead whose intervals adjoin
+    (T1, T2). Raises DataError when no two adjoining intervals were observed.
     """
     rows = forecasts[forecasts["card"] == card]
     truth = rows.set_index("interval_start")["observed_kw"]
@@ -133,11 +134,11 @@ def target_shift(forecasts: pd.DataFrame, card: str) -> tuple[Finding, ...]:
     )
 
 
-_DOING = {"missing": "removed", "1e9": "set to 1e9", "noise": "replaced by noise", "cut": "cut off"}
+_DONE = {"missing": "removed", "1e9": "set to 1e9", "noise": "replaced by noise", "cut": "cut off"}
 
 
 def _poison(poison: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Values of a poison, float64; the noise is seeded."""
+    """Values that replace readings, float64; noise is seeded."""
     if poison == "noise":
         return np.random.default_rng(0).normal(0, 5, shape)
     return np.full(shape, {"missing": np.nan, "1e9": 1e9}[poison])
@@ -159,14 +160,16 @@ def _rows_until(readings: pd.DataFrame, meter: Meter, cutoff: np.datetime64) -> 
 
 
 def _features_finding(
-    honest: pd.DataFrame, kind: str, spoiled: pd.DataFrame, meter: Meter, cutoff: np.datetime64
+    expected: pd.DataFrame, change: str, spoiled: pd.DataFrame, meter: Meter, cutoff: np.datetime64
 ) -> Finding:
     rebuilt = _rows_until(spoiled, meter, cutoff)
-    hit = [column for column in honest if column not in rebuilt or not honest[column].equals(rebuilt[column])]
+    hit = [
+        column for column in expected if column not in rebuilt or not expected[column].equals(rebuilt[column])
+    ]
     return Finding(
-        f"features do not change when all after {cutoff} is {_DOING[kind]}",
-        not hit and len(honest) > 0,
-        f"{len(hit)} of {honest.shape[1]} columns changed in {len(honest)} rows"
+        f"features do not change when all after {cutoff} is {_DONE[change]}",
+        not hit and len(expected) > 0,
+        f"{len(hit)} of {expected.shape[1]} columns changed in {len(expected)} rows"
         + (f": {hit[:5]}" if hit else ""),
         "0 changed, bit for bit",
     )
@@ -202,7 +205,7 @@ def _same_bits(a: Forecast, b: Forecast) -> bool:
 
 
 def _largest_difference(alone: Forecast, together: Forecast, i: int) -> float:
-    """Largest difference in kW; infinite where only one of the two is a number."""
+    """Largest difference in kW; infinite where only one of two values is a number."""
     pairs = ((alone.mean_kw[0], together.mean_kw[i]), (alone.quantiles_kw[0], together.quantiles_kw[i]))
     difference = max(
         float(np.abs(np.nan_to_num(a, nan=-1e12) - np.nan_to_num(b, nan=-1e12)).max()) for a, b in pairs

@@ -1,7 +1,7 @@
-"""Why a horizon of zero is physics and no forecast: an earlier project's task done again, with its figures.
+"""The MAPE claim of the replaced project, reproduced: power from current and voltage is no forecast.
 
-That project predicted a row's power from the same row's current and voltage, split rows at random, and
-printed scikit-learn's MAPE, which is a fraction, with a per-cent sign.
+That project predicted the power of a row from current and voltage of the same row and split rows at random.
+It printed scikit-learn's MAPE, which is a fraction, with a per-cent sign.
 """
 
 from dataclasses import asdict, dataclass
@@ -28,14 +28,14 @@ from smartgrid_pipeline.core.schema import (
 Floats = npt.NDArray[np.float32]
 
 CLAIMED_FRACTION = 0.31129
-"""The MAPE that the earlier project printed as "0.31 %"."""
+"""The MAPE that the replaced project printed as "0.31 %"."""
 
 CLAIMED_FLAGGED, CLAIMED_ROWS = 221, 415_053
 """Its anomaly "accuracy" of 99.95 % is one minus this share of flagged rows."""
 
 ELECTRICAL = (VOLTAGE, CURRENT, REACTIVE_POWER)
 MAX_TRAINING_ROWS = 60_000
-"""Rows each fit is given, drawn with a fixed seed; all 320,000 of the UCI house lower the MAPE by ≤ 0.13."""
+"""Rows of each fit, drawn with a fixed seed; all 320,000 of the UCI house lower the MAPE by at most 0.13."""
 
 ROUNDS = 300
 TEST_SHARE = 0.2
@@ -44,7 +44,7 @@ MIN_ROWS = 2_000
 
 @dataclass(frozen=True)
 class ForensicRow:
-    """One way to "predict" the power of an interval from that same interval."""
+    """One way to compute the power of an interval from other channels of the same interval."""
 
     study: str  # "replaced task" or "physics oracle"
     inputs: str
@@ -62,7 +62,7 @@ class ForensicRow:
 
 @dataclass(frozen=True)
 class Forensics:
-    """The section's rows, or, without them, why it does not apply to this meter."""
+    """The rows of this section of the report, or the reason why it does not apply to this meter."""
 
     rows: tuple[ForensicRow, ...] = ()
     not_applicable: str = ""
@@ -86,10 +86,11 @@ class _Fit:
 
 
 def investigate(table: pd.DataFrame, meter: Meter, seed: int = 0) -> Forensics:
-    """Redo the earlier task and the physics oracle on a feature table; same table and seed, same figures.
+    """Repeat the replaced task and compute the physics oracle on a feature table, from fully observed rows.
 
-    Fully observed rows only. The replaced task is split at random as it was; the oracle is fitted on the
-    earlier 80 % of the rows and tested on the later 20 %. Raises DataError on too short a table.
+    The replaced task is split at random, as it was; the oracle is fitted on the earlier 80 % of the rows and
+    tested on the later 20 %. The same table and seed give the same figures. Raises DataError on a table with
+    less than MIN_ROWS such rows.
     """
     if absent := [channel for channel in ELECTRICAL if channel not in meter.channels]:
         return Forensics(not_applicable=f"Meter {meter.meter_id} has no {', '.join(absent)}.")
@@ -141,7 +142,7 @@ def _observed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _fit_predict(train: Floats, power: Doubles, test: Floats, seed: int) -> Doubles:
-    """LightGBM on log power (relative errors count alike), one thread, deterministic."""
+    """LightGBM on the logarithm of power, so that relative errors count; one thread, deterministic."""
     import lightgbm
 
     settings = {

@@ -1,1 +1,1 @@
-"""The evidence a challenger must bring, and the rule that weighs it."""
+"""Promotion of a challenger: evidence, rule, costs of deployment, readiness for production."""

@@ -1,4 +1,4 @@
-"""Why each candidate of a month is, or is not, its champion: the choice and the gate in sentences."""
+"""The outcome of each candidate of a month and the reason for it, in sentences."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ AUDITS = ("forecasts", "leakage")
 
 @dataclass(frozen=True)
 class Candidacy:
-    """A candidate: its place among the candidates of the month, its composite CRPS on the block before the
-    month and on the month (28-day analogue = 1), what became of it, and why.
+    """A candidate: its rank in the month, its composite CRPS on the block before the month and on the month
+    (28-day analogue = 1), its outcome, and the reason.
     """
 
     model: str
@@ -35,8 +35,8 @@ def explain(
 ) -> tuple[Candidacy, ...]:
     """Every candidate, the most accurate of the month first.
 
-    ``validation`` is the composite CRPS on the block before the month that the challenger was chosen by;
-    ``verdicts`` hold the audits, which name their model first in their subject.
+    ``validation`` is the composite CRPS on the block before the month, by which the challenger was chosen;
+    ``verdicts`` hold the audits, whose subject begins with the model's name.
     """
     failed = {v.subject.split()[0]: v for v in verdicts if v.suite in AUDITS and not v.passed and v.subject}
     now = pd.Series({name: float(composite.get(name, np.nan)) for name in validation})
@@ -53,8 +53,8 @@ def explain(
 
 
 def headline(lines: Sequence[Candidacy]) -> str:
-    """One sentence on why the most accurate candidate of the month was not put forward; "" when it was: the
-    verdict then says the rest.
+    """One sentence on why the most accurate candidate of the month was not put forward; "" when it was, since
+    the verdict then has the reasons.
     """
     if not lines or lines[0].outcome != "not put forward":
         return ""
@@ -65,11 +65,13 @@ def _put_forward(verdict: Verdict, candidates: int) -> tuple[str, str]:
     chosen = f"chosen because it had the lowest CRPS of the {candidates} candidates before the month"
     if verdict.passed:
         return "champion", f"{chosen}; it met all {len(verdict.findings)} demands of the gate"
-    reasons = "; ".join(_said(finding) for finding in verdict.failures if finding.severity == "critical")
+    reasons = "; ".join(
+        _failure_text(finding) for finding in verdict.failures if finding.severity == "critical"
+    )
     return "refused", f"{chosen}; refused because {reasons or 'nothing was checked'}"
 
 
-def _said(finding: Finding) -> str:
+def _failure_text(finding: Finding) -> str:
     return f"“{finding.rule}” is not met: found {finding.found}, demanded {finding.demanded}"
 
 
@@ -81,5 +83,5 @@ def _passed_over(own: float, challenger: str, best: float, failed: Verdict | Non
     if failed is None:
         return behind
     first = next((finding for finding in failed.failures if finding.severity == "critical"), None)
-    found = f": {_said(first)}" if first else ""
+    found = f": {_failure_text(first)}" if first else ""
     return f"{behind}; it would be refused, because its audit of {failed.suite} failed{found}"

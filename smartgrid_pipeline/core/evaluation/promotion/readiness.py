@@ -1,4 +1,4 @@
-"""Is this ready for production? Every line computed; what was not measured has not passed."""
+"""Readiness for production: computed findings; what was not measured has not passed."""
 
 from collections.abc import Iterable, Mapping
 
@@ -15,10 +15,10 @@ SIZE_MB = {
     **dict.fromkeys(("ridge", "random_forest", "extra_trees"), 7.22),
     **dict.fromkeys((*EXPERT_NAMES, MIXTURE), 3.28),
 }
-"""Most each model's files may weigh."""
+"""Largest size (MB) of each model's files."""
 
 MARGINS = (("T1", "persistence", "rmse_kw", 15.0), ("T3", "analogue_7d", "rmse_kw", 4.0))
-"""Card, reference, metric, and by how many per cent the best of the eight must be lower."""
+"""Task, reference, metric, and by how many per cent the best of the eight models must be lower."""
 
 MONTH_COVERAGE = (0.75, 0.85)
 
@@ -30,7 +30,7 @@ def check(
     runs: Mapping[str, str],
     costs: pd.DataFrame | None,
 ) -> tuple[Finding, ...]:
-    """All lines, from the month's scores, the audits, the tracking runs by model, and the costs."""
+    """All findings, from the month's scores, the audits, the tracking runs by model, and the costs."""
     return (
         _complete(scores),
         _tracked(runs),
@@ -43,14 +43,16 @@ def check(
 
 
 def best_of_eight(scores: Evaluation, card: str, metric: str) -> tuple[str, float] | None:
-    """The best of MODEL_NAMES on a card by a metric that is better when lower; None when none was scored."""
+    """The best of MODEL_NAMES on a task and its value of a metric (lower is better); None
+    when none was scored.
+    """
     values = {model: scores.value(card, model, metric) for model in MODEL_NAMES}
     finite = {model: value for model, value in values.items() if np.isfinite(value)}
     return min(finite.items(), key=lambda pair: pair[1]) if finite else None
 
 
 def gain_percent(scores: Evaluation, card: str, reference: str, metric: str) -> tuple[str, float] | None:
-    """Best of the eight and how many per cent it lies below a reference; None when either is missing."""
+    """The best of the eight and by how many per cent it is below a reference; None when either is missing."""
     best, base = best_of_eight(scores, card, metric), scores.value(card, reference, metric)
     if best is None or not base > 0:
         return None
@@ -135,7 +137,7 @@ def _coverage(scores: Evaluation, challenger: str | None) -> tuple[Finding, ...]
 
 
 def _costs(costs: pd.DataFrame | None) -> tuple[Finding, ...]:
-    """Latency, memory and size: the model nearest to (or furthest over) its limit, and all that are over."""
+    """Latency, memory and size: the model nearest to (or furthest over) its limit, and all models over it."""
     words = {
         "latency_ms": "latency of one forecast",
         "memory_mb": "memory of a process that only forecasts",

@@ -1,4 +1,4 @@
-"""The rule of promotion: evidence in, verdict out. Whoever asks, missing evidence is a failed finding."""
+"""The rule of promotion: evidence in, verdict out. Missing evidence is a failed finding."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,26 +11,27 @@ from smartgrid_pipeline.core.schema import Finding, ForecastTask, PromotionRefus
 SUITE = "promotion"
 
 DATA_SUITES = ("readings", "features")
-"""Verdicts demanded of every month of the training window and of the judged month (subject: the month)."""
+"""Suites demanded of every month of the training window and of the evaluated month (subject: the month)."""
 
 REQUIRED_METRICS = ("rmse_kw", "mae_kw", "wape_percent", "r2", "crps_kw", "coverage_80", "width_80_kw")
-"""Metrics the challenger must have, finite, on every deciding card."""
+"""Metrics that the challenger must have, finite, on every deciding task."""
 
 MIN_SCORED_DAYS = 14
-"""A card needs at least the scored origins of this many days."""
+"""Days of scored origins that a task needs at least."""
 
 NON_INFERIORITY_PERCENT = 0.5
 
 
 @dataclass(frozen=True)
 class PromotionEvidence:
-    """All that is known about a challenger when its promotion is asked for.
+    """The evidence on which a challenger is promoted or refused.
 
-    ``verdicts`` hold the data verdicts (suites of DATA_SUITES, subject = month), those of the challenger's
+    ``verdicts`` hold the data verdicts (suites of DATA_SUITES, subject = month) and those of the challenger's
     forecasts (suite "forecasts") and leakage audit (suite "leakage"), which name the challenger in their
-    subject. ``metrics`` and ``scored_origins`` are per card; ``calibration_error`` is the mean over the
-    cards. The tests compare the challenger's composite loss with the 28-day analogue's and the champion's,
-    the latter scored again on the same origins. ``champion`` is None when there is none yet.
+    subject. ``cards`` are the meter's tasks; ``metrics`` and ``scored_origins`` are by task name;
+    ``calibration_error`` is the mean over the deciding tasks. The tests compare the challenger's composite
+    loss with that of the 28-day analogue and of the champion, scored again on the same origins. ``champion``
+    is None when there is none yet.
     """
 
     challenger: str
@@ -64,10 +65,10 @@ def decide(evidence: PromotionEvidence) -> Verdict:
 
 
 def choose_challenger(validation_crps: Mapping[str, float]) -> str:
-    """The candidate with the lowest CRPS on the block before the judged month; ties go by name.
+    """The candidate with the lowest CRPS on the block before the evaluated month; ties go by name.
 
-    The judged month has no say: it must stay unseen until the verdict. Raises PromotionRefused when there is
-    no candidate or one has no finite score.
+    The evaluated month does not enter, so that its test stays out of sample. Raises PromotionRefused when
+    there is no candidate, or one has no finite score.
     """
     bad = sorted(name for name, crps in validation_crps.items() if not np.isfinite(crps))
     if bad or not validation_crps:
@@ -78,9 +79,9 @@ def choose_challenger(validation_crps: Mapping[str, float]) -> str:
     return min(validation_crps, key=lambda name: (validation_crps[name], name))
 
 
-def deciding_tasks(cards: tuple[ForecastTask, ...]) -> tuple[ForecastTask, ...]:
-    """Those of a meter's cards that decide a promotion."""
-    return tuple(card for card in cards if card.name in COMPOSITE_TASKS)
+def deciding_tasks(tasks: tuple[ForecastTask, ...]) -> tuple[ForecastTask, ...]:
+    """Those of a meter's tasks that decide a promotion."""
+    return tuple(task for task in tasks if task.name in COMPOSITE_TASKS)
 
 
 def _data_findings(evidence: PromotionEvidence) -> tuple[Finding, ...]:
@@ -93,7 +94,7 @@ def _data_findings(evidence: PromotionEvidence) -> tuple[Finding, ...]:
         good = [month for month in months if month in passed and month not in failed]
         bad = [month for month in months if month not in good]
         found = f"{len(good)} of {len(months)} months passed" + (f"; not {', '.join(bad[:6])}" if bad else "")
-        demanded = f"all {len(months)} months, training window and judged month"
+        demanded = f"all {len(months)} months, training window and evaluated month"
         findings.append(
             Finding(f"quality of the {suite}", not bad and bool(evidence.training_months), found, demanded)
         )
@@ -117,21 +118,21 @@ def _features_finding(evidence: PromotionEvidence) -> Finding:
 
 
 def _score_findings(evidence: PromotionEvidence) -> tuple[Finding, ...]:
-    """Enough scored origins, and no metric missing, on every deciding card."""
+    """Whether every deciding task has enough scored origins and all metrics."""
     findings = []
-    for card in (cards := deciding_tasks(evidence.cards)):
-        least = MIN_SCORED_DAYS * 1440 // card.origin_minutes
-        n = evidence.scored_origins.get(card.name, 0)
-        findings.append(Finding(f"scored origins on {card.name}", n >= least, str(n), f"at least {least}"))
-        values = evidence.metrics.get(card.name, {})
+    for task in (deciding := deciding_tasks(evidence.cards)):
+        least = MIN_SCORED_DAYS * 1440 // task.origin_minutes
+        n = evidence.scored_origins.get(task.name, 0)
+        findings.append(Finding(f"scored origins on {task.name}", n >= least, str(n), f"at least {least}"))
+        values = evidence.metrics.get(task.name, {})
         missing = [name for name in REQUIRED_METRICS if not np.isfinite(values.get(name, np.nan))]
         found = f"missing {', '.join(missing)}" if missing else f"{len(REQUIRED_METRICS)} present"
-        findings.append(Finding(f"metrics on {card.name}", not missing, found, "every metric, finite"))
-    names = ", ".join(card.name for card in cards) or "none"
-    return (*findings, Finding("deciding cards", bool(cards), names, f"at least one of {COMPOSITE_TASKS}"))
+        findings.append(Finding(f"metrics on {task.name}", not missing, found, "every metric, finite"))
+    names = ", ".join(task.name for task in deciding) or "none"
+    return (*findings, Finding("deciding cards", bool(deciding), names, f"at least one of {COMPOSITE_TASKS}"))
 
 
-def _said(test: PairedTest) -> str:
+def _test_text(test: PairedTest) -> str:
     return (
         f"{test.mean_difference_percent:+.2f} % composite CRPS "
         f"({test.low_percent:+.2f} … {test.high_percent:+.2f}), p = {test.p:.4f}, {test.n_days} days"
@@ -142,7 +143,7 @@ def _analogue_finding(test: PairedTest | None) -> Finding:
     demanded = f"lower CRPS than the 28-day analogue, p < {SIGNIFICANCE}"
     if test is None:
         return Finding("beats the seasonal analogue", False, "no test", demanded)
-    return Finding("beats the seasonal analogue", test.better, _said(test), demanded)
+    return Finding("beats the seasonal analogue", test.better, _test_text(test), demanded)
 
 
 def _champion_finding(evidence: PromotionEvidence) -> Finding:
@@ -160,8 +161,8 @@ def _champion_finding(evidence: PromotionEvidence) -> Finding:
     own, its = evidence.calibration_error, evidence.champion_calibration_error
     calibrated = own is not None and its is not None and bool(own < its)
     passed = test.better or (test.high_percent < NON_INFERIORITY_PERCENT and calibrated)
-    said = f"{_said(test)}; calibration error {_number(own)} against {_number(its)}"
-    return Finding(rule, passed, said, demanded)
+    found = f"{_test_text(test)}; calibration error {_number(own)} against {_number(its)}"
+    return Finding(rule, passed, found, demanded)
 
 
 def _number(value: float | None) -> str:

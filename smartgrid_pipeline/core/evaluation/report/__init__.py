@@ -1,1 +1,1 @@
-"""The comparison report: tables, plots and the page."""
+"""The comparison report of a month: tables, figures, page, and the numbers as JSON."""

@@ -1,4 +1,4 @@
-"""Figures of models: training, gate shares, deployment, and what each MAPE is a MAPE of."""
+"""Figures of models: training curves, gate weights, deployment costs, and the MAPE of different tasks."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ LEAD_EDGES_MINUTES = (0, 15, 60, 180, 360, 720, 1440, 10_080)
 
 
 def training_curves(curves_by_model: Mapping[str, pd.DataFrame]) -> "Figure":
-    """Loss per step or round, a panel per model; a column of words (as ``half``) splits into line styles."""
+    """Loss per step or round, a panel per model; a text column (``half``) splits into line styles."""
     shown = {model: frame for model, frame in curves_by_model.items() if len(frame)}
     columns = min(3, max(1, len(shown)))
     rows = max(1, -(-len(shown) // columns))
@@ -131,7 +131,7 @@ def deployment(costs: pd.DataFrame, composite: pd.Series) -> "Figure | None":
 
 
 def _name_at_the_side(axes: "Axes", shown: pd.DataFrame) -> None:
-    """Names in a column right of the panel, evenly spaced in order of the dots, a thin line to each dot."""
+    """Write names in a column right of the panel, in the order of the dots, with a thin line to each dot."""
     places = np.linspace(0.97, 0.03, len(shown)) if len(shown) > 1 else np.array([0.5])
     for place, (_, row) in zip(places, shown.iterrows(), strict=True):
         size = f" · {row['size_mb']:.2f} MB" if np.isfinite(row["size_mb"]) else ""
@@ -144,21 +144,21 @@ def _name_at_the_side(axes: "Axes", shown: pd.DataFrame) -> None:
         )  # fmt: skip
 
 
-def what_mape(forensics: Forensics, honest: Mapping[str, tuple[str, float]]) -> "Figure":
-    """MAPE of the replaced task and of physics beside honest forecasts (card → model, MAPE in per cent)."""
+def what_mape(forensics: Forensics, forecast_mape: Mapping[str, tuple[str, float]]) -> "Figure":
+    """MAPE of the replaced task and of physics beside forecasts (task → model and its MAPE in per cent)."""
     bars = [("Claim of the replaced project", 100 * CLAIMED_FRACTION, "claim")]
     bars += [(f"{row.inputs}", row.mape_percent, row.study) for row in forensics.rows]
-    bars += [(f"{card}: {label(model)}", value, "forecast") for card, (model, value) in honest.items()]
+    bars += [(f"{card}: {label(model)}", value, "forecast") for card, (model, value) in forecast_mape.items()]
     shades = {"claim": REFERENCE, "replaced task": BASELINE, "physics oracle": BASELINE, "forecast": MIXTURE}
     figure, (axes,) = canvas(1, 1, 10.2, 0.75 + 0.33 * len(bars))
     axes.barh(
         range(len(bars)),
         [value for _, value, _ in bars],
-        color=[shades[kind] for *_, kind in bars],
+        color=[shades[group] for *_, group in bars],
         height=0.66,
     )
-    for y, (_, value, kind) in enumerate(bars):
-        note = f"{value:.1f} %" + (f"   printed as “{CLAIMED_FRACTION:.2f} %”" if kind == "claim" else "")
+    for y, (_, value, group) in enumerate(bars):
+        note = f"{value:.1f} %" + (f"   printed as “{CLAIMED_FRACTION:.2f} %”" if group == "claim" else "")
         axes.text(value, y, f"  {note}", va="center", fontsize=8.5, color=INK)
     axes.set_yticks(range(len(bars)), [name for name, *_ in bars], fontsize=8.5)
     axes.invert_yaxis()

@@ -1,4 +1,4 @@
-"""Figures of forecasts: ranking, reliability, coverage, days of a month."""
+"""Figures of forecasts: ranking, reliability, coverage, single days, daily loss."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WORST_SHOWN_PERCENT = 30.0
-"""Models worse than the analogue by more are drawn at the edge with their figure beside them."""
+"""Models worse than the analogue by more than this are drawn at the edge, with their number."""
 
 FEWEST_INTERVALS = 100
-"""A reliability diagram of fewer intervals shows chance."""
+"""Scored intervals that a reliability diagram needs; with fewer it shows chance."""
 
 TITLES = {card.name: card.title for card in FORECAST_TASKS}
 
@@ -109,7 +109,7 @@ def reliability_diagram(scores: Evaluation, models: Sequence[str]) -> "Figure | 
 
 
 def _line(model: str) -> dict[str, Any]:
-    """Look of a model's line: its family colour, dashed for references."""
+    """Style of a model's line: the colour of its group, dashed for references."""
     dashed = colour(model) == REFERENCE
     return {"color": colour(model), "linewidth": 1.5, "marker": "o", "markersize": 3.2,
             "linestyle": (0, (4, 2)) if dashed else "-"}  # fmt: skip
@@ -164,7 +164,7 @@ def _covered(frame: pd.DataFrame) -> pd.Series:
     return pd.Series((observed >= low) & (observed <= high), index=frame.index)
 
 
-def fan_chart(scores: Evaluation, model: str, card: str) -> "Figure | None":
+def day_forecasts(scores: Evaluation, model: str, card: str) -> "Figure | None":
     """An easy, a typical and a hard day of a day-ahead card: the 10th, 50th and 90th percentile
     of the model's daily CRPS, so that nobody picked the pretty one. None when no day was scored.
     """
@@ -176,17 +176,17 @@ def fan_chart(scores: Evaluation, model: str, card: str) -> "Figure | None":
     picks = [whole.index[round(share * (len(whole) - 1))] for share in (0.1, 0.5, 0.9)]
     figure, panels = canvas(1, 3, 10.2, 3.5)
     top = max(float(frame.loc[frame["origin"].isin(picks), c].max()) for c in ("observed_kw", "q90_kw"))
-    for axes, origin, kind in zip(panels, picks, ("easy", "typical", "hard"), strict=True):
+    for axes, origin, difficulty in zip(panels, picks, ("easy", "typical", "hard"), strict=True):
         day = frame[frame["origin"] == origin]
-        _fan(axes, day, model)
+        _quantile_bands(axes, day, model)
         axes.set_ylim(0, top * 1.05)
-        title(axes, f"{kind}: {pd.Timestamp(origin):%a %d %b}")
+        title(axes, f"{difficulty}: {pd.Timestamp(origin):%a %d %b}")
         axis_labels(axes, "hour (civil clock)", "mean power, kW" if axes is panels[0] else "")
     panels[0].legend(fontsize=8, frameon=False, loc="upper left")
     return figure
 
 
-def _fan(axes: "Axes", day: pd.DataFrame, model: str) -> None:
+def _quantile_bands(axes: "Axes", day: pd.DataFrame, model: str) -> None:
     shade = colour(model)
     edges = [*day["interval_start"], day["interval_end"].iloc[-1]]
     hours = np.array([(edge - day["origin"].iloc[0]).total_seconds() / 3600 for edge in edges])

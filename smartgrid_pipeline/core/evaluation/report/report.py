@@ -31,14 +31,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """All a report is made of: plain frames and values. What may be absent has a default.
+    """Everything that a report shows: plain frames and values. What may be absent has a default.
 
-    ``data`` is the identity of the data as shown (hash, rows, window, source). ``span`` are the scores over
-    all months scored so far, None in the first. ``champion`` is who answers after the verdict,
-    ``candidacies`` say why it is that one. ``shares``
-    has gate.SHARE_COLUMNS, ``costs`` deployment.COST_COLUMNS, ``defects`` meter_data.DEFECT_COLUMNS.
-    ``runs`` maps a model to its tracking run, ``links`` to that run's page. ``anomalies`` are facts, shown
-    as given.
+    ``data`` are facts on the data (hash, rows, window, source). ``span`` are the scores over all months
+    scored so far, None in the first. ``champion`` is the champion after the verdict; ``candidacies`` hold the
+    reasons. ``shares`` has mixture.SHARE_COLUMNS, ``costs`` deployment.COST_COLUMNS, ``defects``
+    meter_data.DEFECT_COLUMNS. ``runs`` maps a model to its tracking run, ``links`` to that run's page.
+    ``anomalies`` are facts, shown as given.
     """
 
     meter: Meter
@@ -63,19 +62,19 @@ class ReportInputs:
 
 
 def figures(inputs: ReportInputs) -> "dict[str, Figure]":
-    """Every figure the inputs allow, by name, in the order of the report."""
+    """Every figure that the inputs allow, by name, in the order of the report."""
     scores, span = inputs.scores, inputs.span or inputs.scores
     lines = _highlighted(inputs)
     card = next((name for name in ("T3", "T4") if name in scores.cards), None)
     drawn = {
-        "what_mape": plots.what_mape(inputs.forensics, _honest_mape(scores))
+        "what_mape": plots.what_mape(inputs.forensics, _lowest_mape(scores))
         if inputs.forensics.rows
         else None,
         "ranking": plots_forecasts.ranking(scores),
         "daily_loss": plots_forecasts.daily_loss(scores, lines),
         "reliability": plots_forecasts.reliability_diagram(scores, lines),
         "coverage": plots_forecasts.coverage(scores, span, lines, card) if card else None,
-        "fan_chart": plots_forecasts.fan_chart(scores, lines[0], card) if card else None,
+        "day_forecasts": plots_forecasts.day_forecasts(scores, lines[0], card) if card else None,
         "expert_shares": plots.expert_shares(inputs.shares) if inputs.shares is not None else None,
         "deployment": None if inputs.costs is None else plots.deployment(inputs.costs, scores.composite),
         "training_curves": plots.training_curves(inputs.curves) if inputs.curves else None,
@@ -84,9 +83,9 @@ def figures(inputs: ReportInputs) -> "dict[str, Figure]":
 
 
 def render(inputs: ReportInputs, drawn: "Mapping[str, Figure] | None" = None) -> str:
-    """The report as one self-contained HTML page; ``drawn`` are its figures when they are made already.
+    """The report as one self-contained HTML page; ``drawn`` are its figures, when already made.
 
-    Raises DataError when a metrics table fails its checks.
+    Raises DataError when a metrics table fails ``metrics.verify``.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -149,7 +148,7 @@ def _cards_json(scores: Evaluation, runs: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _plain(value: object) -> str | int | float | None:
-    """A number that JSON knows, or None for one that is not finite."""
+    """A value as JSON can hold it; None for a number that is not finite."""
     if isinstance(value, str):
         return value
     number = float(value)  # type: ignore[arg-type]
@@ -159,7 +158,7 @@ def _plain(value: object) -> str | int | float | None:
 
 
 def _highlighted(inputs: ReportInputs) -> list[str]:
-    """Up to four models to draw, the one that matters most first."""
+    """Up to four models to draw; the challenger, champion or best model first."""
     best = readiness.best_of_eight(inputs.scores, inputs.scores.cards[0], "crps_kw")
     leader = inputs.challenger or inputs.champion or (best[0] if best else None)
     wanted = [leader, mixture.MIXTURE, "lightgbm", ANALOGUE]
@@ -167,8 +166,8 @@ def _highlighted(inputs: ReportInputs) -> list[str]:
     return list(dict.fromkeys(present or inputs.scores.models[:1]))
 
 
-def _honest_mape(scores: Evaluation) -> dict[str, tuple[str, float]]:
-    """The lowest MAPE on each of the deciding cards, with the model's name."""
+def _lowest_mape(scores: Evaluation) -> dict[str, tuple[str, float]]:
+    """The lowest MAPE of any model on each deciding task, with the model's name."""
     rows = scores.metrics[scores.metrics["card"].isin(COMPOSITE_TASKS)].dropna(subset=["mape_percent"])
     best = rows.loc[rows.groupby("card", sort=False)["mape_percent"].idxmin()]
     titles = {card.name: f"{card.name}, {card.title.split(',')[0]}" for card in FORECAST_TASKS}
@@ -179,7 +178,7 @@ def _honest_mape(scores: Evaluation) -> dict[str, tuple[str, float]]:
 
 
 def _view(inputs: ReportInputs) -> dict[str, Any]:
-    """What the template shows: text and table cells, no arithmetic left to it."""
+    """The values of the template: text and table cells, computed completely."""
     scores = inputs.scores
     gate_findings: tuple[Finding, ...] = ()
     if inputs.shares is not None:

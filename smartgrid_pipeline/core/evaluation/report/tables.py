@@ -22,7 +22,7 @@ from smartgrid_pipeline.core.evaluation.style import colour, label
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, FORECAST_TASKS, MODEL_NAMES
 
 Tests = dict[tuple[str, str, str], dict[str, Any]]
-"""(card, model, rival) → its paired test."""
+"""(task, model, rival) → its paired test."""
 
 NOTHING = "–"
 SHORT = {"lightgbm": "LightGBM", ANALOGUE: "analogue"}
@@ -30,7 +30,7 @@ SHORT = {"lightgbm": "LightGBM", ANALOGUE: "analogue"}
 
 @dataclass(frozen=True)
 class Column:
-    """A metric as a table column: scale and digits it is shown with, and which way is better."""
+    """A metric as a table column: scale and digits shown, and which direction is better."""
 
     metric: str
     heading: str
@@ -60,7 +60,7 @@ FIRST_COLUMNS = 1
 """Columns before the two comparisons with the rivals."""
 
 MOST_BOLD = 4
-"""When more cells than this look equally good, none stands out."""
+"""When more cells than this share the best value, none is marked."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def number(value: float, digits: int, sign: bool = False) -> str:
 
 
 def cards(scores: Evaluation) -> list[dict[str, Any]]:
-    """One ranking per card, models in order of CRPS."""
+    """One ranking per task, models in order of CRPS."""
     tests = {(test["card"], test["a"], test["b"]): test for test in scores.tests.to_dict("records")}
     return [_card(scores, card, tests) for card in scores.cards]
 
@@ -119,7 +119,7 @@ def _card(scores: Evaluation, card: str, tests: Tests) -> dict[str, Any]:
 
 
 def _best(values: pd.Series, column: Column) -> str:
-    """The text of the best value of a column, so that what looks equal is marked equal; "" for none."""
+    """The text of a column's best value, so that equal texts are marked alike; "" when none is marked."""
     finite = values[np.isfinite(values)]
     if finite.empty or not column.better:
         return ""
@@ -130,7 +130,7 @@ def _best(values: pd.Series, column: Column) -> str:
 
 
 def _against(test: dict[str, Any] | None) -> Cell:
-    """Difference to a rival in per cent of its CRPS, marked when chance does not explain it."""
+    """Difference to a rival in per cent of its CRPS, marked when significant."""
     if test is None:
         return Cell(NOTHING)
     text = number(test["mean_difference_percent"], 1, sign=True)
@@ -145,7 +145,7 @@ def _against(test: dict[str, Any] | None) -> Cell:
 
 
 def overview(scores: Evaluation) -> dict[str, Any]:
-    """CRPS of every model on every card and the composite, shaded by the distance to the 28-day analogue."""
+    """CRPS of every model on every task and the composite, shaded by the ratio to the 28-day analogue."""
     crps = scores.metrics.pivot(index="model", columns="card", values="crps_kw")[list(scores.cards)]
     composite = scores.composite
     base = crps.loc[ANALOGUE] if ANALOGUE in crps.index else None
@@ -181,7 +181,9 @@ def _line(model: str, rank: int | None, cells: list[Cell]) -> dict[str, Any]:
 
 
 def _shade(relative: float) -> str:
-    """Background for a loss relative to the analogue: blue below 1, orange above; clear at 1 and unknown."""
+    """Background of a loss relative to the analogue: blue below 1, orange above; none at
+    1 or when unknown.
+    """
     if not np.isfinite(relative):
         return ""
     strength = min(abs(float(np.log(max(relative, 1e-6)))) / np.log(2), 1.0)
@@ -191,7 +193,7 @@ def _shade(relative: float) -> str:
 
 @dataclass(frozen=True)
 class Tile:
-    """A headline figure: the number, what it is, and the fine print."""
+    """A headline number, its meaning, and a detail in small print."""
 
     figure: str
     meaning: str
@@ -199,7 +201,7 @@ class Tile:
 
 
 def tiles(scores: Evaluation, challenger: str | None) -> list[Tile]:
-    """Headline figures; those that cannot be computed are left out."""
+    """Headline numbers; those that cannot be computed are left out."""
     out, composite = [], scores.composite
     for card, reference, metric, _ in readiness.MARGINS:
         if gain := readiness.gain_percent(scores, card, reference, metric):
@@ -269,7 +271,7 @@ def costs(frame: pd.DataFrame | None, composite: pd.Series) -> list[dict[str, An
 
 
 def candidacies(lines: Sequence[Candidacy]) -> list[dict[str, Any]]:
-    """Why each candidate is or is not champion, beside the numbers of the choice."""
+    """Outcome and reason of each candidate, beside the numbers it was chosen by."""
     tones = {"champion": "good", "refused": "bad"}
     return [
         _line(line.model, line.place, [Cell(number(line.before, 3)), Cell(number(line.now, 3))])
@@ -287,13 +289,13 @@ def memory_reasons(frame: pd.DataFrame | None) -> list[str]:
 
 
 def defects(frame: pd.DataFrame | None) -> dict[str, Any] | None:
-    """Counts by kind and the longest defects of the month; None when they were not given."""
+    """Counts by defect type and the longest defects of the month; None without ``frame``."""
     if frame is None:
         return None
     longest = frame.sort_values("minutes", ascending=False, kind="stable").head(12)
-    by_kind = frame.groupby("kind")["minutes"]
+    by_type = frame.groupby("kind")["minutes"]
     return {
-        "kinds": [(str(kind).replace("_", " "), len(m), f"{int(m.sum()):,}") for kind, m in by_kind],
+        "types": [(str(name).replace("_", " "), len(m), f"{int(m.sum()):,}") for name, m in by_type],
         "rows": [
             (
                 f"{row['start']:%d %b %H:%M}",

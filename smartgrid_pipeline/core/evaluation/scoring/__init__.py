@@ -1,1 +1,1 @@
-"""Scores of forecasts: backtests, metrics and paired comparisons."""
+"""Scores of forecasts: backtests, metrics, paired tests."""

@@ -1,4 +1,9 @@
-"""Is one forecast better than another? Paired tests on the same rows that respect dependence in time."""
+"""Paired tests of two forecasts on the same rows, valid under dependence in time.
+
+Two tests on daily losses: a circular block bootstrap (Politis & Romano 1992), which resamples whole blocks of
+days with the ends joined, and the test of Diebold & Mariano (1995) with the small-sample correction of
+Harvey, Leybourne & Newbold (1997). The bootstrap decides; the other is reported beside it.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,14 +17,14 @@ from smartgrid_pipeline.core.evaluation.scoring.metrics import ANALOGUE, Aligned
 from smartgrid_pipeline.core.schema import FORECAST_TASKS, DataError, Doubles
 
 COMPOSITE_TASKS = ("T1", "T2", "T3", "T4")
-"""The cards a promotion is decided on; those a meter cannot resolve drop out."""
+"""Tasks that decide a promotion, as far as a meter can resolve them."""
 
 SIGNIFICANCE = 0.05
 MIN_BLOCKS = 5
-"""With fewer blocks of days than this a bootstrap promises more than it knows."""
+"""With fewer blocks of days than this a bootstrap is too narrow."""
 
 RIVALS = ("lightgbm", ANALOGUE)
-"""Models that all others are tested against."""
+"""Models that every other model is tested against."""
 
 RESAMPLES = 4_000
 SEED = 20_101_126
@@ -29,10 +34,9 @@ SEED = 20_101_126
 class PairedTest:
     """The loss of ``a`` minus that of ``b`` on the same rows, in per cent of the loss of ``b``.
 
-    Negative means that ``a`` is better. ``low_percent`` and ``high_percent`` bound the difference with 95 %
-    confidence and ``p`` is two-sided, both from a circular moving-block bootstrap over days (blocks of
-    ``block_days``; ``n_blocks`` of them fill the span). The Diebold–Mariano statistic and p-value (HAC
-    variance, small-sample correction) stand beside it.
+    Negative: ``a`` is better. ``low_percent`` and ``high_percent`` are the 95 % interval of the difference
+    and ``p`` is two-sided, both from the circular block bootstrap over days, in blocks of ``block_days`` of
+    which ``n_blocks`` fill the span. ``dm_statistic`` and ``dm_p`` are those of Diebold & Mariano.
     """
 
     card: str
@@ -50,7 +54,7 @@ class PairedTest:
 
     @property
     def better(self) -> bool:
-        """True when ``a`` has the lower loss and chance does not explain it; never from few blocks."""
+        """Whether the loss of ``a`` is significantly lower; never with fewer than MIN_BLOCKS blocks."""
         return self.mean_difference_percent < 0 and self.p < SIGNIFICANCE and self.n_blocks >= MIN_BLOCKS
 
     def to_dict(self) -> dict[str, Any]:
@@ -60,8 +64,10 @@ class PairedTest:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Forecasts of several models over one span with what follows from them: ``metrics`` as of
-    ``metrics.table``, ``tests`` with one row per card, model ``a`` and rival ``b``.
+    """Several models scored over one span.
+
+    ``aligned`` their forecasts on common rows; ``metrics`` the table of ``metrics.table``; ``tests`` one row
+    of PairedTest per task (``card``), model ``a`` and rival ``b``.
     """
 
     aligned: Aligned
@@ -70,12 +76,12 @@ class Evaluation:
 
     @property
     def cards(self) -> tuple[str, ...]:
-        """The cards scored, in their order."""
+        """Names of the tasks scored, in their order."""
         return tuple(self.aligned)
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The models scored on any card, in their order."""
+        """The models scored on any task, in their order."""
         return tuple(dict.fromkeys(model for frames in self.aligned.values() for model in frames))
 
     @property
@@ -85,14 +91,14 @@ class Evaluation:
         return tuple(sorted({month for origins in firsts for month in origins.dt.strftime("%Y-%m").unique()}))
 
     def value(self, card: str, model: str, metric: str) -> float:
-        """One number of the metrics table; NaN when that model has no row on that card."""
+        """One number of the metrics table; NaN when the model has no row of the task ``card``."""
         rows = self.metrics[(self.metrics["card"] == card) & (self.metrics["model"] == model)]
         return float(rows[metric].iloc[0]) if len(rows) else float("nan")
 
     @property
     def composite(self) -> pd.Series:
-        """Mean over COMPOSITE_CARDS of CRPS relative to the 28-day analogue's, per model, best first; models
-        that lack a card, or everything when there is no analogue, are absent.
+        """Composite of each model, best first: mean over COMPOSITE_TASKS of its CRPS divided by that of the
+        28-day analogue. Models that lack a task are absent; empty without the analogue.
         """
         crps = self.metrics.pivot(index="card", columns="model", values="crps_kw")
         crps = crps.loc[[card for card in COMPOSITE_TASKS if card in crps.index]]
@@ -104,7 +110,7 @@ class Evaluation:
 def evaluate(
     forecasts_by_model: Mapping[str, pd.DataFrame], mase_scales_kw: Mapping[str, float] | None = None
 ) -> Evaluation:
-    """Score every model on the rows all share, and test each against each of RIVALS on CRPS, card by card."""
+    """Score every model on the rows that all share, and test each against RIVALS on the CRPS of each task."""
     aligned = align(forecasts_by_model)
     rows = []
     for card, frames in aligned.items():
@@ -120,9 +126,9 @@ def evaluate(
 
 
 def paired(a: pd.DataFrame, b: pd.DataFrame, card: str, loss: str = "crps") -> PairedTest:
-    """Test the forecasts ``a`` against ``b`` on one card; ``loss`` is "crps", "squared" or "absolute".
+    """Test forecasts ``a`` against ``b`` on the task ``card``; ``loss`` is "crps", "squared" or "absolute".
 
-    Raises DataError when they share no scored row of the card.
+    Raises DataError when they share no scored row of the task.
     """
     frames = align({"a": a[a["card"] == card], "b": b[b["card"] == card]}).get(card, {})
     if len(frames) < 2 or frames["a"].empty:
@@ -133,7 +139,7 @@ def paired(a: pd.DataFrame, b: pd.DataFrame, card: str, loss: str = "crps") -> P
 def paired_over_seeds(
     a: Sequence[pd.DataFrame], b: Sequence[pd.DataFrame], card: str, loss: str = "crps"
 ) -> PairedTest:
-    """``paired`` of models fitted with several seeds each: a day's loss is the mean over a model's seeds.
+    """``paired`` for models fitted with several seeds: the loss of a day is the mean over the model's seeds.
 
     All tables must be aligned (see ``metrics.align``).
     """
@@ -142,7 +148,7 @@ def paired_over_seeds(
 
 
 def paired_composite(a: pd.DataFrame, b: pd.DataFrame, analogue: pd.DataFrame) -> PairedTest:
-    """Test ``a`` against ``b`` on the composite loss of all three's common rows; see ``composite_loss``."""
+    """Test ``a`` against ``b`` on the composite loss (``composite_loss``) over rows common to all three."""
     losses = composite_loss({"a": a, "b": b}, analogue)
     return _test(losses["a"].to_numpy(), losses["b"].to_numpy(), "composite", "crps")
 
@@ -150,9 +156,9 @@ def paired_composite(a: pd.DataFrame, b: pd.DataFrame, analogue: pd.DataFrame) -
 def composite_loss(forecasts_by_model: Mapping[str, pd.DataFrame], analogue: pd.DataFrame) -> pd.DataFrame:
     """Composite loss of each model (columns) on each day (index), without unit; the analogue's mean is 1.
 
-    For every card of COMPOSITE_CARDS present: the day's mean CRPS divided by the 28-day analogue's mean CRPS
-    on the card; then the mean over the cards. Only days with a scored row on every card count. Raises
-    DataError when there is none, or when a model lacks a card.
+    For every task of COMPOSITE_TASKS present: the day's mean CRPS divided by the 28-day analogue's mean CRPS
+    of the task; then the mean over tasks. Days without a scored row of every task are left out. Raises
+    DataError when no day is left, or when a model lacks a task.
     """
     models = tuple(forecasts_by_model)
     aligned = align({**forecasts_by_model, ANALOGUE: analogue})
@@ -160,7 +166,7 @@ def composite_loss(forecasts_by_model: Mapping[str, pd.DataFrame], analogue: pd.
 
 
 def composite_loss_of(aligned: Aligned, models: Sequence[str]) -> pd.DataFrame:
-    """``composite_loss`` of forecasts that are aligned already, the 28-day analogue among them."""
+    """``composite_loss`` of forecasts already aligned, the 28-day analogue among them."""
     parts: dict[str, list[pd.Series]] = {model: [] for model in models}
     cards = [card for card in COMPOSITE_TASKS if card in aligned]
     for card in cards:
@@ -203,9 +209,9 @@ def _test(a: Doubles, b: Doubles, card: str, loss: str) -> PairedTest:
 
 
 def _block_days(card: str, n_days: int) -> int:
-    """Block length: the cube root of the number of days, and no shorter than the card's longest lead.
+    """Block length in days: the cube root of the number of days, at least the longest lead of the task.
 
-    A month gives 4 days, a year 8; weekly targets from daily origins overlap, so their blocks span a week.
+    A month gives 4 days, a year 8. Weekly targets from daily origins overlap, so their blocks span a week.
     """
     leads = [known.leads[-1].end_minutes for known in FORECAST_TASKS if known.name == card]
     longest = -(-max(leads, default=1440) // 1440)
@@ -213,7 +219,7 @@ def _block_days(card: str, n_days: int) -> int:
 
 
 def _resampled_percent(a: Doubles, b: Doubles, block: int) -> Doubles:
-    """Bootstrap draws of the difference in per cent, (RESAMPLES,)."""
+    """Bootstrap draws of the difference in total loss, in per cent of the loss of ``b``, (RESAMPLES,)."""
     counts = _day_counts(len(a), block)
     above, below = counts @ a, counts @ b
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -222,7 +228,7 @@ def _resampled_percent(a: Doubles, b: Doubles, block: int) -> Doubles:
 
 @lru_cache(maxsize=8)
 def _day_counts(n: int, block: int) -> Doubles:
-    """How often each draw takes each of ``n`` days, (RESAMPLES, n): whole blocks of days, the ends joined."""
+    """How often each draw holds each of ``n`` days, (RESAMPLES, n): whole blocks of days, the ends joined."""
     rng = np.random.default_rng(SEED)
     firsts = rng.integers(0, n, (RESAMPLES, -(-n // block)))
     days = ((firsts[:, :, None] + np.arange(block)) % n).reshape(RESAMPLES, -1)[:, :n]
@@ -231,10 +237,11 @@ def _day_counts(n: int, block: int) -> Doubles:
 
 
 def diebold_mariano(a: Doubles, b: Doubles, lags: int) -> tuple[float, float]:
-    """Statistic and two-sided p of Diebold and Mariano (1995) on two loss series of one length.
+    """Statistic and two-sided p-value of Diebold & Mariano (1995) for two loss series of one length.
 
-    Newey–West variance with ``lags`` Bartlett weights, the correction of Harvey, Leybourne and Newbold (1997)
-    and Student's t with n − 1 degrees of freedom. Negative: ``a`` is better.
+    The variance is that of Newey & West (1987) with ``lags`` Bartlett weights. The statistic is corrected by
+    Harvey, Leybourne & Newbold (1997) and compared with Student's t with n − 1 degrees of freedom. Negative:
+    ``a`` is better.
     """
     from scipy import stats
 

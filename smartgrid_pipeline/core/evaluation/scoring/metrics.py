@@ -1,7 +1,7 @@
-"""Error measures of forecasts: every model on the same rows, units in every name.
+"""Metrics of forecasts: every model on the same rows, units in every name.
 
 A table of forecasts has FORECAST_COLUMNS. Rows whose target was not observed (``observed_kw`` NaN) are never
-scored. MAPE is reported because people ask for it and decides nothing: nights dominate it.
+scored. MAPE is reported for comparison with other work and decides nothing, since nights dominate it.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.features.history import History
+from smartgrid_pipeline.core.learning.losses import crps_kw, pinball_kw
 from smartgrid_pipeline.core.schema import (
     FORECAST_COLUMNS,
     FORECAST_TASKS,
@@ -22,13 +23,13 @@ from smartgrid_pipeline.core.schema import (
 )
 
 Aligned = dict[str, dict[str, pd.DataFrame]]
-"""Card → model → forecasts, the rows of a card the same for all its models and in the same order."""
+"""Task → model → forecasts; all models of a task have the same rows in the same order."""
 
 KEY = ["origin", "interval_start", "interval_end"]
-"""What identifies a forecast on a card."""
+"""Columns that identify a forecast of a task."""
 
 PERSISTENCE, ANALOGUE = "persistence", "analogue_28d"
-"""The references of the two skills."""
+"""The reference models of the two skill scores."""
 
 MEDIAN_COLUMN = QUANTILE_COLUMNS[QUANTILES.index(0.5)]
 
@@ -36,10 +37,10 @@ PINBALL_COLUMNS = tuple(f"pinball_{column}" for column in QUANTILE_COLUMNS)
 
 FORMULAS = {
     "rmse_kw": "√ mean (ŷ − y)²",
-    "mae_kw": "mean |q50 − y|: the median is what an absolute error asks for, as the mean is for a square",
+    "mae_kw": "mean |q50 − y|: the median minimises the absolute error, the mean ŷ the squared one",
     "mape_percent": "100 · mean (|q50 − y| / y) over rows with y > 0",
     "wape_percent": "100 · Σ|q50 − y| / Σ y",
-    "r2": "1 − Σ(ŷ − y)² / Σ(y − ȳ)², all rows of the card together",
+    "r2": "1 − Σ(ŷ − y)² / Σ(y − ȳ)², all rows of the task together",
     "mase": "MAE / in-sample MAE of the same interval of the latest day that has ended",
     "crps_kw": "2 · mean pinball loss over the nine quantiles 0.1 … 0.9 (quantile approximation of CRPS)",
     "coverage_80": "share of y within [q10, q90]",
@@ -48,25 +49,18 @@ FORMULAS = {
     "skill_persistence": "1 − RMSE / RMSE of persistence",
     "skill_analogue": "1 − CRPS / CRPS of the 28-day analogue",
     "cvrmse_percent": "100 · RMSE / mean y",
-    "peak_hour_hit_rate": "share of days whose highest hour the forecast names (day-ahead cards)",
+    "peak_hour_hit_rate": "share of days whose highest hour the forecast names (day-ahead tasks)",
 }
 """How each metric is computed; shown beside every table. ŷ is the forecast's mean, q50 its median."""
 
-_PEAK_CARDS = ("T3", "T4")
-
-
-def pinball_kw(observed_kw: Doubles, quantiles_kw: Doubles) -> Doubles:
-    """Pinball loss of each quantile, (n, 9) kW, from observations (n,) and QUANTILES (n, 9)."""
-    error = observed_kw[:, None] - quantiles_kw
-    levels = np.array(QUANTILES)
-    return np.maximum(levels * error, (levels - 1) * error)
+_PEAK_TASKS = ("T3", "T4")
 
 
 def row_loss(frame: pd.DataFrame, loss: str) -> Doubles:
     """Loss of each row: "crps" (kW), "absolute" (kW) or "squared" (kW²). Raises KeyError for another name."""
     observed = frame["observed_kw"].to_numpy(np.float64)
     if loss == "crps":
-        return 2 * pinball_kw(observed, frame[list(QUANTILE_COLUMNS)].to_numpy(np.float64)).mean(axis=1)
+        return crps_kw(observed, frame[list(QUANTILE_COLUMNS)].to_numpy(np.float64))
     point = {"absolute": MEDIAN_COLUMN, "squared": "mean_kw"}[loss]
     error = frame[point].to_numpy(np.float64) - observed
     return np.abs(error) if loss == "absolute" else error**2
@@ -81,9 +75,9 @@ def mape_percent(observed_kw: Doubles, forecast_kw: Doubles) -> float:
 
 
 def score(frame: pd.DataFrame, mase_scale_kw: float | None = None) -> dict[str, float]:
-    """All metrics of one model on one card, from rows that are all observed; NaN where one is undefined.
+    """All metrics (FORMULAS) of one model on one task, from observed rows only; NaN where undefined.
 
-    Skills are not here: they need the references, see ``table``.
+    Skill scores need the reference models and are added by ``table``.
     """
     columns = [*FORMULAS, *PINBALL_COLUMNS, "mape_floor_percent", "n_scored", "n_origins"]
     out = dict.fromkeys([name for name in columns if not name.startswith("skill")], float("nan"))
@@ -118,17 +112,17 @@ def score(frame: pd.DataFrame, mase_scale_kw: float | None = None) -> dict[str, 
 def table(
     forecasts_by_model: Mapping[str, pd.DataFrame], mase_scales_kw: Mapping[str, float] | None = None
 ) -> pd.DataFrame:
-    """Metrics of every model on every card, long form (card, model, metrics), on the rows all models share.
+    """Metrics of every model on every task, one row each, on the rows that all models share.
 
-    ``mase_scales_kw`` comes from ``mase_scales_kw()``. Skills are NaN where their reference was not given.
-    Raises DataError when the models were given different truths or a sanity check fails, ModelError when a
-    model has no finite forecast for a row that is to be scored.
+    ``mase_scales_kw`` comes from ``mase_scales_kw()``. Skill scores are NaN without their reference model.
+    Raises DataError when models have different observations or ``verify`` fails, ModelError when a model has
+    no finite forecast for an observed row.
     """
     return table_of(align(forecasts_by_model), mase_scales_kw)
 
 
 def table_of(aligned: Aligned, mase_scales_kw: Mapping[str, float] | None = None) -> pd.DataFrame:
-    """``table`` of forecasts that are aligned already."""
+    """``table`` of forecasts already aligned."""
     rows = []
     for card, frames in aligned.items():
         scores = {model: score(frame, (mase_scales_kw or {}).get(card)) for model, frame in frames.items()}
@@ -143,7 +137,7 @@ def table_of(aligned: Aligned, mase_scales_kw: Mapping[str, float] | None = None
 
 
 def verify(metrics_table: pd.DataFrame) -> None:
-    """Sanity of a metrics table before anyone sees it. Raises DataError on a fraction sold as per cent.
+    """Check a metrics table for a fraction printed as per cent. Raises DataError when it fails.
 
     The formula must give 10.0 % for forecasts 10 % too high, and no MAPE may be below MAE / max(y).
     """
@@ -161,9 +155,10 @@ def verify(metrics_table: pd.DataFrame) -> None:
 
 
 def align(forecasts_by_model: Mapping[str, pd.DataFrame]) -> Aligned:
-    """Per card (in the order of CARDS), each model's rows cut to the observed rows that all models have.
+    """Forecasts by task (in the order of FORECAST_TASKS) and model, cut to observed rows that all models
+    have.
 
-    A model without a single row of a card is left out of that card. Raises as ``table`` does.
+    A model without any row of a task is left out of that task. Raises as ``table`` does.
     """
     cards = [card.name for card in FORECAST_TASKS]
     found = {name for frame in forecasts_by_model.values() for name in frame["card"].unique()}
@@ -210,38 +205,39 @@ def _same_rows(frames: dict[str, pd.DataFrame], card: str) -> dict[str, pd.DataF
     for model, frame in frames.items():
         if not np.allclose(frame["observed_kw"].to_numpy(np.float64), truth, rtol=1e-5, atol=1e-6):
             raise DataError(
-                f"{model} was given another truth than the other models on {card}; score it again."
+                f"{model} has other observations than the other models on {card}; score it again."
             )
     return frames
 
 
 def _keys(frame: pd.DataFrame) -> pd.DataFrame:
-    """The key columns at one resolution: files and memory may differ in theirs."""
+    """The key columns at one time resolution; tables from files and from memory may differ in theirs."""
     return frame[KEY].astype("datetime64[s]")
 
 
 def reliability(frame: pd.DataFrame) -> Doubles:
-    """Share of observations at or below each of the nine quantiles, (9,); the diagonal is perfect."""
+    """Share of observations at or below each of QUANTILES, (9,); equal to the levels when calibrated."""
     observed = frame["observed_kw"].to_numpy(np.float64)[:, None]
     return (observed <= frame[list(QUANTILE_COLUMNS)].to_numpy(np.float64)).mean(axis=0)
 
 
 def mase_scales_kw(
-    history: History, before: np.datetime64, cards: tuple[ForecastTask, ...]
+    history: History, before: np.datetime64, tasks: tuple[ForecastTask, ...]
 ) -> dict[str, float]:
-    """In-sample MAE (kW) of "the same interval of the latest day that has ended" per card, before ``before``.
+    """Scales of MASE (Hyndman & Koehler 2006) by task, from the history before ``before``.
 
-    Cards for which the history is too short are absent.
+    A scale is the in-sample MAE (kW) of the same interval of the latest day that has ended. Tasks for which
+    the history is too short are absent.
     """
     past = history.until(before)
     scales = {}
-    for card in cards:
-        origins = past.origins(past.starts[0], past.end, card.origin_minutes)
+    for task in tasks:
+        origins = past.origins(past.starts[0], past.end, task.origin_minutes)
         error = np.abs(
-            past.targets(origins, card.leads) - past.same_time_lags(origins, card.leads, 1)[:, :, 0]
+            past.targets(origins, task.leads) - past.same_time_lags(origins, task.leads, 1)[:, :, 0]
         )
         if np.isfinite(error).any():
-            scales[card.name] = float(np.nanmean(error.astype(np.float64)))
+            scales[task.name] = float(np.nanmean(error.astype(np.float64)))
     return scales
 
 
@@ -252,7 +248,7 @@ def _skill(metrics: dict[str, float], reference: dict[str, float] | None, name: 
 
 
 def _mape_floor(observed: Doubles, miss: Doubles) -> float:
-    """100 · MAE / max(y) over the rows that MAPE uses: no MAPE can be lower."""
+    """100 · MAE / max(y) over the rows of MAPE: a lower bound of MAPE, in per cent."""
     positive = observed > 0
     if not positive.any():
         return float("nan")
@@ -260,9 +256,9 @@ def _mape_floor(observed: Doubles, miss: Doubles) -> float:
 
 
 def _peak_hour_hit_rate(frame: pd.DataFrame) -> float:
-    """Share of fully observed days whose highest clock hour is also the forecast's highest."""
+    """Share of fully observed days whose hour of highest load the forecast has right."""
     card = next(card for card in FORECAST_TASKS if card.name == frame["card"].iloc[0])
-    if card.name not in _PEAK_CARDS:
+    if card.name not in _PEAK_TASKS:
         return float("nan")
     days = frame.groupby("origin", sort=True).filter(lambda day: len(day) == len(card.leads))
     if days.empty:

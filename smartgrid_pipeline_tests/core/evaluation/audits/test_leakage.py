@@ -135,7 +135,7 @@ def test_forecasters__whose_origins_see_each_other_are_caught(house_history: His
 
     verdict = leakage.audit_forecaster(RuleForecaster("batch", rule), house_history, ORIGINS, LEADS)
     assert [finding.rule for finding in verdict.failures] == [
-        "an origin asked alone or among others gives one forecast"
+        "an origin alone or among others gives one forecast"
     ]
 
 

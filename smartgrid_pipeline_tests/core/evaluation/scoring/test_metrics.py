@@ -96,7 +96,7 @@ def test_table__refuses_a_missing_forecast() -> None:
 
 
 def test_table__refuses_two_truths() -> None:
-    with pytest.raises(DataError, match="another truth"):
+    with pytest.raises(DataError, match="other observations"):
         metrics.table({"a": noisy(truth(24), 0.1, 1), "b": noisy(truth(24) + 0.1, 0.1, 1)})
 
 
