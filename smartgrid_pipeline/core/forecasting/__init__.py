@@ -11,4 +11,9 @@
  beyond one hour: analog ensemble (past days, learned similarity) ─────────────────────────────────────┘
                                                   blend, one weight per lead group, shrunk to a prior ─┤
                                    quantile recalibration per lead group ─> quantiles sorted, none < 0 ┘
+
+Reading order: ``forecaster`` (what a model is), ``leads`` (which leads share what), ``baselines``,
+``experts``, ``analog_ensemble``, ``mixture`` (usually the champion), ``recalibration``. Around them:
+``fallback`` (the best forecast that few readings allow), ``newest`` (from readings to the newest forecast),
+``monthly_policy`` (recalibrate or refit), ``catalogue`` (name to model).
 """

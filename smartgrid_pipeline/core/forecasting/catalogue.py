@@ -1,4 +1,4 @@
-"""Every model by its name: what makes it new, and what loads it from a folder."""
+"""Every model by its name: how to make a new one, and how to load a fitted one from a folder."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ MAKERS: dict[str, Callable[[TrainingBudget], Forecaster]] = {
     **EXPERTS,
     MixtureOfExperts.name: MixtureOfExperts,
 }
-"""Model name → what makes it, not fitted, from a budget."""
+"""Model name → its constructor, from a training budget."""
 
 LOADERS: dict[str, Callable[[Path], Forecaster]] = {
     **{name: model.load for name, model in REFERENCES.items()},
@@ -36,12 +36,12 @@ LOADERS: dict[str, Callable[[Path], Forecaster]] = {
 
 
 def loaders() -> dict[str, Callable[[Path], Forecaster]]:
-    """How to load every model; a function, so that asking for it is what imports them all."""
+    """LOADERS, as a function that other layers import where they need it: this module imports torch."""
     return LOADERS
 
 
 def create(name: str, budget: TrainingBudget) -> Forecaster:
-    """A new model, not fitted. Raises ModelError for a name nobody knows."""
+    """A new model, not fitted. Raises ModelError for an unknown name."""
     if name not in MAKERS:
         raise ModelError(f"There is no model {name!r}; known are {', '.join(sorted(MAKERS))}.")
     return MAKERS[name](budget)
