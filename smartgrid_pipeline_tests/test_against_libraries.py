@@ -18,7 +18,7 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import RobustScaler as SklearnRobustScaler
 from statsmodels.api import OLS
 
-from benchmarks.anomaly.metrics import Scored, area, wilson
+from benchmarks.anomaly.metrics import Scored, area
 from smartgrid_pipeline.core.anomaly import drift
 from smartgrid_pipeline.core.anomaly.ensemble.members import RobustScaler
 from smartgrid_pipeline.core.anomaly.scoring.alarms import hysteresis
@@ -179,12 +179,6 @@ def test_robust_scaler__is_scikit_learns_with_a_soft_bound() -> None:
     theirs = SklearnRobustScaler(quantile_range=(5, 95)).fit(features)  # its unit is the whole inner 90 %
     expected = 6 * np.tanh(2 * theirs.transform(features) / 6)
     np.testing.assert_allclose(RobustScaler.fit(features).transform(features), expected, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize(("found", "tried"), [(0, 20), (3, 7), (57, 60), (60, 60)])
-def test_wilson__equals_scipy(found: int, tried: int) -> None:
-    expected = stats.binomtest(found, tried).proportion_ci(method="wilson")
-    assert wilson(found, tried) == pytest.approx((expected.low, expected.high), abs=1e-4)
 
 
 def test_tail__beyond_the_body_is_scipys_generalised_pareto() -> None:
