@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartgrid_pipeline.core.anomaly.interval_array import Array
+from smartgrid_pipeline.core.learning.packed_trees import PackedTrees
 from smartgrid_pipeline.core.learning.storage import Arrays
 
 Matrix = npt.NDArray[np.float32]
@@ -44,41 +45,20 @@ class RobustScaler:
 
 
 def fit_isolation_forest(rows: Matrix, seed: int, trees: int = 100, samples: int = 512) -> Arrays:
-    """Train on clean rows (rows, features); trees are kept as arrays, (trees, nodes)."""
+    """Train on clean rows (rows, features); a leaf keeps the path length that it stands for."""
     from sklearn.ensemble import IsolationForest
 
     forest = IsolationForest(
         n_estimators=trees, max_samples=min(samples, len(rows)), random_state=seed, n_jobs=1
     )
     forest.fit(rows)
-    size = max(tree.tree_.node_count for tree in forest.estimators_)
-    arrays: Arrays = {
-        "feature": np.zeros((trees, size), np.int16),
-        "threshold": np.full((trees, size), np.inf, np.float32),
-        "left": np.tile(np.arange(size, dtype=np.int16), (trees, 1)),
-        "right": np.tile(np.arange(size, dtype=np.int16), (trees, 1)),
-        "path": np.zeros((trees, size), np.float32),
-        "levels": np.array([0], np.int16),
-    }
-    for t, estimator in enumerate(forest.estimators_):
-        tree = estimator.tree_
-        n = tree.node_count
-        inner = tree.children_left >= 0
-        arrays["feature"][t, :n] = np.where(inner, tree.feature, 0)
-        arrays["threshold"][t, :n] = np.where(inner, _round_down(tree.threshold), np.inf)
-        arrays["left"][t, :n] = np.where(inner, tree.children_left, np.arange(n))
-        arrays["right"][t, :n] = np.where(inner, tree.children_right, np.arange(n))
-        depth = _depths(tree.children_left, tree.children_right)
-        arrays["path"][t, :n] = depth + _average_path(tree.n_node_samples)
-        arrays["levels"] = np.maximum(arrays["levels"], depth.max()).astype(np.int16)
-    arrays["normal_path"] = np.array([_average_path(np.array([forest.max_samples_]))[0]])
-    return arrays
-
-
-def _round_down(thresholds: Array) -> Matrix:
-    """Largest float32 not above each threshold: float32 features compare with it as with the threshold."""
-    rounded = thresholds.astype(np.float32)
-    return np.where(rounded > thresholds, np.nextafter(rounded, np.float32(-np.inf)), rounded)
+    grown = [estimator.tree_ for estimator in forest.estimators_]
+    paths = [
+        _depths(tree.children_left, tree.children_right) + _average_path(tree.n_node_samples)
+        for tree in grown
+    ]
+    normal_path = _average_path(np.array([forest.max_samples_]))
+    return PackedTrees.from_sklearn(grown, paths).to_arrays("trees") | {"normal_path": normal_path}
 
 
 def _depths(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -100,18 +80,11 @@ def _average_path(samples: npt.NDArray[np.int64]) -> Array:
 
 def score_isolation_forest(arrays: Arrays, rows: Matrix) -> Array:
     """Score 2^(−mean path / normal path) of each row, (rows,): scikit-learn's −score_samples."""
+    paths = PackedTrees.from_arrays(arrays, "trees").values(rows)
     total = np.zeros(len(rows))
-    columns = np.ascontiguousarray(rows.T)
-    for t in range(len(arrays["feature"])):
-        feature, threshold = arrays["feature"][t], arrays["threshold"][t]
-        children = np.stack([arrays["right"][t], arrays["left"][t]], axis=1).ravel()
-        node = np.zeros(len(rows), np.int16)
-        at = np.arange(len(rows))
-        for _ in range(int(arrays["levels"][0])):
-            goes_left = columns[feature[node], at] <= threshold[node]
-            node = children[2 * node.astype(np.int32) + goes_left]
-        total += arrays["path"][t][node]
-    return 2.0 ** (-total / len(arrays["feature"]) / float(arrays["normal_path"][0]))
+    for path in paths.T:  # one order of summation, whatever the number of rows
+        total += path
+    return 2.0 ** (-total / paths.shape[1] / float(arrays["normal_path"][0]))
 
 
 def fit_one_class_svm(rows: Matrix, seed: int, nu: float = 0.005, max_rows: int = 20_000) -> Arrays:
@@ -141,38 +114,31 @@ def score_one_class_svm(arrays: Arrays, rows: Matrix) -> Array:
 def fit_autoencoder(rows: Matrix, seed: int, steps: int = 600, batch: int = 1024) -> Arrays:
     """Weights ``w0`` … and biases ``b0`` … of a narrow autoencoder (features → 24 → 8 → 24 → features).
 
-    Trained with Adam and a Huber loss on batches drawn with the seed, in one thread.
+    Trained with a Huber loss on batches drawn with the seed, in one thread.
     """
     import torch
+    from torch import Tensor, nn
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    from smartgrid_pipeline.core.learning.training_loop import Schedule, cosine, torch_threads, train
+
     generator = torch.Generator().manual_seed(seed)
-    n = rows.shape[1]
-    sizes = [n, 24, 8, 24, n]
-    weights = [(torch.randn(a, b, generator=generator) / a**0.5).requires_grad_() for a, b in pairwise(sizes)]
-    biases = [torch.zeros(b, requires_grad=True) for b in sizes[1:]]
-    optimiser = torch.optim.Adam([*weights, *biases], lr=3e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, steps))
+    sizes = [rows.shape[1], 24, 8, 24, rows.shape[1]]
+    weights = [torch.randn(a, b, generator=generator) / a**0.5 for a, b in pairwise(sizes)]
+    network = nn.ParameterDict({f"w{layer}": weight for layer, weight in enumerate(weights)})
+    network |= nn.ParameterDict({f"b{layer}": torch.zeros(b) for layer, b in enumerate(sizes[1:])})
     data = torch.from_numpy(rows)
-    for _ in range(steps):
-        chosen = torch.randint(len(rows), (batch,), generator=generator)
-        x = data[chosen]
-        y = x
-        for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
-            y = y @ w + b
-            if layer < len(weights) - 1:
-                y = torch.tanh(y)
-        loss = torch.nn.functional.huber_loss(y, x)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-    torch.set_num_threads(threads)
-    arrays: Arrays = {}
-    for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
-        arrays[f"w{layer}"], arrays[f"b{layer}"] = w.detach().numpy(), b.detach().numpy()
-    return arrays
+
+    def loss(_: nn.Module) -> Tensor:
+        x = y = data[torch.randint(len(rows), (batch,), generator=generator)]
+        for layer in range(len(weights)):
+            y = y @ network[f"w{layer}"] + network[f"b{layer}"]
+            y = torch.tanh(y) if layer < len(weights) - 1 else y
+        return nn.functional.huber_loss(y, x)
+
+    schedule = Schedule(steps, weight_decay=0.0, factor=cosine, largest_gradient=float("inf"))
+    with torch_threads(1):
+        train(network, loss, None, schedule)
+    return {name: parameter.detach().numpy() for name, parameter in network.items()}
 
 
 def errors_autoencoder(arrays: Arrays, rows: Matrix) -> Matrix:
