@@ -13,16 +13,16 @@ from smartgrid_pipeline.core.anomaly.ensemble import features
 from smartgrid_pipeline.core.anomaly.ensemble.ensemble import Ensemble
 from smartgrid_pipeline.core.anomaly.ensemble.members import MEMBERS, Matrix
 from smartgrid_pipeline.core.anomaly.events.events import build_events
+from smartgrid_pipeline.core.anomaly.events.scores_table import detector_scores, scores_table
 from smartgrid_pipeline.core.anomaly.inputs import DetectorInputs
 from smartgrid_pipeline.core.anomaly.interval_array import Array, Flags, IntervalArray
 from smartgrid_pipeline.core.anomaly.physics import hourly, monitors
 from smartgrid_pipeline.core.anomaly.physics.hourly import HourlyAggregates
 from smartgrid_pipeline.core.anomaly.rules import limits, rules
 from smartgrid_pipeline.core.anomaly.scoring import alarms, scores, tails, thresholds
-from smartgrid_pipeline.core.anomaly.scoring.alarms import DetectorScore
 from smartgrid_pipeline.core.anomaly.scoring.thresholds import Calibration
 from smartgrid_pipeline.core.anomaly.storage import DetectorFile
-from smartgrid_pipeline.core.schema import INTERVAL_START, DataError, Meter, ModelError
+from smartgrid_pipeline.core.schema import DataError, Meter, ModelError
 
 __all__ = ["AnomalyDetector", "Detection"]
 
@@ -179,36 +179,12 @@ class AnomalyDetector:
         self, prepared: DetectorInputs, first: int, anomaly_scores: dict[str, Array]
     ) -> Detection:
         """The scores table and the events of anomaly scores that begin with row ``first``."""
-        detectors = [
-            self._detector_score(name, values)
-            for name, values in anomaly_scores.items()
-            if name not in MEMBERS
-        ]
-        votes = np.sum([anomaly_scores[name] >= self._thresholds[name] for name in MEMBERS], axis=0)
-        by_rule = rules.raised(prepared.recorded, prepared.hits)[first:]
-        columns: dict[str, Any] = {
-            f"{name}_anomaly_score": values.astype(np.float32) for name, values in anomaly_scores.items()
-        }
-        columns |= {"votes": votes, "vote_2_of_3": votes >= 2, "rules_alarm": by_rule}
-        for layer in ("physics", "ensemble"):
-            on = [each.alarms() for each in detectors if each.layer == layer]
-            columns[f"{layer}_alarm"] = np.any(on, axis=0) if on else np.zeros(len(by_rule), bool)
-        heights = {each.name: each.threshold for each in detectors}
-        columns["score"] = alarms.fused_score(anomaly_scores, heights, by_rule)
-        columns["alarm"] = by_rule | columns["physics_alarm"] | columns["ensemble_alarm"]
-        starts = prepared.recorded.intervals[first:].astype("datetime64[s]")
-        table = pd.DataFrame(columns, index=pd.DatetimeIndex(starts, name=INTERVAL_START))
+        detectors = detector_scores(anomaly_scores, self._thresholds)
+        members = {name: anomaly_scores[name] for name in MEMBERS}
+        votes = np.sum([values >= self._thresholds[name] for name, values in members.items()], axis=0)
+        table = scores_table(prepared, detectors, members, votes, first)
         events = build_events(prepared, detectors, first, self._ensemble, self.price_per_kwh)
         return Detection(table, events, self.monitors_off)
-
-    def _detector_score(self, name: str, values: Array) -> DetectorScore:
-        threshold = self._thresholds[name]
-        if name not in monitors.BY_NAME:
-            return DetectorScore(name, "ensemble", "behaviour", "unusual", (), values, threshold,
-                                 "unlike anything this meter usually records")  # fmt: skip
-        monitor = monitors.BY_NAME[name]
-        return DetectorScore(name, "physics", monitor.alarm_class, monitor.fault_class, monitor.channels,
-                             values, threshold, monitor.text)  # fmt: skip
 
     # --- what was learned --------------------------------------------------------------------------------
 
