@@ -1,10 +1,16 @@
-"""Weights of networks as plain arrays and back, so that they are stored like every other model."""
+"""Between arrays and tensors: inputs of networks, and their weights as they are stored."""
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from smartgrid_pipeline.core.learning.storage import Arrays
+
+
+def tensors(*arrays: npt.NDArray[np.generic]) -> tuple[Tensor, ...]:
+    """Arrays as tensors that share their memory, copied only where they are not writable or contiguous."""
+    return tuple(torch.from_numpy(np.require(array, requirements=["C", "W"])) for array in arrays)
 
 
 def round_to_half(network: nn.Module) -> None:

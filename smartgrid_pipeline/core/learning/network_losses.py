@@ -1,9 +1,11 @@
 """What networks are trained on: the losses of ``losses`` as differentiable functions of tensors."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from smartgrid_pipeline.core.schema import QUANTILES
+from smartgrid_pipeline.core.learning.network_arrays import tensors
+from smartgrid_pipeline.core.schema import QUANTILES, Floats
 
 
 def quantile_loss(observed_kw: Tensor, quantiles_kw: Tensor) -> Tensor:
@@ -36,3 +38,22 @@ def power_from_sqrt(sqrt_kw: Tensor) -> Tensor:
     So a quantile below zero keeps a gradient.
     """
     return torch.where(sqrt_kw > 0, sqrt_kw**2, 0.05 * sqrt_kw)
+
+
+def target_statistics(targets_kw: Floats) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean square root, mean and standard deviation of each lead's target (n, leads), each (leads,).
+
+    The first two are where a network starts, the last is the ``scale_kw`` of its loss, at least .01 kW. A
+    lead with ten observations or fewer gets the statistics of all leads together.
+    """
+    pooled = targets_kw[np.isfinite(targets_kw)]
+    pooled = pooled if len(pooled) > 1 else np.array([0.5, 1.5], np.float32)
+    rows = []
+    for column in targets_kw.T:
+        observed = column[np.isfinite(column)]
+        observed = observed if len(observed) > 10 else pooled
+        rows.append(
+            (np.sqrt(np.maximum(observed, 0)).mean(), observed.mean(), max(float(observed.std()), 0.01))
+        )
+    mean_sqrt, mean, sd = np.array(rows, np.float32).T
+    return tensors(mean_sqrt, mean, sd)  # type: ignore[return-value]

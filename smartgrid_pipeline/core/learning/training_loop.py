@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from smartgrid_pipeline.core.schema import DataError
+
 Loss = Callable[[nn.Module], Tensor]
 
 
@@ -46,6 +48,36 @@ class Schedule:
     patience: int = 6
     factor: Callable[[int, int], float] = warm_cosine
     largest_gradient: float = 1.0
+
+
+@dataclass(frozen=True)
+class RowSplit:
+    """Row numbers of a series: origins to train on from ``first``, the holdout [train_end, end).
+
+    ``cap`` bounds how many rows are sampled for statistics and validation.
+    """
+
+    first: int
+    train_end: int
+    end: int
+    cap: int | None = None
+
+    def last(self, ahead: int) -> int:
+        """One past the last training origin with targets up to ``ahead`` rows after it.
+
+        Raises DataError when fewer than ``ahead`` origins are left.
+        """
+        last = self.train_end - ahead
+        if last - self.first < ahead:
+            raise DataError(
+                f"Too little to train on: found {self.train_end - self.first} rows before the holdout, "
+                f"at least {2 * ahead} are needed."
+            )
+        return last
+
+    def capped(self, rows: int) -> int:
+        """``rows``, or the cap where that is less."""
+        return min(rows, self.cap or rows)
 
 
 @dataclass(frozen=True)

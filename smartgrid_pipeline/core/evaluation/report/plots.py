@@ -34,7 +34,7 @@ LEAD_EDGES_MINUTES = (0, 15, 60, 180, 360, 720, 1440, 10_080)
 
 
 def training_curves(curves_by_model: Mapping[str, pd.DataFrame]) -> "Figure":
-    """Loss per step or round, a panel per model; a text column (``half``) splits into line styles."""
+    """Loss per step or round, a panel per model; a text column (``horizon``) splits into line styles."""
     shown = {model: frame for model, frame in curves_by_model.items() if len(frame)}
     columns = min(3, max(1, len(shown)))
     rows = max(1, -(-len(shown) // columns))
