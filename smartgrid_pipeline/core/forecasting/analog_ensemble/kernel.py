@@ -1,4 +1,4 @@
-"""A learned kernel over past days: how much each of them says of a target, by age, weekday and likeness."""
+"""A trained kernel that weights past days for a target: by age, day type and similarity."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.lags import DAY_MINUTES, latest_ended_day, take
-from smartgrid_pipeline.core.features.tabular import Rows
 from smartgrid_pipeline.core.forecasting.analog_ensemble.similarity import (
     ORIGIN_NAMES,
     PADS,
@@ -18,41 +17,44 @@ from smartgrid_pipeline.core.forecasting.analog_ensemble.similarity import (
     same_day_type,
     target_levels,
 )
-from smartgrid_pipeline.core.schema import QUANTILES, Floats
+from smartgrid_pipeline.core.schema import QUANTILES, Floats, Rows
 
 AGES = np.concatenate([np.arange(112), np.arange(349, 378)])
-"""Days asked, counted from the latest one that has ended: sixteen weeks, and four around a year ago."""
+"""Past days used, counted from the latest one that has ended: sixteen weeks, and four around a year ago."""
 
 SHIFTS = (-60, -30, 0, 30, 60)
-"""A day also speaks by the intervals this many minutes beside the target's, with less weight."""
+"""Of a day, the intervals shifted by this many minutes are members, too, with less weight."""
 
 YEAR_DAYS = 364.0
-LEAST = 1e-9
-NEVER = -1e9
+LEAST_WEIGHT, LOG_OF_ZERO = 1e-9, -1e9
 
 
 @dataclass(frozen=True)
 class KernelInputs:
-    """What the kernel weighs: origins (o), leads (l), past days (k), their shifted intervals (s).
+    """What the kernel compares, for o origins, l leads, k past days and s shifts.
 
     ``origin_gaps`` (o, k, ORIGIN_NAMES) and ``target_gaps`` (o, l, k, TARGET_NAMES) are squared differences
-    in units of the usual spread, NaN where unknown; ``ages`` (k,) days, the same for all; ``same_weekday``
-    and ``same_kind`` (o, l, k) are 0 or 1; ``values_kw`` (o, l, k, s) is NaN where nothing was observed or
-    the interval has not ended.
+    of similarity features, in units of their usual spread, NaN where unknown. ``ages`` (k,) days are the same
+    for all origins. ``same_weekday`` and ``same_day_type`` (o, l, k) are 0 or 1. ``values_kw`` (o, l, k, s)
+    are the members, NaN where nothing was observed or the interval has not ended; ``shifts`` (s,) minutes.
     """
 
     origin_gaps: Tensor
     target_gaps: Tensor
     ages: Tensor
     same_weekday: Tensor
-    same_kind: Tensor
+    same_day_type: Tensor
     values_kw: Tensor
     shifts: Tensor
 
 
-def look(history: History, spread: Floats, rows: Rows, starts: Rows, width_minutes: int) -> KernelInputs:
-    """Gather it for origins whose latest rows are ``rows`` (o,) and leads that begin ``starts`` (o or 1, l)
-    minutes later, all of one width; ``spread`` is that of ``similarity.spreads``.
+def kernel_inputs(
+    history: History, spread: Floats, rows: Rows, starts: Rows, width_minutes: int
+) -> KernelInputs:
+    """Inputs for origins whose latest rows are ``rows`` (o,) and leads of one width.
+
+    The leads begin ``starts`` (o or 1, l) minutes after the origin; ``spread`` is that of
+    ``similarity.spreads``.
     """
     levels = target_levels(history, width_minutes)
     minutes = history.meter.working_minutes
@@ -86,20 +88,23 @@ def _target_gaps(
     end_minutes: Rows,
     spread: Floats,
 ) -> Floats:
-    """Gaps of TARGET_NAMES between intervals and those of past days, each seen from the day before it."""
+    """Gaps (o, l, k, TARGET_NAMES) between target intervals and those of past days.
+
+    TARGET_NAMES of both are those of the latest interval, day by day, that had ended at the origin.
+    """
     gaps = np.full((*before.shape, len(PADS)), np.nan, np.float32)
     if np.isnan(levels).all():
         return gaps
     scale, day = spread[_hours(history, first)], DAY_MINUTES // history.meter.working_minutes
     for pad in sorted(set(PADS)):
-        at = np.flatnonzero(np.array(PADS) == pad)
-        known = latest_ended_day(end_minutes + pad)[..., None] * day
-        gaps[..., at] = _gaps(levels[:, at], first[..., None] - known, before - known, scale[..., at])
+        names = np.flatnonzero(np.array(PADS) == pad)
+        back = latest_ended_day(end_minutes + pad)[..., None] * day
+        gaps[..., names] = _gaps(levels[:, names], first[..., None] - back, before - back, scale[..., names])
     return gaps
 
 
 def _values(history: History, before: Rows, rows: Rows, width_minutes: int) -> tuple[Floats, Rows]:
-    """Mean power of the matched intervals and of those beside them, as far as they had ended."""
+    """Mean power (o, l, k, s) of the intervals on past days as far as they had ended, and shifts (s,)."""
     minutes = history.meter.working_minutes
     shifts = np.array([s for s in SHIFTS if s % minutes == 0 and (s == 0 or width_minutes <= WIDEST_TRACK)])
     shifted = before[..., None] + shifts // minutes
@@ -109,7 +114,7 @@ def _values(history: History, before: Rows, rows: Rows, width_minutes: int) -> t
 
 
 def _hours(history: History, rows: Rows) -> Rows:
-    """Hour of the day at which rows start."""
+    """Hour of the day at which each row starts."""
     start = (history.starts[0] - history.starts[0].astype("datetime64[D]")).astype(np.int64)
     return (start + rows * history.meter.working_minutes) // 60 % 24
 
@@ -120,7 +125,13 @@ def _gaps(values: Floats, here: Rows, there: Rows, scale: Floats) -> Floats:
 
 
 class Kernel(nn.Module):
-    """A few dozen weights, most of them logarithms."""
+    """Weights of past days from a few dozen parameters, most of them logarithms.
+
+    Age: two exponential decays (``memory``, ``long_memory`` with ``long_share``), and a bump one year ago
+    (``year_share``, ``year_width``). Day type: ``weekday`` and ``day_type`` are added to the log weight.
+    Similarity: squared gaps, weighted by ``feature_weights``, are subtracted, but no more than
+    ``largest_distance``. Members shifted in time lose ``shift_decay`` an hour.
+    """
 
     memory: Tensor
     long_share: Tensor
@@ -128,53 +139,59 @@ class Kernel(nn.Module):
     year_share: Tensor
     year_width: Tensor
     weekday: Tensor
-    kind: Tensor
-    beside: Tensor
-    most: Tensor
-    alike: Tensor
+    day_type: Tensor
+    shift_decay: Tensor
+    largest_distance: Tensor
+    feature_weights: Tensor
 
     def __init__(self, start: Mapping[str, float | list[float]]) -> None:
         super().__init__()
         for name, value in start.items():
             setattr(self, name, nn.Parameter(torch.tensor(value, dtype=torch.float32)))
 
-    def log_weights(self, seen: KernelInputs) -> Tensor:
-        """Of each past day, (o, l, k)."""
-        ages = seen.ages
+    def log_weights(self, inputs: KernelInputs) -> Tensor:
+        """Logarithm of the weight of each past day, (o, l, k), up to a constant."""
+        ages = inputs.ages
         recent = torch.exp(-ages / self.memory.exp())
         recent = recent + torch.exp(self.long_share - ages / self.long_memory.exp())
         season = torch.exp(self.year_share - ((ages - YEAR_DAYS) / self.year_width.exp()) ** 2)
-        habit = self.weekday * seen.same_weekday + self.kind * seen.same_kind
-        return torch.log(recent + season + LEAST) + habit - self._unlike(seen)
+        day = self.weekday * inputs.same_weekday + self.day_type * inputs.same_day_type
+        return torch.log(recent + season + LEAST_WEIGHT) + day - self._distance(inputs)
 
-    def _unlike(self, seen: KernelInputs) -> Tensor:
-        """Weighted gaps, (o, l, k); unknown ones count as the known ones do, and none for more than most."""
-        weights = self.alike.exp()
+    def _distance(self, inputs: KernelInputs) -> Tensor:
+        """Weighted sum of gaps, (o, l, k), below ``largest_distance``.
+
+        An unknown gap is replaced by the mean of the known ones.
+        """
+        weights = self.feature_weights.exp()
         cut = len(ORIGIN_NAMES)
-        origin, origin_known = _weighed(seen.origin_gaps, weights[:cut])
-        target, target_known = _weighed(seen.target_gaps, weights[cut:])
+        origin, origin_known = _weighted_sum(inputs.origin_gaps, weights[:cut])
+        target, target_known = _weighted_sum(inputs.target_gaps, weights[cut:])
         known = origin_known[:, None] + target_known
-        unlike = (origin[:, None] + target) * weights.sum() / known.clamp_min(1e-6)
-        return unlike / (1 + unlike / self.most.exp())
+        distance = (origin[:, None] + target) * weights.sum() / known.clamp_min(1e-6)
+        return distance / (1 + distance / self.largest_distance.exp())
 
-    def forward(self, seen: KernelInputs) -> tuple[Tensor, Tensor]:
-        """Weights and values (kW) of all members, (o, l, members); weights sum to 1 where any is known."""
-        logs = self.log_weights(seen)[..., None] - self.beside.exp() * seen.shifts / 60
-        values = seen.values_kw.flatten(-2)
+    def forward(self, inputs: KernelInputs) -> tuple[Tensor, Tensor]:
+        """Weights and values (kW) of all members, (o, l, k × s); weights sum to 1 where any is known."""
+        logs = self.log_weights(inputs)[..., None] - self.shift_decay.exp() * inputs.shifts / 60
+        values = inputs.values_kw.flatten(-2)
         known = torch.isfinite(values)
-        weights = torch.softmax(torch.where(known, logs.flatten(-2), NEVER), -1)
+        weights = torch.softmax(torch.where(known, logs.flatten(-2), LOG_OF_ZERO), -1)
         highest = torch.where(known, values, 0.0).amax(-1, keepdim=True)
-        return weights, torch.where(known, values, highest)  # unknown ones weigh nothing
+        return weights, torch.where(known, values, highest)  # members of weight 0, sorted behind the others
 
 
-def _weighed(gaps: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted sum of the gaps that are known, and the weight of those."""
+def _weighted_sum(gaps: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted sum of the known gaps, and the sum of their weights."""
     known = torch.isfinite(gaps)
     return (torch.where(known, gaps, 0.0) * weights).sum(-1), (known * weights).sum(-1)
 
 
 def energy_score(weights: Tensor, values: Tensor, observed: Tensor) -> Tensor:
-    """CRPS of weighted ensembles (…, members), (…): E|X − y| − E|X − X'| / 2, without pairs by sorting."""
+    """CRPS of weighted ensembles (…, members), (…): E|X − y| − E|X − X'| / 2.
+
+    See Gneiting & Raftery (2007). The second term takes n log n steps instead of n²: in sorted order it is a sum over members.
+    """
     order = torch.argsort(values, -1)
     x, w = torch.gather(values, -1, order), torch.gather(weights, -1, order)
     spread = (w * x * (2 * torch.cumsum(w, -1) - w - 1)).sum(-1)
@@ -182,8 +199,10 @@ def energy_score(weights: Tensor, values: Tensor, observed: Tensor) -> Tensor:
 
 
 def weighted_quantiles(weights: Tensor, values: Tensor) -> Tensor:
-    """QUANTILES of weighted ensembles (…, members), (…, 9): linear between members, each at the middle of
-    its weight.
+    """QUANTILES of weighted ensembles (…, members), (…, 9), linear between members.
+
+    A member stands for the level in the middle of its weight: with equal weights, (i − ½) / n (Hyndman & Fan
+    1996, type 5).
     """
     order = torch.argsort(values, -1)
     x, w = torch.gather(values, -1, order), torch.gather(weights, -1, order)

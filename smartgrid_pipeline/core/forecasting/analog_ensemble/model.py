@@ -1,7 +1,7 @@
-"""The past days as an ensemble whose weights are learned: by age, weekday and likeness of the days before.
+"""The analog ensemble: past days as members, weighted by learned similarity (Delle Monache et al. 2013).
 
-Its distributions are made of what really happened, so they keep the shape of a home's use. It needs no more
-than power readings, starts from weights that suit most homes, and learns the home's own from its history.
+The members are what really happened, so distributions keep the shape of a home's use. The model needs no more
+than power readings. Its kernel starts from weights that suit most homes and is trained on the home's history.
 """
 
 from dataclasses import asdict
@@ -15,11 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.features.tabular import Rows
 from smartgrid_pipeline.core.forecasting.analog_ensemble.kernel import (
     Kernel,
     energy_score,
-    look,
+    kernel_inputs,
     weighted_quantiles,
 )
 from smartgrid_pipeline.core.forecasting.analog_ensemble.similarity import NAMES, spreads
@@ -27,37 +26,38 @@ from smartgrid_pipeline.core.forecasting.climatology import Climatology
 from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
 from smartgrid_pipeline.core.learning import network_arrays, storage
 from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, cosine, torch_threads, train
-from smartgrid_pipeline.core.schema import Floats, LeadInterval, Times, leads_for
+from smartgrid_pipeline.core.schema import Floats, LeadInterval, Rows, Times, leads_for
 
 STEPS, BATCH, RATE, LOWEST_RATE = 150, 192, 0.03, 0.05
-"""How the weights are learned. Few steps on purpose: the weights they start from are good ones."""
+"""Steps, batch, learning rate and its last fraction. The steps are few as the starting weights are good."""
 
-WARM_DAYS, LEARNING_DAYS = 60, 300
-"""The first days have too little past to learn from; with fewer days than these, fewer steps are made."""
+BURN_IN_DAYS, ENOUGH_DAYS = 60, 300
+"""Origins of the first days are left out of training: too little came before. With fewer days than the second
+number, proportionally fewer steps are made.
+"""
 
-MIDNIGHTS = 0.7
-"""Share of the origins learned from that lie at midnight, where day-ahead forecasts are asked for."""
+MIDNIGHT_SHARE = 0.7
+"""Share of training origins at midnight, when day-ahead forecasts are made."""
 
-BLOCK = 2_000
+BLOCK_PAIRS = 2_000
 """Pairs of origin and lead forecast at a time, so that memory stays bounded."""
-
-_ALIKE = (
-    -2.5, -1.1, -0.9, -1.1, -3.5, -2.8, -1.6, -3.5, -2.2, -3.3, -4.0, -3.5,
-    -3.3, -3.8, -2.8,
-    -4.1, -2.2, -3.2, -3.7, -2.2, -3.5, -4.7, -2.7,
-)  # fmt: skip
 
 START: dict[str, float | list[float]] = {
     "memory": 2.5, "long_share": -2.4, "long_memory": 5.2, "year_share": -1.7, "year_width": 3.9,
-    "weekday": 0.7, "kind": 0.6, "beside": 0.0, "most": 2.2, "alike": list(_ALIKE),
+    "weekday": 0.7, "day_type": 0.6, "shift_decay": 0.0, "largest_distance": 2.2,
+    "feature_weights": [
+        -2.5, -1.1, -0.9, -1.1, -3.5, -2.8, -1.6, -3.5, -2.2, -3.3, -4.0, -3.5,
+        -3.3, -3.8, -2.8,
+        -4.1, -2.2, -3.2, -3.7, -2.2, -3.5, -4.7, -2.7,
+    ],
 }  # fmt: skip
-"""Settings found on other homes; each home moves them a little. ``alike`` is in the order of NAMES."""
+"""Parameters of the kernel before training, found on other homes; ``feature_weights`` as NAMES."""
 
 
 class AnalogEnsemble:
-    """A Forecaster; see the module."""
+    """A Forecaster of all leads; see the module."""
 
-    name = "learned_analogue"
+    name = "analog_ensemble"
 
     def __init__(self, budget: TrainingBudget = FULL) -> None:
         self.budget = budget
@@ -67,22 +67,23 @@ class AnalogEnsemble:
         self._spreads: dict[int, Floats] = {}
         self._curves: list[Curve] = []
 
-    # --- learning ---------------------------------------------------------------------------------
+    # --- fit --------------------------------------------------------------------------------------
 
     def fit(self, history: History, split: Split) -> None:
-        """Learn from the earlier block; the later one only has a say in the last resort, a climatology."""
+        """Train the kernel on rows before ``split.train_end``; only the climatology uses the holdout."""
         self._climatology = Climatology.fit(history, split)
         history = history.until(split.train_end)
         widths = sorted({lead.width_minutes for lead in leads_for(history.meter.working_minutes)})
         self._spreads = {width: spreads(history, split.start, split.train_end, width) for width in widths}
         self._kernel, self._curves = Kernel(START), []
         with torch_threads(self.budget.threads):
-            self._learn(history, split.start + np.timedelta64(WARM_DAYS, "D"))
+            self._train(history, split.start + np.timedelta64(BURN_IN_DAYS, "D"))
         self._fitted_on = storage.fitted_on(history.meter)
 
-    def _learn(self, history: History, first: np.datetime64) -> None:
+    def _train(self, history: History, first: np.datetime64) -> None:
+        """Minimise the CRPS of hourly leads from random origins after ``first``, over the mean power."""
         days = float((history.end - first) / np.timedelta64(1, "D"))
-        steps = round(STEPS * float(np.clip(days / LEARNING_DAYS, 0, 1)))
+        steps = round(STEPS * float(np.clip(days / ENOUGH_DAYS, 0, 1)))
         steps = min(steps, steps if self.budget.max_steps is None else self.budget.max_steps)
         if not steps:
             return
@@ -99,53 +100,54 @@ class AnalogEnsemble:
         self._curves = train(self._kernel, loss, None, schedule)
 
     def _scores(self, history: History, first: np.datetime64, rng: np.random.Generator) -> Tensor:
-        """CRPS (kW) of random hours of the day after random origins; those not observed are left out."""
+        """CRPS (kW) of a random hour of the day after each of BATCH random origins, if observed: (n,)."""
         hours = max(1, int((history.end - first) / np.timedelta64(60, "m")) - 24)
         origins = first + rng.integers(0, hours, BATCH) * np.timedelta64(60, "m")
         midnights = origins.astype("datetime64[D]").astype("datetime64[m]")
-        origins = np.where(rng.random(BATCH) < MIDNIGHTS, midnights, origins)
+        origins = np.where(rng.random(BATCH) < MIDNIGHT_SHARE, midnights, origins)
         starts, rows = rng.integers(0, 24, BATCH) * 60, history.rows(origins)
         after = rows + 1 + starts // history.meter.working_minutes
         observed = history.interval_means(after, 60, complete=True)
-        good = np.isfinite(observed) & (rows >= 0)
-        if not good.any():
+        usable = np.isfinite(observed) & (rows >= 0)
+        if not usable.any():
             return torch.zeros(0)
-        seen = look(history, self._spreads[60], rows[good], starts[good, None], 60)
-        weights, values = self._kernel(seen)
-        known = torch.isfinite(seen.values_kw).flatten(-2).any(-1)
-        return energy_score(weights, values, torch.from_numpy(observed[good])[:, None])[known]
+        inputs = kernel_inputs(history, self._spreads[60], rows[usable], starts[usable, None], 60)
+        weights, values = self._kernel(inputs)
+        known = torch.isfinite(inputs.values_kw).flatten(-2).any(-1)
+        return energy_score(weights, values, torch.from_numpy(observed[usable])[:, None])[known]
 
-    # --- asking -----------------------------------------------------------------------------------
+    # --- predict ----------------------------------------------------------------------------------
 
     def predict(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
         """Forecast each lead from each origin, using only rows available at that origin."""
         storage.require_fit(self.name, self._fitted_on, history.meter)
         origins = origins.astype("datetime64[m]")
-        usual = self._climatology.predict(origins, leads)
-        mean, quantiles = usual[..., 0].copy(), usual[..., 1:].copy()
+        climatology = self._climatology.predict(origins, leads)
+        mean, quantiles = climatology[..., 0].copy(), climatology[..., 1:].copy()
         with torch_threads(self.budget.threads), torch.no_grad():
             for width in sorted({lead.width_minutes for lead in leads}):
-                at = np.array([j for j, lead in enumerate(leads) if lead.width_minutes == width])
-                starts = np.array([leads[j].start_minutes for j in at])
-                size = max(1, BLOCK // len(at))
+                columns = np.array([j for j, lead in enumerate(leads) if lead.width_minutes == width])
+                starts = np.array([leads[j].start_minutes for j in columns])
+                size = max(1, BLOCK_PAIRS // len(columns))
                 for begin in range(0, len(origins) if len(history.starts) else 0, size):
-                    rows = np.arange(begin, min(begin + size, len(origins)))
-                    self._ask(history, origins[rows], starts, width, mean, quantiles, np.ix_(rows, at))
+                    block = np.arange(begin, min(begin + size, len(origins)))
+                    place = np.ix_(block, columns)
+                    self._predict_into(mean, quantiles, place, history, origins[block], starts, width)
         return Forecast(origins, leads, *finish(mean, quantiles))
 
-    def _ask(
-        self, history: History, origins: Times, starts: Rows, width: int,
-        mean: Floats, quantiles: Floats, place: tuple[Rows, ...],
+    def _predict_into(
+        self, mean: Floats, quantiles: Floats, place: tuple[Rows, ...],
+        history: History, origins: Times, starts: Rows, width: int,
     ) -> None:  # fmt: skip
-        """Put the forecasts of leads of one width into their place, where any past day is known."""
-        seen = look(history, self._spreads[width], history.rows(origins), starts[None], width)
-        weights, values = self._kernel(seen)
-        known = torch.isfinite(seen.values_kw).flatten(-2).any(-1).numpy()
+        """Write forecasts of leads of one width into ``place``, unless no past day is known."""
+        inputs = kernel_inputs(history, self._spreads[width], history.rows(origins), starts[None], width)
+        weights, values = self._kernel(inputs)
+        known = torch.isfinite(inputs.values_kw).flatten(-2).any(-1).numpy()
         mean[place] = np.where(known, (weights * values).sum(-1).numpy(), mean[place])
         found = weighted_quantiles(weights, values).numpy()
         quantiles[place] = np.where(known[..., None], found, quantiles[place])
 
-    # --- telling and keeping ----------------------------------------------------------------------
+    # --- describe and store -----------------------------------------------------------------------
 
     def parameters(self) -> dict[str, Any]:
         """Flat settings and sizes, for the tracking run."""

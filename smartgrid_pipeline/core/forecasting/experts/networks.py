@@ -170,7 +170,7 @@ class PiecewiseLinearEncoding(nn.Module):
 
 
 def quantile_head(raw: Tensor) -> Tensor:
-    """Nine raw outputs (…, 9) to increasing values: the middle one, and softplus steps on both sides of it."""
+    """Nine raw outputs (…, 9) to increasing values: the middle one and softplus steps on both sides of it."""
     middle = raw[..., 4:5]
     step = functional.softplus(raw - 2.0)
     below = middle - step[..., :4].flip(-1).cumsum(-1).flip(-1)

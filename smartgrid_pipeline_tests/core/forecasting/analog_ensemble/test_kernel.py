@@ -1,4 +1,4 @@
-"""The kernel over past days: what it weighs, and that its two sums are what they claim to be."""
+"""The kernel over past days: which days get weight, and its CRPS and quantiles against their definitions."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from smartgrid_pipeline.core.forecasting.analog_ensemble.kernel import (
     AGES,
     Kernel,
     energy_score,
-    look,
+    kernel_inputs,
     weighted_quantiles,
 )
 from smartgrid_pipeline.core.forecasting.analog_ensemble.model import START, AnalogEnsemble
@@ -23,7 +23,7 @@ HOUR = np.array([[6 * 60, 7 * 60]])
 
 def _weights(history: History, rows: np.ndarray) -> torch.Tensor:
     spread = spreads(history, history.starts[0], history.end, 60)
-    weights, _ = Kernel(START)(look(history, spread, rows, HOUR, 60))
+    weights, _ = Kernel(START)(kernel_inputs(history, spread, rows, HOUR, 60))
     return weights.detach()
 
 
@@ -64,20 +64,20 @@ def test_weights__do_not_depend_on_what_comes_after(home_history: History) -> No
     origin = home_history.end - np.timedelta64(9 * 1440, "m")
     spread = spreads(home_history.until(origin), home_history.starts[0], origin, 60)
     late = np.arange(20, 24)[None] * 60  # their neighbours reach past the origin's own hour
-    seen = [
-        look(history, spread, history.rows(np.array([origin])), late, 60)
+    inputs = [
+        kernel_inputs(history, spread, history.rows(np.array([origin])), late, 60)
         for history in (home_history, spoiled(home_history, origin, "huge"))
     ]
-    for left, right in zip(vars(seen[0]).values(), vars(seen[1]).values(), strict=True):
+    for left, right in zip(vars(inputs[0]).values(), vars(inputs[1]).values(), strict=True):
         torch.testing.assert_close(left, right, rtol=0, atol=0, equal_nan=True)
 
 
 def test_start__has_a_weight_for_every_name() -> None:
-    assert len(START["alike"]) == len(NAMES)  # type: ignore[arg-type]
+    assert len(START["feature_weights"]) == len(NAMES)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("budget", [TINY, TrainingBudget(max_steps=0)])
-def test_learned_analogue__moves_its_weights_only_as_far_as_its_budget(
+def test_analog_ensemble__moves_its_weights_only_as_far_as_its_budget(
     budget: TrainingBudget, home_history: History
 ) -> None:
     model = AnalogEnsemble(budget)
