@@ -190,7 +190,8 @@ def _weighted_sum(gaps: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 def energy_score(weights: Tensor, values: Tensor, observed: Tensor) -> Tensor:
     """CRPS of weighted ensembles (…, members), (…): E|X − y| − E|X − X'| / 2.
 
-    See Gneiting & Raftery (2007). The second term takes n log n steps instead of n²: in sorted order it is a sum over members.
+    See Gneiting & Raftery (2007). The second term takes n log n steps instead of n²: in sorted order it is a
+    sum over members.
     """
     order = torch.argsort(values, -1)
     x, w = torch.gather(values, -1, order), torch.gather(weights, -1, order)
