@@ -1,4 +1,4 @@
-"""Calibration: quantiles cover what they say, also where the spread depends on the level."""
+"""Recalibration: quantiles cover their level, also where the spread depends on the predicted power."""
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def test_residual_quantiles__of_too_little_are_the_prediction() -> None:
     )
 
 
-def test_conformal_shift__repairs_quantiles_that_are_too_narrow() -> None:
+def test_quantile_shift__repairs_quantiles_that_are_too_narrow() -> None:
     def narrow(predicted: np.ndarray) -> np.ndarray:
         return predicted[:, None] + 0.05 * predicted[:, None] * (np.array(QUANTILES, np.float32) - 0.5)
 
@@ -76,11 +76,37 @@ def test_conformal_shift__repairs_quantiles_that_are_too_narrow() -> None:
         assert abs((observed[some, None] <= before[some]).mean(0) - QUANTILES).max() > 0.1
 
 
-def test_conformal_shift__of_nothing_changes_nothing() -> None:
+def test_quantile_shift__of_nothing_changes_nothing() -> None:
     quantiles = np.sort(np.random.default_rng(0).random((6, 9)).astype(np.float32), -1)
     empty = QuantileShift.fit(quantiles[:0], np.zeros(0, np.float32), np.zeros(0, int))
     for shift in (empty, QuantileShift.none()):
         np.testing.assert_array_equal(shift.apply(quantiles, np.zeros(6, int)), quantiles)
+
+
+def test_quantile_shift__of_calibrated_quantiles_is_nearly_zero() -> None:
+    rng = np.random.default_rng(0)
+    level = rng.uniform(0.5, 3, (N, 1))
+    quantiles = (level * 2 * np.array(QUANTILES)).astype(
+        np.float32
+    )  # of a uniform distribution on [0, 2 level]
+    observed = (level[:, 0] * rng.uniform(0, 2, N)).astype(np.float32)
+    shift = QuantileShift.fit(quantiles, observed, np.zeros(N, int)).shift[0]
+    assert np.abs(shift).max() < 0.01
+
+
+def test_quantile_shift__is_the_known_error_over_the_width() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.tile(np.array(QUANTILES, np.float32), (N, 1))
+    observed = rng.uniform(0, 1, N).astype(np.float32)
+    shift = QuantileShift.fit(truth - 0.2, observed, np.zeros(N, int))
+    np.testing.assert_allclose(shift.shift[0], 0.2 / 0.8, atol=0.02)
+    np.testing.assert_allclose(shift.apply(truth[:1] - 0.2, np.zeros(1, int)), truth[:1], atol=0.02)
+
+
+def test_quantile_shift__has_no_finite_sample_correction() -> None:
+    observed = np.linspace(0, 1, 41, dtype=np.float32)
+    shift = QuantileShift.fit(np.tile([[0] * 4 + [0.5] * 4 + [1.0]], (41, 1)), observed, np.zeros(41, int))
+    assert shift.shift[0, 8] == np.float32(np.quantile(observed, 0.9) - 1)
 
 
 def test_calibrations__survive_their_arrays() -> None:
