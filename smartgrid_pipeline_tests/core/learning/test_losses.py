@@ -6,7 +6,12 @@ import torch
 from sklearn.metrics import mean_pinball_loss
 
 from smartgrid_pipeline.core.learning.losses import crps_kw, pinball_kw
-from smartgrid_pipeline.core.learning.network_losses import forecast_loss, power_from_sqrt, quantile_loss
+from smartgrid_pipeline.core.learning.network_losses import (
+    forecast_loss,
+    power_from_sqrt,
+    quantile_loss,
+    target_statistics,
+)
 from smartgrid_pipeline.core.schema import QUANTILES, Floats
 
 
@@ -56,3 +61,14 @@ def test_power_from_sqrt__squares_and_keeps_the_order() -> None:
     power = power_from_sqrt(roots)
     assert (power.diff() > 0).all()
     torch.testing.assert_close(power[roots > 0], roots[roots > 0] ** 2)
+
+
+def test_target_statistics__are_those_of_each_lead_or_of_all() -> None:
+    targets = np.random.default_rng(0).gamma(2, 0.5, (500, 3)).astype(np.float32)
+    targets[5:, 2] = np.nan
+    mean_sqrt, mean, sd = target_statistics(targets)
+    np.testing.assert_allclose(mean_sqrt[:2], np.sqrt(targets[:, :2]).mean(0), rtol=1e-5)
+    np.testing.assert_allclose(mean[:2], targets[:, :2].mean(0), rtol=1e-5)
+    np.testing.assert_allclose(sd[:2], targets[:, :2].std(0), rtol=1e-5)
+    assert mean[2] == pytest.approx(np.nanmean(targets), rel=1e-5)
+    assert target_statistics(np.full((20, 1), 0.5, np.float32))[2] == pytest.approx(0.01)

@@ -7,7 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from smartgrid_pipeline.core.learning.training_loop import Schedule, cosine, torch_threads, train, warm_cosine
+from smartgrid_pipeline.core.learning.training_loop import (
+    RowSplit,
+    Schedule,
+    cosine,
+    torch_threads,
+    train,
+    warm_cosine,
+)
+from smartgrid_pipeline.core.schema import DataError
 
 TRUE = torch.tensor([[2.0, -1.0, 0.5]])
 
@@ -96,3 +104,12 @@ def test_torch_threads__are_put_back() -> None:
         assert torch.get_num_threads() == 1
         raise ZeroDivisionError
     assert torch.get_num_threads() == before
+
+
+def test_row_split__leaves_room_for_the_targets_and_refuses_too_little() -> None:
+    split = RowSplit(first=100, train_end=300, end=400, cap=50)
+    assert split.last(60) == 240
+    assert split.capped(9) == 9 and split.capped(900) == 50
+    assert RowSplit(0, 9, 9).capped(900) == 900
+    with pytest.raises(DataError, match="found 200 rows before the holdout, at least 220 are needed"):
+        split.last(110)

@@ -10,14 +10,12 @@ import pytest
 
 from smartgrid_pipeline.core.evaluation.audits.mixture import collapse_alarms, entropy
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.features.minute_series import MinuteSeries
-from smartgrid_pipeline.core.features.windows import LeadTable, day_analogues, lead_inputs, present
 from smartgrid_pipeline.core.forecasting.experts.expert import EXPERTS
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster, Split, TrainingBudget
 from smartgrid_pipeline.core.forecasting.leads import is_short
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, LeadInterval, ModelError, Times, leads_for
-from smartgrid_pipeline_tests.conftest import HOME, make_history
+from smartgrid_pipeline_tests.conftest import make_history
 
 SMALL = TrainingBudget(max_steps=2, max_rows=200, max_trees=2)
 MODELS = (*EXPERT_NAMES, "mixture_of_experts")
@@ -112,33 +110,6 @@ def test_origin_inside_an_interval__sees_what_was_known_when_it_began(
     _assert_same(whole, fitted[name].predict(small_house.until(origins[0]), origins, LEADS))
 
 
-def test_past__rows_depend_on_earlier_rows_only(small_house: History) -> None:
-    honest = MinuteSeries.of(small_house, 1.0)
-    row = int(honest.rows(np.array([ORIGIN]))[0])
-    for spoil in SPOILS.values():
-        other = MinuteSeries.of(_spoiled(small_house, ORIGIN, spoil), 1.0)
-        for name in ("power_kw", "observed", "channels", "state", "supply"):
-            np.testing.assert_array_equal(getattr(honest, name)[:row], getattr(other, name)[:row])
-        for name, sums in honest.running.items():
-            np.testing.assert_array_equal(sums[: row + 1], other.running[name][: row + 1])
-
-
-def test_past__reaches_back_as_far_as_any_window_looks() -> None:
-    history = make_history(520, HOME)
-    origins = history.starts[-3:]
-    whole, recent = MinuteSeries.of(history, 1.0), MinuteSeries.reaching(history, origins, 1.0)
-    assert len(recent.power_kw) < len(whole.power_kw)
-    leads = tuple(lead for lead in leads_for(30) if not is_short(lead))
-    seen = []
-    for past in (whole, recent):
-        rows, table = past.rows(origins), LeadTable.of(leads, past.step_minutes)
-        chosen = np.tile(np.arange(len(leads)), (3, 1))
-        seen.append([present(past, rows), *lead_inputs(past, rows, table, chosen),
-                     day_analogues(past, rows, table, chosen, 28)])  # fmt: skip
-    for left, right in zip(*seen, strict=True):
-        np.testing.assert_allclose(left, right, atol=1e-5)
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_forecast__reads_the_last_readings(name: str, fitted: Fitted, small_house: History) -> None:
     earlier = _spoiled(small_house, ORIGIN - np.timedelta64(15, "m"), SPOILS["noise"])
@@ -223,6 +194,19 @@ def test_load__of_a_broken_directory__says_what_to_do(tmp_path: Path) -> None:
     for model in (type(EXPERTS["gru"](SMALL)), MixtureOfExperts):
         with pytest.raises(ModelError, match=r"could be read from .* Train"):
             model.load(tmp_path)
+
+
+def test_stored_expert__is_small_and_has_one_file_of_weights(
+    fitted: Fitted, small_house: History, tmp_path: Path
+) -> None:
+    fitted["gru"].save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.npz"]
+    weights = sum(v for k, v in fitted["gru"].parameters().items() if k.endswith("_horizon_weights"))
+    with np.load(tmp_path / "model.npz") as arrays:
+        types = {arrays[name].dtype for name in arrays.files}
+        assert sum(arrays[name].size for name in arrays.files if arrays[name].dtype == np.float16) == weights
+    assert types == {np.dtype(np.float16), np.dtype(np.float32)}
+    assert (tmp_path / "model.npz").stat().st_size < 2.2 * weights
 
 
 # --- the mixture ----------------------------------------------------------------------------------
