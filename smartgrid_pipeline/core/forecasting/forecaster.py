@@ -119,7 +119,7 @@ class Forecaster(Protocol):
     def predict(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
         """Forecast each lead from each origin, using only rows available at that origin.
 
-        Raises ModelError when not fitted, or when fitted on another kind of meter.
+        Raises ModelError when not fitted, or when fitted on a meter with another step or other channels.
         """
         ...
 

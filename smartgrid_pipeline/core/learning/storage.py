@@ -105,6 +105,6 @@ def require_fit(name: str, expected: dict[str, Any], meter: Meter, **inputs: Any
                 f"{expected.get(key)}, found {found}. Fit it again."
             )
         raise ModelError(
-            f"{name} was fitted on another kind of meter: {key} was {expected.get(key)}, found {found}. "
+            f"{name} was fitted on a meter with {key} {expected.get(key)}, this one has {found}. "
             "Fit it on this meter."
         )

@@ -186,8 +186,10 @@ def test_model__not_fitted_neither_answers_nor_saves(
 
 
 @every_model
-def test_model__refuses_another_kind_of_meter(name: str, house_models: Fitted, home_history: History) -> None:
-    with pytest.raises(ModelError, match="was fitted on another kind of meter"):
+def test_model__refuses_a_meter_with_another_step(
+    name: str, house_models: Fitted, home_history: History
+) -> None:
+    with pytest.raises(ModelError, match="was fitted on a meter with step_minutes 1, this one has 30"):
         house_models[name].predict(home_history, HOME_ORIGINS, leads_for(30))
 
 

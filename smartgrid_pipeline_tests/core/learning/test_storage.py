@@ -86,7 +86,7 @@ def test_prefixes__keep_parts_apart() -> None:
 def test_require_fit__accepts_the_meter_of_the_fit_only() -> None:
     expected = storage.fitted_on(HOUSE) | {"columns": ["a"]}
     storage.require_fit("toy", expected, replace(HOUSE, meter_id="another"), columns=["a"])
-    with pytest.raises(ModelError, match="another kind of meter: step_minutes was 1, found 30"):
+    with pytest.raises(ModelError, match="a meter with step_minutes 1, this one has 30"):
         storage.require_fit("toy", expected, HOME, columns=["a"])
     with pytest.raises(ModelError, match=r"its columns were \['a'\], found \['b'\]"):
         storage.require_fit("toy", expected, HOUSE, columns=["b"])
