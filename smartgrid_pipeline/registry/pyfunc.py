@@ -36,7 +36,6 @@ REQUIREMENTS = (
     "scikit-learn",
     "lightgbm",
     "torch",
-    "safetensors",
     "holidays",
     "vacances-scolaires-france",
 )

@@ -5,8 +5,6 @@ and evaluated ten models holds all their libraries and caches: what one more mod
 """
 
 import json
-import lzma
-import math
 import os
 import subprocess
 import sys
@@ -103,25 +101,18 @@ def measure(
 def count_parameters(directory: Path) -> int:
     """How many fitted numbers a saved model has: weights, quantiles, thresholds and leaves of trees."""
     count = 0
-    for path in directory.rglob("*"):
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                arrays = [file[name] for name in file.files]
-            count += sum(array.size for array in arrays if array.dtype.kind == "f")
-            texts = (read_texts(array) for array in arrays if array.dtype == np.uint8)
-            count += sum(_in_trees(text.encode()) for each in texts for text in each)
-        elif path.suffix == ".safetensors":
-            content = path.read_bytes()
-            head = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-            count += sum(math.prod(each["shape"]) for name, each in head.items() if name != "__metadata__")
-        elif path.name.endswith(".txt.xz"):
-            count += _in_trees(lzma.decompress(path.read_bytes()))
+    for path in directory.rglob("*.npz"):
+        with np.load(path, allow_pickle=False) as file:
+            arrays = [file[name] for name in file.files]
+        count += sum(array.size for array in arrays if array.dtype.kind == "f")
+        texts = (read_texts(array) for array in arrays if array.dtype == np.uint8)
+        count += sum(_in_trees(text) for each in texts for text in each)
     return count
 
 
-def _in_trees(text: bytes) -> int:
-    """Number of thresholds and leaf values in the text of LightGBM models."""
-    lines = [line for line in text.splitlines() if line.startswith((b"threshold=", b"leaf_value="))]
+def _in_trees(text: str) -> int:
+    """Number of thresholds and leaf values in the text of a LightGBM model."""
+    lines = [line for line in text.splitlines() if line.startswith(("threshold=", "leaf_value="))]
     return sum(len(line.split()) for line in lines)
 
 
