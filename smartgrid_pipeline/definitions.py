@@ -10,7 +10,7 @@ from smartgrid_pipeline.settings import Settings
 
 
 def create_definitions(settings: Settings) -> dg.Definitions:
-    """The code location of one meter."""
+    """The Dagster code location of one meter."""
     months = partitions.months(settings.first_month, settings.last_month)
     jobs = automation.jobs()
     with partitions.previews_accepted():

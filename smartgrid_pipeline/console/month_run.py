@@ -1,4 +1,4 @@
-"""``smartgrid run``: history, then the month, with progress, and the result table at the end."""
+"""``smartgrid run``: missing history first, then the month, with progress and the result table at the end."""
 
 import hashlib
 import json
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 def run(settings: "Settings", month: str | None, force: bool, err: Console, out: Console) -> None:
     """Take a month from raw readings to a gated champion and print the result table.
 
-    Raises SmartgridError with the reason when a step fails; champion, data and registry then stay as they
-    were.
+    Raises SmartgridError with the reason when a step fails; the champion and what was published then stay as
+    they were.
     """
     begun = time.monotonic()
     err.print(f"[bold]smartgrid[/] reads [cyan]{settings.source}[/] …")
-    from smartgrid_pipeline.orchestration.flows import compare
+    from smartgrid_pipeline.orchestration.flows.month_summary import is_published
     from smartgrid_pipeline.orchestration.resources import Resources
     from smartgrid_pipeline.orchestration.runtime import launch, run_lock
     from smartgrid_pipeline.orchestration.runtime.instance import open_instance, readable_failures
@@ -46,14 +46,14 @@ def run(settings: "Settings", month: str | None, force: bool, err: Console, out:
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     with readable_failures(settings.dagster_home), open_instance(settings.dagster_home) as instance:
         state = _state(resources, month)
-        if not force and _last_state(resources, month) == state and compare.is_published(resources, month):
+        if not force and _stored_state(resources, month) == state and is_published(resources, month):
             err.print(f"Nothing has changed since {month} was run: readings, code and settings are the same.")
         else:
             with run_lock.only_run(instance, resources) as closed:
                 for run_id in closed:
                     err.print(f"  run {run_id} was killed: marked failed, its place in the pool freed")
                 _run_changed(settings, resources, instance, month, err)
-            _keep_state(resources, month, state)
+            _store_state(resources, month, state)
     document = results.report(settings, month)
     tables.print_report(document, out)
     err.print(f"[green]done[/] in {time.monotonic() - begun:.0f} s")
@@ -80,21 +80,21 @@ def _run_changed(
 
 
 class _Steps:
-    """Shows the steps of a run as one progress bar."""
+    """The steps of a run as one progress bar; called as ``launch.OnStep``."""
 
     def __init__(self, progress: Progress, title: str, total: int) -> None:
         self.progress, self.title = progress, title
         self.task = progress.add_task(title, total=total)
         self.begun: dict[str, float] = {}
 
-    def __call__(self, step: str, what: str) -> None:
-        """Take notice of one event of a step."""
-        if what == "start":
+    def __call__(self, step: str, state: str) -> None:
+        """Show that a step began, or print how it ended and how long it took."""
+        if state == "start":
             self.begun[step] = time.monotonic()
             self.progress.update(self.task, description=f"{self.title}: {step}")
             return
         seconds = time.monotonic() - self.begun.get(step, time.monotonic())
-        mark = {"success": "[green]✓[/]", "skipped": "[yellow]–[/]", "failure": "[red]✗[/]"}[what]
+        mark = {"success": "[green]✓[/]", "skipped": "[yellow]–[/]", "failure": "[red]✗[/]"}[state]
         self.progress.console.print(f"  {mark} {step} [dim]{seconds:.1f} s[/]", highlight=False)
         self.progress.update(self.task, advance=1, description=self.title)
 
@@ -111,7 +111,7 @@ def _progress(err: Console) -> Progress:
 
 
 def _first_month(settings: "Settings", first: str) -> "Settings":
-    """Partitions must begin no later than the readings do."""
+    """Settings whose partitions begin no later than the readings do."""
     if first >= settings.first_month:
         return settings
     os.environ["SMARTGRID_FIRST_MONTH"] = first
@@ -119,7 +119,7 @@ def _first_month(settings: "Settings", first: str) -> "Settings":
 
 
 def _state(resources: "Resources", month: str) -> str:
-    """What a run of the month depends on: readings, the package, settings."""
+    """Hash of all that a run of the month depends on: readings, package, settings."""
     from smartgrid_pipeline.orchestration.code_version import package_sha256
 
     parts = (
@@ -133,12 +133,12 @@ def _state(resources: "Resources", month: str) -> str:
     return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
 
-def _last_state(resources: "Resources", month: str) -> str | None:
+def _stored_state(resources: "Resources", month: str) -> str | None:
     path = resources.settings.data_dir / "runs" / f"{month}.json"
     return json.loads(path.read_text())["state"] if path.exists() else None
 
 
-def _keep_state(resources: "Resources", month: str, state: str) -> None:
+def _store_state(resources: "Resources", month: str, state: str) -> None:
     from smartgrid_pipeline.orchestration.files import write_atomically
 
     path = resources.settings.data_dir / "runs" / f"{month}.json"

@@ -114,9 +114,9 @@ def champion_dict(now: Any) -> Document:
 
 def promote(settings: "Settings", run_id: str, reason: str) -> str:
     """Promote a run on the evidence logged with it. Raises PromotionRefused with all that is missing."""
-    from smartgrid_pipeline.orchestration.flows import compare
+    from smartgrid_pipeline.orchestration.flows.promote import promote_run
 
-    promotion = compare.promote_with_logged_evidence(_resources(settings), run_id, reason)
+    promotion = promote_run(_resources(settings), run_id, reason)
     row = promotion.row
     if not promotion.changed:
         return f"{row.model} of {row.month} is champion already (version {row.to_version}); nothing changed."
@@ -158,12 +158,12 @@ def anomalies(settings: "Settings", file: str | None, since: str | None) -> Docu
     """Events in the readings of a file or of the meter. Raises RegistryError or DataError when nothing can
     judge them.
     """
-    from smartgrid_pipeline.orchestration.flows import detect
+    from smartgrid_pipeline.orchestration.flows.detect import detect
 
     resources = _resources(settings)
     readings = resources.readings if file is None else _read_file(settings, file)
     begin = pd.Timestamp(since) if since else None
-    found = detect.judge(resources, readings, begin, from_file=file is not None)
+    found = detect(resources, readings, begin, from_file=file is not None)
     events = found.detection.events.assign(channels=found.detection.events["channels"].str.split(","))
     times = {name: events[name].astype(str) for name in ("start", "end", "raised")}
     return {

@@ -1,7 +1,7 @@
-"""Blocking checks: what each asserts, how an audit reports it, and the guard that reads it downstream.
+"""Blocking checks: what each asserts, how an audit reports it, and how later runs are held to it.
 
-A blocking check stops its own run only. A later run that selects just the downstream assets would walk
-around it, so those assets call ``require_passed`` and the registry asks for the verdicts again.
+A blocking check stops its own run only. A later run may select just the downstream assets, without the check.
+Those assets therefore call ``require_passed``, and the registry demands the verdicts once more at promotion.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,11 +29,11 @@ CHECKED = {
 Published = Iterator[dg.AssetCheckResult | dg.AssetCheckEvaluation | dg.MaterializeResult[pd.DataFrame]]
 
 DATA_CHECKS = ("readings_pass_audit", "features_pass_audit", "features_never_see_the_future")
-"""The checks whose passing every model and every decision of a month depends on."""
+"""The checks that must have passed before any model of a month is trained or promoted."""
 
 
 def specs(months: dg.PartitionsDefinition) -> dict[str, dg.AssetCheckSpec]:
-    """The checks by name, partitioned by month so that each month keeps its own status."""
+    """The check specs by name, partitioned by month: each month has a status of its own."""
     return {
         name: dg.AssetCheckSpec(name, asset=asset, description=text, blocking=True, partitions_def=months)
         for name, (asset, text) in CHECKED.items()
@@ -47,11 +47,11 @@ def publish_if_passed(
     value: pd.DataFrame,
     metadata: Metadata | Callable[[], Metadata],
 ) -> Published:
-    """Audit, then publish, in one step: results of every check first, the frame only when all passed.
+    """Report every check, then publish the frame when all of them passed.
 
-    ``audits`` maps a check's name to its verdicts, one per month of the run; ``metadata`` may be what makes
-    it, where making it publishes something itself. Raises dg.Failure with the readable verdict when one did
-    not pass; nothing is written then.
+    ``audits`` maps a check's name to its verdicts, one for each month of the run. ``metadata`` may be a
+    function; it is called only when all checks passed. Raises dg.Failure with the failed verdicts in words;
+    the frame is not written then.
     """
     for verdicts in audits.values():
         for verdict in verdicts:
@@ -69,8 +69,8 @@ def publish_if_passed(
             metadata={"verdict": dg.MetadataValue.md(as_markdown(failed))},
             allow_retries=False,
         )
-    shown = metadata() if callable(metadata) else metadata
-    yield dg.MaterializeResult(value=value, check_results=results, metadata=shown)
+    made = metadata() if callable(metadata) else metadata
+    yield dg.MaterializeResult(value=value, check_results=results, metadata=made)
 
 
 def _result(
@@ -93,7 +93,7 @@ def _result(
 def _each_month(
     context: dg.AssetExecutionContext, audits: Mapping[str, Sequence[Verdict]]
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """In a run over many months Dagster records one status for all; give every month its own."""
+    """One evaluation per month: in a run over many months Dagster records one status for all of them."""
     months = {month_of(key): key for key in context.partition_keys}
     for name, verdicts in audits.items():
         for verdict in verdicts:
@@ -109,10 +109,7 @@ def _each_month(
 
 
 def require_passed(context: dg.AssetExecutionContext, *names: str) -> None:
-    """Refuse to work on a month unless the latest status of each named check, for that month, is passed.
-
-    Raises dg.Failure.
-    """
+    """Raise dg.Failure unless the newest status of each named check is "passed" for each month of the run."""
     keys = [dg.AssetCheckKey(dg.AssetKey(CHECKED[name][0]), name) for name in names]
     for partition in context.partition_keys:
         refused = _not_passed(context.instance, keys, partition)

@@ -1,4 +1,4 @@
-"""Frames and figures as Dagster metadata: numbers, tables and pictures people look at in the UI."""
+"""Dagster metadata of each asset: the numbers, tables and pictures that people look at in the UI."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from smartgrid_pipeline.orchestration.flows.compare import Comparison
-    from smartgrid_pipeline.orchestration.flows.fit_detector import Assessment
+    from smartgrid_pipeline.orchestration.flows.report_anomalies import Assessment
     from smartgrid_pipeline.orchestration.flows.train import EvaluatedCandidate
     from smartgrid_pipeline.registry import Champion, Promotion, TrackedRun
     from smartgrid_pipeline.sources import Readings
@@ -43,7 +43,7 @@ def table(frame: pd.DataFrame, rows: int = 30) -> dg.MarkdownMetadataValue:
 
 
 def readings(frame: pd.DataFrame) -> Metadata:
-    """Numbers and a picture of readings or of a feature table."""
+    """Size, span, power and a picture of readings or of a feature table."""
     observed = frame[ACTIVE_POWER].notna()
     facts: Metadata = {
         "dagster/row_count": len(frame),
@@ -59,58 +59,56 @@ def readings(frame: pd.DataFrame) -> Metadata:
     return facts
 
 
-def identity(source: "Readings") -> Metadata:
-    """Where readings came from: location, hash, span, and what was assumed or is absent."""
+def source(recorded: "Readings") -> Metadata:
+    """Where readings came from: location, hash, rows, and the reader's notes on what it assumed."""
     return {
-        "source": source.fingerprint.location,
-        "sha256": source.fingerprint.sha256,
-        "source_rows": source.fingerprint.rows,
-        "meter": source.meter.meter_id,
-        "notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in source.notes) or "nothing to note"),
+        "source": recorded.fingerprint.location,
+        "sha256": recorded.fingerprint.sha256,
+        "source_rows": recorded.fingerprint.rows,
+        "meter": recorded.meter.meter_id,
+        "notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in recorded.notes) or "nothing to note"),
     }
 
 
 def defects(found: pd.DataFrame) -> Metadata:
-    """Defects by kind, and the table itself."""
+    """Minutes of each defect type, and the defects as a table."""
     minutes = found.groupby("kind")["minutes"].agg(["count", "sum"]) if len(found) else found
-    by_kind = {f"{kind}_minutes": int(row["sum"]) for kind, row in minutes.iterrows()} if len(found) else {}
-    return {"dagster/row_count": len(found), "table": table(found), **by_kind}
+    by_type = {f"{name}_minutes": int(row["sum"]) for name, row in minutes.iterrows()} if len(found) else {}
+    return {"dagster/row_count": len(found), "table": table(found), **by_type}
 
 
-def run(tracked: "TrackedRun") -> Metadata:
-    """A tracking run: its id and page, and its metrics as numbers that Dagster plots over the months."""
-    numbers: Metadata = {
-        key: float(value) for key, value in sorted(tracked.metrics.items()) if "/" not in key
-    }
+def tracking_run(run: "TrackedRun") -> Metadata:
+    """Id and page of a tracking run, and its metrics as numbers that Dagster plots over the months."""
+    numbers: Metadata = {key: float(value) for key, value in sorted(run.metrics.items()) if "/" not in key}
     return {
-        "mlflow_run_id": tracked.run_id,
-        "mlflow_run": dg.MetadataValue.url(tracked.link()),
-        "data_sha256": tracked.data.sha256,
+        "mlflow_run_id": run.run_id,
+        "mlflow_run": dg.MetadataValue.url(run.link()),
+        "data_sha256": run.data.sha256,
         **numbers,
     }
 
 
-def judged(candidate: "EvaluatedCandidate") -> Metadata:
-    """A candidate: its run, how it did on the month, what its audits found."""
-    shown = {key: value for key, value in run(candidate.run).items() if _is_headline(key)}
+def candidate(evaluated: "EvaluatedCandidate") -> Metadata:
+    """A candidate's run, its metrics on the month, a week of its forecasts, the verdicts of its audits."""
+    headline = {key: value for key, value in tracking_run(evaluated.run).items() if _is_headline(key)}
     return {
-        "dagster/row_count": len(candidate.forecasts),
-        "reused_training": str(candidate.reused),
-        "metrics": _metrics_by_card(candidate.run),
-        "audits": dg.MetadataValue.md(as_markdown(candidate.verdicts)),
-        "picture": picture(_fan(candidate.forecasts)),
-        **shown,
+        "dagster/row_count": len(evaluated.forecasts),
+        "reused_training": str(evaluated.reused),
+        "metrics": _metrics_by_card(evaluated.run),
+        "audits": dg.MetadataValue.md(as_markdown(evaluated.verdicts)),
+        "picture": picture(_week_of_forecasts(evaluated.forecasts)),
+        **headline,
     }
 
 
-def judged_many(candidates: "Sequence[EvaluatedCandidate]") -> Metadata:
-    """Several candidates in one asset: rows, and each one's run."""
-    runs = pd.DataFrame([{"model": each.name, "mlflow_run_id": each.run.run_id} for each in candidates])
-    return {"dagster/row_count": sum(len(each.forecasts) for each in candidates), "runs": table(runs)}
+def candidates(evaluated: "Sequence[EvaluatedCandidate]") -> Metadata:
+    """Several candidates of one asset: their rows, and the run of each."""
+    runs = pd.DataFrame([{"model": each.name, "mlflow_run_id": each.run.run_id} for each in evaluated])
+    return {"dagster/row_count": sum(len(each.forecasts) for each in evaluated), "runs": table(runs)}
 
 
-def comparison(compared: "Comparison", page: Path, run_id: str, drawn: "Mapping[str, Figure]") -> Metadata:
-    """The ranking, the decision and every figure of the report."""
+def comparison(compared: "Comparison", page: Path, run_id: str, figures: "Mapping[str, Figure]") -> Metadata:
+    """Path and run of the report, the ranking, the decision, and every figure of the report."""
     columns = ["card", "model", "rmse_kw", "mae_kw", "mape_percent", "crps_kw", "coverage_80", "n_scored"]
     ranked = compared.table.sort_values(["card", "crps_kw"])[columns]
     composite: Metadata = {f"composite_{name}": float(v) for name, v in compared.scores.composite.items()}
@@ -123,58 +121,58 @@ def comparison(compared: "Comparison", page: Path, run_id: str, drawn: "Mapping[
         "decision": dg.MetadataValue.md(as_markdown([compared.decision])),
         "ranking": table(ranked, rows=200),
         **composite,
-        **{name: picture(figure) for name, figure in drawn.items()},
+        **{name: picture(figure) for name, figure in figures.items()},
     }
 
 
 def decision(
-    now: "Champion | None", promotion: "Promotion | None", said: str, ledger: pd.DataFrame
+    champion: "Champion | None", promotion: "Promotion | None", outcome: str, ledger: pd.DataFrame
 ) -> Metadata:
-    """Who is champion, what was decided, and the ledger."""
+    """The champion after the decision, the outcome in words, and the ledger of all champions."""
     return {
-        "champion": f"{now.model} of {now.month}" if now else "none",
-        "version": now.version if now else 0,
-        "mlflow_run_id": now.run_id if now else "",
+        "champion": f"{champion.model} of {champion.month}" if champion else "none",
+        "version": champion.version if champion else 0,
+        "mlflow_run_id": champion.run_id if champion else "",
         "promoted": str(bool(promotion and promotion.changed)),
-        "decision": dg.MetadataValue.md(said.replace("\n", "\n\n")),
+        "decision": dg.MetadataValue.md(outcome.replace("\n", "\n\n")),
         "ledger": table(ledger),
     }
 
 
-def parameters(tracked: "TrackedRun") -> pd.DataFrame:
-    """Parameters of a run as a frame with columns parameter and value."""
-    return pd.DataFrame(sorted(tracked.parameters.items()), columns=["parameter", "value"]).astype(str)
+def parameters(run: "TrackedRun") -> pd.DataFrame:
+    """Parameters of a run as a frame with the columns ``parameter`` and ``value``, both text."""
+    return pd.DataFrame(sorted(run.parameters.items()), columns=["parameter", "value"]).astype(str)
 
 
-def events(found: pd.DataFrame, drawn: "Mapping[str, Figure]", path: Path) -> Metadata:
-    """Events of a month: how many, of what class, with pictures of the gravest."""
+def events(found: pd.DataFrame, figures: "Mapping[str, Figure]", page: Path) -> Metadata:
+    """Events of a month: their number and energy, a table, and pictures of the gravest."""
     shown = found[
         ["start", "end", "kind", "alarm_class", "channels", "severity", "energy_kwh", "explanation"]
     ]
     return {
         "dagster/row_count": len(found),
         "energy_in_doubt_kwh": float(found["energy_kwh"].sum()) if len(found) else 0.0,
-        "report": dg.MetadataValue.path(str(path)),
+        "report": dg.MetadataValue.path(str(page)),
         "events": table(shown),
-        **{name: picture(figure) for name, figure in drawn.items()},
+        **{name: picture(figure) for name, figure in figures.items()},
     }
 
 
 def assessment(found: "Assessment") -> Metadata:
-    """Alarms against the promise, whether to refit, and the inputs that moved most."""
+    """Alarms against the promised rate, whether to refit, and the inputs that have drifted most."""
     rate = found.figures.rate
     return {
         "alarms_per_month": rate.alarms / rate.months,
         "promised_per_month": rate.promised_per_month,
         "p_value_of_so_many_alarms": rate.p_value,
-        "thresholds_ask_for_a_refit": rate.refit,
+        "refit_advised": rate.refit,
         "detector_gate": dg.MetadataValue.md(as_markdown([found.verdict])),
-        "moved_inputs": table(found.inputs.head(8)),
+        "drifted_inputs": table(found.drifted_inputs.head(8)),
     }
 
 
 def as_markdown(verdicts: Sequence[Verdict]) -> str:
-    """Verdicts as tables: rule, what was found, what was demanded."""
+    """Verdicts as Markdown tables: each rule, what was found, what was demanded."""
     lines = []
     for verdict in verdicts:
         lines += [f"**{verdict.suite} of {verdict.subject}: {'passed' if verdict.passed else 'FAILED'}**", ""]
@@ -200,7 +198,7 @@ def _is_headline(key: str) -> bool:
     )
 
 
-def _metrics_by_card(tracked: "TrackedRun") -> dg.MarkdownMetadataValue:
+def _metrics_by_card(run: "TrackedRun") -> dg.MarkdownMetadataValue:
     columns = (
         "rmse_kw",
         "mae_kw",
@@ -211,18 +209,16 @@ def _metrics_by_card(tracked: "TrackedRun") -> dg.MarkdownMetadataValue:
         "r2",
         "n_scored",
     )
-    cards = sorted(
-        {key.split(".")[0] for key in tracked.metrics if key.endswith(".crps_kw")} - {"validation"}
-    )
+    cards = sorted({key.split(".")[0] for key in run.metrics if key.endswith(".crps_kw")} - {"validation"})
     rows = [
-        {"card": card, **{name: tracked.metrics.get(f"{card}.{name}", float("nan")) for name in columns}}
+        {"card": card, **{name: run.metrics.get(f"{card}.{name}", float("nan")) for name in columns}}
         for card in cards
     ]
     return table(pd.DataFrame(rows))
 
 
-def _fan(forecasts: pd.DataFrame) -> "Figure":
-    """A week of hourly day-ahead forecasts with their 80 % band, and what happened."""
+def _week_of_forecasts(forecasts: pd.DataFrame) -> "Figure":
+    """Second week of the month: day-ahead forecasts with their 80 % interval, and observed power, in kW."""
     from matplotlib.figure import Figure
 
     card = "T4" if (forecasts["card"] == "T4").any() else forecasts["card"].iloc[-1]
@@ -242,7 +238,7 @@ def _fan(forecasts: pd.DataFrame) -> "Figure":
 
 
 def _profile(frame: pd.DataFrame) -> "Figure":
-    """Daily mean power, and where readings are missing."""
+    """Daily mean power in kW, and the share of each day that was observed."""
     from matplotlib.figure import Figure
 
     ordered = frame[~frame.index.duplicated()].sort_index()

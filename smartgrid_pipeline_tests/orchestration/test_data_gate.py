@@ -9,7 +9,7 @@ import pytest
 
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, DataError, Finding, Verdict
 from smartgrid_pipeline.orchestration import checks
-from smartgrid_pipeline.orchestration.flows import train
+from smartgrid_pipeline.orchestration.flows.training_context import TrainingContext
 from smartgrid_pipeline.orchestration.io_manager import load_months
 from smartgrid_pipeline.orchestration.partitions import key_of
 from smartgrid_pipeline.orchestration.runtime import launch
@@ -88,7 +88,7 @@ def test_forgotten_month__is_not_taken_for_a_bad_one(place: Place) -> None:
     table = load_months(place.settings.data_dir, "feature_table", MONTHS)
     assert table is not None
     with pytest.raises(DataError, match=r"1 months before 2010-04 were never taken in \(2010-02\)"):
-        train.TrainingContext.of(table, place.resources, LAST)
+        TrainingContext.from_features(table, place.resources, LAST)
 
 
 def test_month_that_failed_later__is_left_out_of_training(place: Place) -> None:
@@ -96,10 +96,10 @@ def test_month_that_failed_later__is_left_out_of_training(place: Place) -> None:
     place.resources.verdicts.write(failed)
     table = load_months(place.settings.data_dir, "feature_table", MONTHS)
     assert table is not None
-    occasion = train.TrainingContext.of(table, place.resources, LAST)
-    assert occasion.left_out == ("2010-02",)
-    inside = occasion.history.starts.astype("datetime64[M]") == np.datetime64("2010-02")
-    assert np.isnan(occasion.history.power_kw[inside]).all()
+    training = TrainingContext.from_features(table, place.resources, LAST)
+    assert training.left_out == ("2010-02",)
+    inside = training.history.starts.astype("datetime64[M]") == np.datetime64("2010-02")
+    assert np.isnan(training.history.power_kw[inside]).all()
 
 
 def test_range_run__gives_every_month_its_own_status(taken_in: Place) -> None:

@@ -19,7 +19,7 @@ from smartgrid_pipeline.core.evaluation.scoring import backtest
 from smartgrid_pipeline.core.forecasting import catalogue
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
 from smartgrid_pipeline.core.schema import MODEL_NAMES, REFERENCE_NAMES, PromotionRefused
-from smartgrid_pipeline.orchestration.flows import compare
+from smartgrid_pipeline.orchestration.flows.promote import promote_run
 from smartgrid_pipeline_tests.conftest import HOME, make_readings
 from smartgrid_pipeline_tests.orchestration.conftest import Place
 
@@ -145,7 +145,7 @@ def test_promotion__is_refused_to_a_candidate_whose_evidence_is_wanting(ran: Pla
     champion = registry.champion()
     loser = next(each for each in registry.runs(month=MONTH) if each.model == "persistence")
     with pytest.raises(PromotionRefused, match="no verdict of suite 'promotion'"):
-        compare.promote_with_logged_evidence(ran.resources, loser.run_id, "because")
+        promote_run(ran.resources, loser.run_id, "because")
     assert registry.champion() == champion
 
 

@@ -1,1 +1,1 @@
-"""One file per stage of the graph."""
+"""The asset graph, one file per part: readings, candidates, anomaly, champion. Each asset calls its flow."""

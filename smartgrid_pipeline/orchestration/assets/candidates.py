@@ -1,4 +1,4 @@
-"""Every model of the month, trained on what came before it and judged on it; the value is its forecasts."""
+"""Every model of a month: trained on what came before, evaluated on the month. The value is its forecasts."""
 
 import dagster as dg
 import pandas as pd
@@ -8,8 +8,10 @@ from smartgrid_pipeline.orchestration import checks, metadata
 from smartgrid_pipeline.orchestration.partitions import EVERYTHING_UNTIL, month_of
 from smartgrid_pipeline.orchestration.resources import Resources
 
-POOL = "retrain"
-ALONE = {
+RETRAIN_POOL = "retrain"
+"""Dagster's concurrency pool of everything that trains: one at a time."""
+
+SINGLE_MODELS = {
     "lightgbm": (
         "Gradient-boosted quantiles on the same inputs as the experts: the strong reference.",
         "lightgbm",
@@ -22,25 +24,27 @@ ALONE = {
     "transformer": ("Expert: self-attention over patches of the past.", "pytorch"),
     "attention": ("Expert: lead intervals attend to the same hours of past days.", "pytorch"),
 }
-"""Models that need nothing but the feature table: description and kind."""
+"""Models that are fitted on the feature table alone, one asset each: description and library."""
 
 
 def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
-    """References, baselines, experts and the mixture over the months given."""
-    alone = [_alone(months, name, text, kind) for name, (text, kind) in ALONE.items()]
-    return [_references(months), *alone, _mixture(months)]
+    """References, baselines, experts and the mixture of these months."""
+    single = [_single_model(months, name, text, kind) for name, (text, kind) in SINGLE_MODELS.items()]
+    return [_references(months), *single, _mixture(months)]
 
 
-def _alone(months: dg.MonthlyPartitionsDefinition, name: str, text: str, kind: str) -> dg.AssetsDefinition:
+def _single_model(
+    months: dg.MonthlyPartitionsDefinition, name: str, text: str, library: str
+) -> dg.AssetsDefinition:
     @dg.asset(
         name=name,
         description=text,
         partitions_def=months,
         ins={"feature_table": dg.AssetIn(partition_mapping=EVERYTHING_UNTIL)},
         group_name="candidates",
-        kinds={kind, "mlflow"},
+        kinds={library, "mlflow"},
         owners=["team:forecasting"],
-        pool=POOL,
+        pool=RETRAIN_POOL,
     )
     def candidate(
         context: dg.AssetExecutionContext,
@@ -48,12 +52,13 @@ def _alone(months: dg.MonthlyPartitionsDefinition, name: str, text: str, kind: s
         resources: dg.ResourceParam[Resources],
     ) -> dg.MaterializeResult[pd.DataFrame]:
         from smartgrid_pipeline.orchestration.flows import train
+        from smartgrid_pipeline.orchestration.flows.training_context import TrainingContext
 
         checks.require_passed(context, *checks.DATA_CHECKS)
-        occasion = train.TrainingContext.of(feature_table, resources, month_of(context.partition_key))
-        fit = train.fit_named(name, resources.budget)
-        judged = train.train_and_judge(resources, occasion, name, fit, tags(context))
-        return dg.MaterializeResult(value=judged.forecasts, metadata=metadata.judged(judged))
+        training = TrainingContext.from_features(feature_table, resources, month_of(context.partition_key))
+        fit = train.fit_by_name(name, resources.budget)
+        evaluated = train.train_and_evaluate(resources, training, name, fit, run_tags(context))
+        return dg.MaterializeResult(value=evaluated.forecasts, metadata=metadata.candidate(evaluated))
 
     return candidate
 
@@ -65,7 +70,7 @@ def _references(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
         group_name="candidates",
         kinds={"numpy", "mlflow"},
         owners=["team:forecasting"],
-        pool=POOL,
+        pool=RETRAIN_POOL,
     )
     def references(
         context: dg.AssetExecutionContext,
@@ -74,11 +79,13 @@ def _references(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[pd.DataFrame]:
         """Persistence, last day, last week, 7- and 28-day analogues: what every model has to beat."""
         from smartgrid_pipeline.orchestration.flows import train
+        from smartgrid_pipeline.orchestration.flows.training_context import TrainingContext
 
         checks.require_passed(context, *checks.DATA_CHECKS)
-        occasion = train.TrainingContext.of(feature_table, resources, month_of(context.partition_key))
-        judged = train.judge_references(resources, occasion, tags(context))
-        return dg.MaterializeResult(value=train.joined(judged), metadata=metadata.judged_many(judged))
+        training = TrainingContext.from_features(feature_table, resources, month_of(context.partition_key))
+        evaluated = train.evaluate_references(resources, training, run_tags(context))
+        forecasts = train.join_forecasts(evaluated)
+        return dg.MaterializeResult(value=forecasts, metadata=metadata.candidates(evaluated))
 
     return references
 
@@ -91,7 +98,7 @@ def _mixture(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
         group_name="candidates",
         kinds={"pytorch", "mlflow"},
         owners=["team:forecasting"],
-        pool=POOL,
+        pool=RETRAIN_POOL,
     )
     def mixture_of_experts(
         context: dg.AssetExecutionContext,
@@ -100,17 +107,18 @@ def _mixture(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[pd.DataFrame]:
         """The four experts weighted by a learned gate, with its own calibrated quantiles."""
         from smartgrid_pipeline.orchestration.flows import train
+        from smartgrid_pipeline.orchestration.flows.training_context import TrainingContext
 
         checks.require_passed(context, *checks.DATA_CHECKS)
-        occasion = train.TrainingContext.of(feature_table, resources, month_of(context.partition_key))
-        fit = train.fit_mixture(resources, occasion)
-        judged = train.train_and_judge(resources, occasion, "mixture_of_experts", fit, tags(context))
-        forecasts = train.with_fixed_weights(resources, occasion, judged)
-        return dg.MaterializeResult(value=forecasts, metadata=metadata.judged(judged))
+        training = TrainingContext.from_features(feature_table, resources, month_of(context.partition_key))
+        name, fit = "mixture_of_experts", train.fit_mixture(resources, training)
+        evaluated = train.train_and_evaluate(resources, training, name, fit, run_tags(context))
+        forecasts = train.with_ablations(resources, training, evaluated)
+        return dg.MaterializeResult(value=forecasts, metadata=metadata.candidate(evaluated))
 
     return mixture_of_experts
 
 
-def tags(context: dg.AssetExecutionContext) -> dict[str, str]:
-    """What ties a tracking run to its Dagster run."""
+def run_tags(context: dg.AssetExecutionContext) -> dict[str, str]:
+    """Tags of a tracking run that name the Dagster run and asset it belongs to."""
     return {"dagster.run_id": context.run.run_id, "dagster.asset": context.asset_key.to_user_string()}

@@ -1,4 +1,4 @@
-"""From the source to features: raw_readings → validated_readings → feature_table, and the defects found."""
+"""From the source to features: raw_readings → validated_readings → feature_table, and defects."""
 
 import dagster as dg
 import pandas as pd
@@ -10,7 +10,7 @@ from smartgrid_pipeline.orchestration.resources import Resources
 
 
 def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
-    """The data assets over the months given."""
+    """The data assets of these months."""
     specs = checks.specs(months)
     with_context = dg.AssetIn(partition_mapping=WITH_MONTH_BEFORE)
 
@@ -26,11 +26,10 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext, resources: dg.ResourceParam[Resources]
     ) -> dg.MaterializeResult[pd.DataFrame]:
         """The meter's readings of the month exactly as recorded, in canonical columns and units."""
-        source = resources.readings
+        recorded = resources.readings
         resources.save_source_facts()
-        rows = ingest.take_months(source.frame, run_months(context), source.fingerprint.span)
-        facts = metadata.readings(rows) | metadata.identity(source)
-        return dg.MaterializeResult(value=rows, metadata=facts)
+        rows = ingest.take_months(recorded.frame, run_months(context), recorded.fingerprint.span)
+        return dg.MaterializeResult(value=rows, metadata=metadata.readings(rows) | metadata.source(recorded))
 
     @dg.asset(
         partitions_def=months,
@@ -46,11 +45,11 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         raw_readings: pd.DataFrame,
         resources: dg.ResourceParam[Resources],
     ) -> checks.Published:
-        """Readings whose audit passed, on a regular civil grid; hidden gaps, copies and freezes masked."""
-        months_asked = run_months(context)
-        distrusted = ingest.distrusted_before(resources, months_asked[0])
+        """Readings whose audit passed, on a regular civil grid; hidden gaps, copies, freezes masked."""
+        requested = run_months(context)
+        failed_before = ingest.failed_before(resources, requested[0])
         clean, verdicts = ingest.validate(
-            raw_readings, resources.meter, months_asked, resources.last_reading, distrusted
+            raw_readings, resources.meter, requested, resources.last_reading, failed_before
         )
         audits = {"readings_pass_audit": verdicts}
         yield from checks.publish_if_passed(context, resources, audits, clean, metadata.readings(clean))
@@ -85,18 +84,15 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
     ) -> checks.Published:
         """The 31 causal features of each working interval of the month, beside the readings inside it."""
         checks.require_passed(context, "readings_pass_audit")
-        table, verdicts = ingest.build_features(validated_readings, resources.meter, run_months(context))
-        audits = {
-            "features_pass_audit": verdicts,
-            "features_never_see_the_future": ingest.audit_leakage(
-                validated_readings, resources.meter, run_months(context)
-            ),
-        }
+        meter, requested = resources.meter, run_months(context)
+        table, verdicts = ingest.build_features(validated_readings, meter, requested)
+        leakage = ingest.audit_leakage(validated_readings, meter, requested)
+        audits = {"features_pass_audit": verdicts, "features_never_see_the_future": leakage}
         yield from checks.publish_if_passed(context, resources, audits, table, metadata.readings(table))
 
     return [raw_readings, validated_readings, defects, feature_table]
 
 
 def run_months(context: dg.AssetExecutionContext) -> list[str]:
-    """The months of this run, in order."""
+    """The months of this run ("2010-10"), in order."""
     return sorted(month_of(key) for key in context.partition_keys)

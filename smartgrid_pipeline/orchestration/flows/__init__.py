@@ -1,1 +1,1 @@
-"""What the assets call: one flow a file, from ingestion to promotion."""
+"""The work of each asset, one file per step of a month, without Dagster: plain arguments in, values out."""

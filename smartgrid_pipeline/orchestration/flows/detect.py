@@ -1,4 +1,4 @@
-"""Which detector judges readings: the meter's own, or one learned from the readings themselves."""
+"""Events in readings of any meter: by the meter's own detector, else by one fitted on the readings."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """A detection, what it rests on, and the run of the detector; None when it was learned on the spot."""
+class DetectionByModel:
+    """A detection, the promised false alarms a month, and the detector behind it.
+
+    ``basis`` names the detector in words. ``run`` is None when the detector was fitted on the readings.
+    """
 
     detection: Detection
     promised_per_month: float
@@ -28,56 +31,61 @@ class Judgement:
     run: "TrackedRun | None" = None
 
 
-def judge(
+def detect(
     resources: Resources, readings: "Readings", since: pd.Timestamp | None, from_file: bool
-) -> Judgement:
-    """Events in readings, by the newest detector when they are of its meter, else by one they teach.
+) -> DetectionByModel:
+    """Events in readings, raised from ``since`` on.
 
-    Raises RegistryError when the meter's own readings have no detector yet, DataError when those of another
-    meter are too short to learn from.
+    The newest detector is used for readings of its own meter, and for a file that matches them. A file of
+    another meter gets a detector fitted on the file itself. Raises RegistryError when the meter has no
+    detector yet, DataError when a file of another meter is too short.
     """
-    run = _newest(resources)
+    run = _newest_detector(resources)
     grid = meter_data.to_grid(readings.frame, readings.meter)
     begin = None if since is None else np.datetime64(since, "m")
     if run is None and not from_file:
         raise RegistryError("There is no anomaly detector that passed its gate: `smartgrid run` fits one.")
     if run is not None:
         detector = AnomalyDetector.load(resources.registry.detector_directory(run.run_id))
-        known = _recorded(resources) if from_file else grid
-        if not from_file or same_meter(detector, grid, readings.meter, known):
-            whole = _with_past(grid, known, detector.context_days, detector.meter)
+        recorded = _source_readings(resources) if from_file else grid
+        if not from_file or same_meter(detector, grid, readings.meter, recorded):
+            complete = _with_days_before(grid, recorded, detector.context_days, detector.meter)
             begin = begin or np.datetime64(grid.index[0], "m")
-            basis = f"the detector of {run.month}"
-            return Judgement(detector.detect(whole, begin), detector.budget_per_month, basis, run)
+            detection = detector.detect(complete, begin)
+            return DetectionByModel(detection, detector.budget_per_month, f"the detector of {run.month}", run)
     detector = AnomalyDetector(resources.settings.alarms_per_month, resources.settings.seed)
     basis = unlabelled.fit_on_file(detector, grid, readings.meter, begin)
-    return Judgement(detector.detect(grid, begin), detector.budget_per_month, basis)
+    return DetectionByModel(detector.detect(grid, begin), detector.budget_per_month, basis)
 
 
-def _newest(resources: Resources) -> "TrackedRun | None":
-    """The newest detector that has not failed its gate."""
+def _newest_detector(resources: Resources) -> "TrackedRun | None":
+    """The newest finished detector that did not fail its release check."""
     runs = [each for each in resources.registry.runs(run_type="detector") if each.status == "FINISHED"]
-    failed = {
-        v.subject for v in resources.verdicts.failed([release_check.SUITE], [each.month for each in runs])
-    }
+    months = [each.month for each in runs]
+    failed = {verdict.subject for verdict in resources.verdicts.failed([release_check.SUITE], months)}
     return next((each for each in runs if each.month not in failed), None)
 
 
-def _recorded(resources: Resources) -> pd.DataFrame | None:
-    """The meter's own readings as its source has them; None when the source cannot be read now."""
+def _source_readings(resources: Resources) -> pd.DataFrame | None:
+    """The readings of the meter's own source on their grid; None when it cannot be read now."""
     try:
         return meter_data.to_grid(resources.readings.frame, resources.readings.meter)
     except SourceError:
         return None
 
 
-def _with_past(grid: pd.DataFrame, known: pd.DataFrame | None, days: int, meter: Meter) -> pd.DataFrame:
-    """The readings, preceded by what was recorded of the meter on the days before them."""
-    if known is None:
+def _with_days_before(
+    grid: pd.DataFrame, recorded: pd.DataFrame | None, days: int, meter: Meter
+) -> pd.DataFrame:
+    """The readings, preceded by the source's readings of the days before them where it has them.
+
+    Without any, or when the file lacks a channel of the source, the readings are returned as they are.
+    """
+    if recorded is None:
         return grid
     first = grid.index[0]
-    before = known[(known.index < first) & (known.index >= first - pd.Timedelta(days=days))]
-    if before.empty or known.columns.difference(grid.columns).size:
+    before = recorded[(recorded.index < first) & (recorded.index >= first - pd.Timedelta(days=days))]
+    if before.empty or recorded.columns.difference(grid.columns).size:
         return grid
     joined = pd.concat([before[grid.columns.intersection(before.columns)], grid])
     return meter_data.to_grid(joined, meter)

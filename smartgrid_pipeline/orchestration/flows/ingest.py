@@ -1,4 +1,4 @@
-"""From recorded rows to validated readings and features of whole months: the work behind the data assets."""
+"""From recorded rows to validated readings, defects and features of whole months."""
 
 from collections.abc import Collection, Sequence
 
@@ -13,11 +13,14 @@ from smartgrid_pipeline.orchestration.partitions import bounds
 from smartgrid_pipeline.orchestration.resources import Resources
 
 DEFECT = "defect"
-"""Column of validated readings: the kind of defect of a masked row, "" elsewhere."""
+"""Column of validated readings: the defect type of a masked row, "" elsewhere."""
+
+LEAKAGE_DAYS = 15
+"""Days before the audited month that the leakage audit of features also builds."""
 
 
 def take_months(frame: pd.DataFrame, months: Sequence[str], found: str) -> pd.DataFrame:
-    """The rows of some months. Raises DataError, saying what there is, when there are none."""
+    """The rows of some months. Raises DataError without any; ``found`` completes its "the source …"."""
     rows = frame[in_months(frame, months)]
     if rows.empty:
         raise DataError(
@@ -31,38 +34,38 @@ def validate(
     meter: Meter,
     months: Sequence[str],
     last_reading: pd.Timestamp,
-    distrusted: Collection[str] = (),
+    failed_before: Collection[str] = (),
 ) -> tuple[pd.DataFrame, list[Verdict]]:
-    """Masked readings of the months on a regular grid, and the verdict of each month's audit.
+    """Masked readings of the months on a regular civil grid, and the verdict of each month's audit.
 
-    ``recorded`` holds rows as recorded, the month before the first one too where there is one. Each month is
-    judged beside the month before it, unless that one failed its own audit or is ``distrusted``. A month that
-    ends before the source's ``last_reading`` must be whole.
+    ``recorded`` holds rows as recorded, with those of the month before the first where they exist. A month is
+    compared with the month before it, unless that one failed its own audit or is in ``failed_before``. When a
+    month ends before the source's ``last_reading``, it must be complete.
     """
     from smartgrid_pipeline import quality
 
     grid = meter_data.to_grid(recorded, meter)
-    kinds = meter_data.defect_types(grid)
-    clean = meter_data.mask(grid, kinds)
+    types = meter_data.defect_types(grid)
+    clean = meter_data.mask(grid, types)
     recorded_month, grid_month = months_of(recorded), months_of(clean)
     rows = {month: recorded[recorded_month == np.datetime64(month, "M")] for month in months}
     structure = quality.check_structure(rows, meter)
-    failed, verdicts = set(distrusted), []
+    failed, verdicts = set(failed_before), []
     for month in months:
         before = str(np.datetime64(month, "M") - 1)
-        context = clean[grid_month == np.datetime64(before, "M")]
-        earlier = context if len(context) and before not in failed else None
-        followed = bounds(month)[1] <= last_reading
-        verdict = quality.audit_month(rows[month], meter, month, structure[month], earlier, followed)
+        earlier = clean[grid_month == np.datetime64(before, "M")]
+        comparable = earlier if len(earlier) and before not in failed else None
+        is_past = bounds(month)[1] <= last_reading
+        verdict = quality.audit_month(rows[month], meter, month, structure[month], comparable, is_past)
         verdicts.append(verdict)
         if not verdict.passed:
             failed.add(month)
-    clean[DEFECT] = pd.Categorical(kinds.to_numpy(), ["", *meter_data.DEFECT_TYPES])
+    clean[DEFECT] = pd.Categorical(types.to_numpy(), ["", *meter_data.DEFECT_TYPES])
     return clean[in_months(clean, months)], verdicts
 
 
-def distrusted_before(resources: Resources, month: str) -> list[str]:
-    """The month before, if its readings failed their audit: no standard to judge the next one by."""
+def failed_before(resources: Resources, month: str) -> list[str]:
+    """The month before, if its readings failed their audit; the next month is not compared with it."""
     before = str(np.datetime64(month, "M") - 1)
     return [verdict.subject for verdict in resources.verdicts.failed(["readings"], [before])]
 
@@ -81,22 +84,23 @@ def build_features(
 
 
 def audit_leakage(validated: pd.DataFrame, meter: Meter, months: Sequence[str]) -> list[Verdict]:
-    """The poison audit of the feature builder at the middle of the newest month, as a verdict of each month.
+    """The leakage audit of the feature builder, as a verdict for each month.
 
-    The builder is one function for all months; the newest month's readings stand for the run.
+    Readings after the middle of the newest month are changed; features before it must stay the same. One
+    function builds the features of every month, so one audit holds for all months of the run.
     """
     from smartgrid_pipeline.core.evaluation.audits import leakage
 
     start, end = bounds(months[-1])
-    context = validated[validated.index >= start - pd.Timedelta(days=15)]
-    verdict = leakage.audit_features(context, meter, np.datetime64(start + (end - start) / 2, "m"))
+    recent = validated[validated.index >= start - pd.Timedelta(days=LEAKAGE_DAYS)]
+    verdict = leakage.audit_features(recent, meter, np.datetime64(start + (end - start) / 2, "m"))
     return [Verdict(verdict.suite, month, verdict.findings) for month in months]
 
 
 def defects_of(validated: pd.DataFrame, meter: Meter) -> pd.DataFrame:
-    """The defects table of validated readings."""
-    kinds = validated[DEFECT].astype(str)
-    return meter_data.defect_table(kinds, meter.step_minutes, meter.channels)
+    """The defects of validated readings, one row each (``meter_data.DEFECT_COLUMNS``)."""
+    types = validated[DEFECT].astype(str)
+    return meter_data.defect_table(types, meter.step_minutes, meter.channels)
 
 
 def _span(months: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, DataError, RegistryError
-from smartgrid_pipeline.orchestration.flows import detect
+from smartgrid_pipeline.orchestration.flows.detect import detect
 from smartgrid_pipeline.orchestration.resources import VerdictFiles
 from smartgrid_pipeline.settings import Settings
 from smartgrid_pipeline.sources import Readings
@@ -60,7 +60,7 @@ def bench(tmp_path: Path, history: pd.DataFrame) -> Any:
 def test_file__without_a_detector_teaches_its_own(bench: Any, history: pd.DataFrame) -> None:
     faulty = history.copy()
     faulty.loc["2010-02-20 10:00", ACTIVE_POWER] *= -1
-    found = detect.judge(bench, as_read(faulty), None, from_file=True)
+    found = detect(bench, as_read(faulty), None, from_file=True)
     assert found.run is None
     assert "themselves" in found.basis
     assert "negative" in ",".join(found.detection.events["kinds"])
@@ -68,12 +68,12 @@ def test_file__without_a_detector_teaches_its_own(bench: Any, history: pd.DataFr
 
 def test_file__too_short_to_teach_is_refused_in_words(bench: Any, history: pd.DataFrame) -> None:
     with pytest.raises(DataError, match="32 days are needed: found 10"):
-        detect.judge(bench, as_read(history[:480]), None, from_file=True)
+        detect(bench, as_read(history[:480]), None, from_file=True)
 
 
 def test_meter__without_a_detector_is_told_what_to_do(bench: Any) -> None:
     with pytest.raises(RegistryError, match="smartgrid run"):
-        detect.judge(bench, bench.readings, None, from_file=False)
+        detect(bench, bench.readings, None, from_file=False)
 
 
 def test_file__of_the_meter_is_judged_with_what_came_before_it(bench: Any, history: pd.DataFrame) -> None:
@@ -83,7 +83,7 @@ def test_file__of_the_meter_is_judged_with_what_came_before_it(bench: Any, histo
     bench.registry.known.append(Run("a", "2010-02"))
     week = history["2010-02-22":"2010-02-27"].copy()
     week.loc["2010-02-24 10:00", ACTIVE_POWER] = -1.0
-    found = detect.judge(bench, as_read(week), None, from_file=True)
+    found = detect(bench, as_read(week), None, from_file=True)
     assert found.run is not None
     alone = detector.detect(history, np.datetime64("2010-02-22")).scores["ensemble_anomaly_score"]
     ahead = found.detection.scores["ensemble_anomaly_score"][:"2010-02-23"]
@@ -96,10 +96,10 @@ def test_file__with_a_year_before_since_is_not_taught_by_what_it_judges(bench: A
     since = long.index[0] + pd.Timedelta(days=370)
     changed = long.copy()
     changed.loc[since:, ACTIVE_POWER] *= 3
-    before = detect.judge(bench, as_read(long), since, from_file=True)
-    after = detect.judge(bench, as_read(changed), since, from_file=True)
+    before = detect(bench, as_read(long), since, from_file=True)
+    after = detect(bench, as_read(changed), since, from_file=True)
     assert "before 2011-01-09" in before.basis
     assert after.detection.events["energy_kwh"].sum() > before.detection.events["energy_kwh"].sum()
     assert len(after.detection.scores) == 50 * 48
-    short = detect.judge(bench, as_read(long), long.index[0] + pd.Timedelta(days=200), from_file=True)
+    short = detect(bench, as_read(long), long.index[0] + pd.Timedelta(days=200), from_file=True)
     assert "themselves" in short.basis
