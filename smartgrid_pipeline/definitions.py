@@ -33,4 +33,7 @@ def create_definitions(settings: Settings) -> dg.Definitions:
     )
 
 
-defs = create_definitions(Settings())
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The code location that Dagster loads: the meter that the environment names."""
+    return create_definitions(Settings())

@@ -34,6 +34,12 @@ class Settings(BaseSettings):
     notify_url: str | None = None
 
     @property
+    def environment(self) -> dict[str, str]:
+        """SMARTGRID_* variables that give a child process these settings; defaults are left out."""
+        chosen = self.model_dump(include=self.model_fields_set, exclude_none=True)
+        return {f"SMARTGRID_{name.upper()}": str(value) for name, value in chosen.items()}
+
+    @property
     def source_spec(self) -> SourceSpec:
         """What to read."""
         return SourceSpec(

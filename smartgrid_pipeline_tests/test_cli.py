@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import typer.main
 
 from smartgrid_pipeline import cli
-from smartgrid_pipeline.core.schema import ACTIVE_POWER
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, DataError
+from smartgrid_pipeline.settings import Settings
 from smartgrid_pipeline_tests.conftest import HOME, make_readings
 
 
@@ -41,6 +43,55 @@ def two_meters(frame: pd.DataFrame) -> pd.DataFrame:
 
 def mixed_steps(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([frame.iloc[:1000], frame.iloc[1000::3]])
+
+
+OPTIONS = {
+    "source": "meter.csv",
+    "meter": "7",
+    "time_column": "when",
+    "value_column": "used",
+    "unit": "kWh",
+    "timezone": "Europe/Paris",
+    "table": "readings",
+    "query": "SELECT 1",
+}
+WORDS = [word for name, value in OPTIONS.items() for word in (f"--{name.replace('_', '-')}", value)]
+COMMANDS = {
+    "report": ("results.report", []),
+    "validate": ("results.validate", ["file.csv"]),
+    "forecast": ("results.forecast", []),
+    "anomalies": ("results.anomalies", []),
+    "champion": ("results.champion", []),
+    "promote": ("results.promote", ["run-1"]),
+    "rollback": ("results.rollback", []),
+    "defects": ("results.defects", []),
+    "run": ("month_run.run", []),
+    "ui": ("servers.serve", []),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_source_options__reach_the_settings_of_every_command_and_no_other_process(
+    command: str, smartgrid: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function, words = COMMANDS[command]
+    received: list[Settings] = []
+
+    def stop(settings: Settings, *others: object) -> None:
+        received.append(settings)
+        raise DataError("far enough")
+
+    monkeypatch.setattr(f"smartgrid_pipeline.console.{function}", stop)
+    before = dict(os.environ)
+    assert smartgrid(command, *words, *WORDS) == 1
+    given = OPTIONS if command != "validate" else OPTIONS | {"source": "file.csv"}
+    assert {name: getattr(received[0], name) for name in OPTIONS} == given
+    assert dict(os.environ) == before
+
+
+def test_every_command__has_the_source_options() -> None:
+    group = typer.main.get_command(cli.app)
+    assert set(group.commands) == set(COMMANDS)  # type: ignore[attr-defined]
 
 
 UNREADABLE = {

@@ -61,3 +61,11 @@ def test_password__is_in_no_name_and_changes_none() -> None:
     assert slug.startswith("power-readings-")
     asked = settings(source="postgresql://db/power?user=ann&password=secret", table="readings")
     assert "secret" not in asked.meter_slug
+
+
+def test_environment__gives_a_child_process_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = settings(source="/north/readings.csv", unit="kWh", first_month="2010-01")
+    assert "SMARTGRID_METER" not in chosen.environment
+    for name, value in chosen.environment.items():
+        monkeypatch.setenv(name, value)
+    assert Settings() == chosen

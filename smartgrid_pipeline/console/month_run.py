@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -43,7 +42,6 @@ def run(settings: "Settings", month: str | None, force: bool, err: Console, out:
     for note in resources.readings.notes:
         err.print(f"  note: {note}", highlight=False)
     settings = _first_month(settings, launch.source_months(resources)[0])
-    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     with readable_failures(settings.dagster_home), open_instance(settings.dagster_home) as instance:
         state = _state(resources, month)
         if not force and _stored_state(resources, month) == state and is_published(resources, month):
@@ -114,7 +112,6 @@ def _first_month(settings: "Settings", first: str) -> "Settings":
     """Settings whose partitions begin no later than the readings do."""
     if first >= settings.first_month:
         return settings
-    os.environ["SMARTGRID_FIRST_MONTH"] = first
     return settings.model_copy(update={"first_month": first})
 
 

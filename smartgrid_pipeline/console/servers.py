@@ -25,12 +25,7 @@ def serve(settings: Settings, dagster_port: int, mlflow_port: int, err: Console)
     for port in (dagster_port, mlflow_port):
         _require_free(port)
     prepare_home(settings.dagster_home)
-    _ = Resources(settings).registry  # its database must exist before two servers ask for it
-    environment = os.environ | {
-        "DAGSTER_HOME": str(settings.dagster_home),
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    }
+    _ = Resources(settings).registry  # makes the database before two servers open it
     signal.signal(signal.SIGTERM, _interrupt)
     commands = {
         "Dagster": [_program("dagster"), "dev", "-h", "127.0.0.1", "-p", str(dagster_port),
@@ -41,7 +36,7 @@ def serve(settings: Settings, dagster_port: int, mlflow_port: int, err: Console)
     }  # fmt: skip
     running = {
         name: subprocess.Popen(  # noqa: S603 - fixed commands
-            command, env=environment, start_new_session=True, preexec_fn=_hear_signals
+            command, env=environment(settings), start_new_session=True, preexec_fn=_default_signals
         )
         for name, command in commands.items()
     }
@@ -59,8 +54,19 @@ def serve(settings: Settings, dagster_port: int, mlflow_port: int, err: Console)
         _stop(list(running.values()))
 
 
+def environment(settings: Settings) -> dict[str, str]:
+    """Environment of the servers: that of this process, and the settings of this call."""
+    return {
+        **os.environ,
+        **settings.environment,
+        "DAGSTER_HOME": str(settings.dagster_home),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+
+
 def _program(name: str) -> str:
-    """A program of this environment. Raises SmartgridError when it is not installed."""
+    """Path of a program of this environment. Raises SmartgridError when it is not installed."""
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
     if not found:
@@ -81,14 +87,14 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _hear_signals() -> None:
-    """In the child: a shell in the background passes on that SIGINT is ignored; servers must hear it."""
+def _default_signals() -> None:
+    """In the child: undo that a background shell made its processes ignore SIGINT."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
-    """End servers and all that they started: ask them all, wait, then insist."""
+    """End servers and all that they started: SIGINT, after ten seconds SIGTERM, then SIGKILL."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         for process in processes:
             with suppress(ProcessLookupError):
