@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from smartgrid_pipeline.sources import SourceSpec, last_month
+from smartgrid_pipeline.sources.spec import SourceSpec
 
 
 class Settings(BaseSettings):
@@ -41,7 +41,7 @@ class Settings(BaseSettings):
 
     @property
     def source_spec(self) -> SourceSpec:
-        """What to read."""
+        """Which readings these settings mean; the fields of both have the same meaning."""
         return SourceSpec(
             location=self.source,
             meter_id=self.meter,
@@ -57,13 +57,15 @@ class Settings(BaseSettings):
 
     @property
     def last_month(self) -> str | None:
-        """The month after which the source has no more; None while it may grow."""
-        return last_month(self.source_spec)
+        """The month in which the source ends for good; None while it may grow."""
+        return self.source_spec.last_month
 
     @property
     def meter_slug(self) -> str:
-        """Name of this meter in paths and in the registry: the house is "uci"; others are called by source
-        and meter, and told apart by what exactly is read, since files in two folders may have one name.
+        """Name of this meter in paths and in the registry.
+
+        The UCI house is "uci". Any other name holds source and meter, and eight digits of a hash of what is
+        read: files in two folders may have one name.
         """
         if self.source == "uci":
             return "uci"

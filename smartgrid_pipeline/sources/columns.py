@@ -13,7 +13,7 @@ from smartgrid_pipeline.core.schema import (
     VOLTAGE,
     SourceError,
 )
-from smartgrid_pipeline.sources.types import SourceSpec
+from smartgrid_pipeline.sources.spec import SourceSpec
 
 TIME_NAMES = (
     "interval_start", "timestamp", "datetime", "date_time", "reading_datetime", "reading_time", "local_time",

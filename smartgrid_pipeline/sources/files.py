@@ -10,7 +10,7 @@ import pyarrow.parquet
 
 from smartgrid_pipeline.core.schema import SourceError
 from smartgrid_pipeline.sources.columns import Layout, recognise
-from smartgrid_pipeline.sources.types import SourceSpec
+from smartgrid_pipeline.sources.spec import SourceSpec
 
 MISSING = ["", "?", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-"]
 """How CSV files write "no reading"."""

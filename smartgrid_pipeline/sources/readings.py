@@ -18,8 +18,9 @@ from smartgrid_pipeline.core.schema import (
 )
 from smartgrid_pipeline.sources import files, sql, uci
 from smartgrid_pipeline.sources.columns import Layout, normalise
+from smartgrid_pipeline.sources.spec import SourceSpec
 from smartgrid_pipeline.sources.times import RecordedTimes, as_interval_starts, read_times
-from smartgrid_pipeline.sources.types import Readings, SourceSpec, fingerprint_of
+from smartgrid_pipeline.sources.types import Readings, fingerprint_of
 
 REGULAR_SHARE = 0.9
 """Share of the time differences that must be the meter's step."""
@@ -54,11 +55,6 @@ def read(spec: SourceSpec) -> Readings:
     absent = (f"Channels this meter does not have: {', '.join(meter.absent_channels)}.",)
     notes = (*times.notes, *notes, *repeats, *(absent if meter.absent_channels else ()))
     return Readings(frame, meter, fingerprint_of(frame, spec.shown), notes)
-
-
-def last_month(spec: SourceSpec) -> str | None:
-    """The civil month in which a source ends for good; None for one that may still grow."""
-    return uci.LAST_MONTH if spec.location == "uci" else None
 
 
 def list_meters(spec: SourceSpec) -> tuple[str, ...]:

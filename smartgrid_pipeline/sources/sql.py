@@ -22,7 +22,7 @@ from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
 from smartgrid_pipeline.core.schema import SourceError
 from smartgrid_pipeline.sources.columns import Layout, recognise
-from smartgrid_pipeline.sources.types import SourceSpec
+from smartgrid_pipeline.sources.spec import SourceSpec
 
 
 def is_url(location: str) -> bool:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from smartgrid_pipeline.core.meter_data import civil_to_utc
 from smartgrid_pipeline.core.schema import SourceError
 from smartgrid_pipeline.sources.columns import Layout
-from smartgrid_pipeline.sources.types import SourceSpec
+from smartgrid_pipeline.sources.spec import SourceSpec
 
 FORMATS = (
     "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M",

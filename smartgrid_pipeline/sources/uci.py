@@ -15,11 +15,11 @@ import pyarrow.csv
 from smartgrid_pipeline.core.meter_data import civil_to_utc
 from smartgrid_pipeline.core.schema import CHANNELS, INTERVAL_START, INTERVAL_START_UTC, Meter, SourceError
 from smartgrid_pipeline.sources.columns import normalise
-from smartgrid_pipeline.sources.types import Readings, SourceSpec, fingerprint_of
+from smartgrid_pipeline.sources.spec import SourceSpec
+from smartgrid_pipeline.sources.types import Readings, fingerprint_of
 
 METER = Meter("uci", "Europe/Paris", 1, CHANNELS, "FR", "C")
 ROWS = 2_075_259
-LAST_MONTH = "2010-11"
 SHA256 = "e5d09fa07869ac05a369a9ee879f937769a0c6a9b69a5c6ad62c533716ae6067"
 
 COLUMNS = (

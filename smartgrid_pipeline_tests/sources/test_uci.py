@@ -24,7 +24,7 @@ def test_uci__is_the_data_this_code_was_proven_on(house: Readings) -> None:
     assert (house.fingerprint.first, house.fingerprint.last) == ("2006-12-16 17:24:00", "2010-11-26 21:02:00")
     assert house.meter == uci.METER
     assert sources.list_meters(SourceSpec()) == ("uci",)
-    assert house.fingerprint.last.startswith(str(sources.last_month(SourceSpec())))
+    assert house.fingerprint.last.startswith(str(SourceSpec().last_month))
 
 
 def test_uci__sub_metering_becomes_kw_and_both_clocks_are_kept(house: Readings) -> None:
