@@ -7,13 +7,13 @@ from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 from smartgrid_pipeline.core.learning.packed_trees import PackedTrees
 
 
-@pytest.mark.parametrize("kind", [RandomForestRegressor, ExtraTreesRegressor])
-def test_packed_trees__answer_as_the_forest_does(kind: type) -> None:
+@pytest.mark.parametrize("estimator", [RandomForestRegressor, ExtraTreesRegressor])
+def test_packed_trees__answer_as_the_forest_does(estimator: type) -> None:
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(600, 5)).astype(np.float32).round(1)  # ties with the cuts
     inputs[rng.random(inputs.shape) < 0.1] = np.nan
     target = np.nan_to_num(inputs[:, 0]) + (inputs[:, 1] > 0) + rng.normal(0, 0.1, 600)
-    forest = kind(7, min_samples_leaf=2, random_state=0).fit(inputs, target)
+    forest = estimator(7, min_samples_leaf=2, random_state=0).fit(inputs, target)
     packed = PackedTrees.from_sklearn([tree.tree_ for tree in forest.estimators_])
     fresh = rng.normal(size=(400, 5)).astype(np.float32).round(1)
     fresh[rng.random(fresh.shape) < 0.2] = np.nan
@@ -31,3 +31,13 @@ def test_packed_trees__answer_a_row_alone_as_among_others() -> None:
         packed.predict(inputs)[:3], [packed.predict(inputs[k : k + 1])[0] for k in range(3)]
     )
     assert packed.predict(inputs[:0]).shape == (0,)
+
+
+def test_packed_trees__hold_any_number_in_their_leaves() -> None:
+    inputs = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
+    trees = [
+        tree.tree_ for tree in RandomForestRegressor(4, random_state=0).fit(inputs, inputs[:, 0]).estimators_
+    ]
+    packed = PackedTrees.from_sklearn(trees, [np.arange(tree.node_count) for tree in trees])
+    expected = np.stack([tree.apply(inputs) for tree in trees], 1)
+    np.testing.assert_array_equal(packed.values(inputs), expected)
