@@ -124,7 +124,7 @@ class IntervalArray:
 
     @property
     def excess_kva(self) -> Array:
-        """V·I − √(P² + Q²) of every reading: near 0 while voltage, current and power tell one story."""
+        """V·I − √(P² + Q²) of every reading: near 0 while voltage, current and power agree."""
         return self.values[VOLTAGE] * self.values[CURRENT] / 1000 - self.apparent_kva
 
 
@@ -135,8 +135,8 @@ ALL_SUBS = SUB_METERS
 def run_lengths(flags: Flags) -> npt.NDArray[np.int64]:
     """How many flagged rows end at each row, itself included; 0 where it is not flagged."""
     rows = np.arange(1, len(flags) + 1)
-    last_quiet = np.maximum.accumulate(np.where(flags, 0, rows))
-    return rows - last_quiet
+    last_unflagged = np.maximum.accumulate(np.where(flags, 0, rows))
+    return rows - last_unflagged
 
 
 def lag(values: Array, rows: int) -> Array:

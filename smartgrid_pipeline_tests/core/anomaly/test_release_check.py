@@ -18,13 +18,13 @@ def defects(*starts: str) -> pd.DataFrame:
     return pd.DataFrame({"start": begins, "end": begins + pd.Timedelta("30min"), "kind": "gap"})
 
 
-def test_gate__passes_a_detector_that_keeps_its_promise_and_finds_the_defects() -> None:
+def test_release_check__passes_a_detector_that_keeps_its_promise_and_finds_the_defects() -> None:
     found = release_check.figures(detection("2010-03-04", "2010-03-20"), defects("2010-03-04 00:30"), 1.0)
     assert (found.rate.alarms, found.defects, found.defects_found) == (1, 1, 1)
     assert release_check.verdict(found, "2010-03").passed
 
 
-def test_gate__refuses_alarms_beyond_the_promise_and_defects_missed() -> None:
+def test_release_check__refuses_alarms_beyond_the_promise_and_defects_missed() -> None:
     many = detection(*[f"2010-03-{day:02d}" for day in range(2, 9)])
     crowded = release_check.verdict(release_check.figures(many, defects(), 1.0), "2010-03")
     assert [finding.rule for finding in crowded.failures] == ["alarms within what was promised"]

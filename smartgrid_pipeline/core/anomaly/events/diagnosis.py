@@ -146,12 +146,12 @@ def _inconsistent(evidence: Evidence) -> Diagnosis:
         ratio = np.nanmedian((apparent / measured)[high]) if high.any() else np.nan
     if any(abs(np.log(max(ratio, 1e-9) / factor)) < 0.1 for factor in UNIT_FACTORS):
         return Diagnosis(
-            "unit", (ACTIVE_POWER,), f"recorded power is {ratio:.3g} times what the current says"
+            "unit", (ACTIVE_POWER,), f"recorded power is {ratio:.3g} times what voltage and current give"
         )
     if _voltage_moved(evidence, ratio):
         return Diagnosis("voltage", (VOLTAGE,))
     lost = float(np.nansum(measured - apparent)) * evidence.recorded.meter.step_minutes / 60
-    size = f"recorded power is {ratio:.2f} times what voltage and current say" if np.isfinite(ratio) else ""
+    size = f"recorded power is {ratio:.2f} times what voltage and current give" if np.isfinite(ratio) else ""
     return Diagnosis("inconsistent", (ACTIVE_POWER,), size, abs(lost))
 
 

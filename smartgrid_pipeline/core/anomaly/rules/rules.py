@@ -264,7 +264,7 @@ RULES = (
     Rule("too_much_current", METER, "inconsistent", ELECTRICAL, _always(1), _too_much_current,
          "voltage times current is far more than the recorded power"),
     Rule("power_unlike_current", METER, "inconsistent", ELECTRICAL, _limit("unlike_readings"),
-         power_unlike_current, "power and current have told different stories for long"),
+         power_unlike_current, "power and current have disagreed for long"),
     Rule("subs_above_total", METER, "sub_meter", ALL_SUBS, _always(2), _subs_above_total,
          "sub-meters add up to more than the total"),
 )  # fmt: skip

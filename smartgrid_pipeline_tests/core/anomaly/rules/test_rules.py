@@ -18,7 +18,7 @@ def found_by(changed: pd.DataFrame) -> dict[str, rules.Hit]:
     return {hit.rule.name: hit for hit in reversed(found)}
 
 
-def test_rules__are_quiet_on_the_readings_they_learned() -> None:
+def test_rules__raise_nothing_on_the_readings_of_their_limits() -> None:
     assert rules.hits(STREAM, LIMITS) == []
 
 
@@ -50,7 +50,7 @@ def test_copied_day__is_raised_by_its_second_reading() -> None:
     assert (hit.start, hit.end, hit.raised) == (12_000, 12_030, 12_001)
 
 
-def test_straight_line__is_told_from_a_standstill() -> None:
+def test_straight_line__is_no_standstill() -> None:
     changed = READINGS.copy()
     ramp = np.linspace(0, 1, 400)[:, None]
     ends = READINGS.iloc[[12_000, 12_399], 1:].to_numpy()
@@ -74,3 +74,15 @@ def test_rules__raise_before_they_end_and_never_before_they_start() -> None:
     changed.iloc[12_000:12_300, 1:] = READINGS.iloc[12_000, 1:].to_numpy()
     for hit in rules.hits(IntervalArray.from_readings(changed, HOUSE), LIMITS):
         assert hit.start <= hit.raised
+
+
+def test_moves_missed__count_while_one_channel_is_frozen() -> None:
+    readings = make_readings(3, seed=5)
+    frozen = readings.copy()
+    frozen.iloc[2_000:2_400, 1] = frozen.iloc[2_000, 1]
+    missed = [
+        rules.moves_missed(IntervalArray.from_readings(each, HOUSE), ACTIVE_POWER, CURRENT)
+        for each in (readings, frozen)
+    ]
+    assert missed[0].max() == 0
+    assert missed[1][2_399] >= 2
