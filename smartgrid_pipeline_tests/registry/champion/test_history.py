@@ -4,10 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from smartgrid_pipeline.core.schema import PromotionRefused, RegistryError, Verdict
-from smartgrid_pipeline.registry import Registry, TrackedRun, about_run
-from smartgrid_pipeline.registry.champion import evidence
-from smartgrid_pipeline_tests.registry.conftest import MONTH, Candidates, Train, evidence_for, verdict
+from smartgrid_pipeline.core.schema import PromotionRefused, RegistryError
+from smartgrid_pipeline.registry import Registry, TrackedRun
+from smartgrid_pipeline_tests.registry.conftest import MONTH, Candidates, Train, evidence_for
 
 ALIAS = "champion"
 
@@ -31,31 +30,6 @@ def test_promote__moves_the_alias_and_writes_the_ledger(candidates: Candidates) 
         (row.action, row.from_version, row.to_version, row.reason, row.status) for row in registry.ledger()
     ]
     assert rows == [("promote", None, 1, "first", "done"), ("promote", 1, 2, "better CRPS", "done")]
-
-
-GOOD = [
-    *(verdict(suite, month) for suite in ("readings", "features") for month in ("2010-01", "2010-02", MONTH)),
-    *(verdict(suite, f"tiny on {MONTH} feed") for suite in ("forecasts", "leakage", "promotion")),
-]
-MONTHS = ("2010-01", "2010-02", MONTH)
-
-
-@pytest.mark.parametrize("position", range(len(GOOD)))
-def test_evidence__needs_each_piece_present_passed_and_not_empty(position: int) -> None:
-    assert evidence.missing(GOOD, "feed", MONTHS) == []
-    piece, rest = GOOD[position], [*GOOD[:position], *GOOD[position + 1 :]]
-    for spoiled in (
-        rest,
-        [*rest, Verdict(piece.suite, piece.subject)],
-        [*GOOD, verdict(piece.suite, piece.subject, False)],
-    ):
-        problems = evidence.missing(spoiled, "feed", MONTHS)
-        assert len(problems) == 1 and piece.suite in problems[0]
-
-
-def test_evidence__counts_failed_verdicts_nobody_asked_for() -> None:
-    assert evidence.missing([*GOOD, verdict("drift", MONTH, False)], "feed", MONTHS) != []
-    assert evidence.missing([*GOOD, verdict("drift", "2009-01", False)], "feed", MONTHS) == []
 
 
 def test_promote__names_every_missing_piece(candidates: Candidates) -> None:
@@ -271,8 +245,3 @@ def test_long_reasons__fit(candidates: Candidates) -> None:
     run = candidates.runs[0]
     registry.promote(run.run_id, evidence_for(run), reason="é" * 20_000)
     assert len(registry.ledger()[0].reason) == 1_000
-
-
-def test_about_run__keeps_the_verdict(registry: Registry) -> None:
-    stamped = about_run(verdict("leakage", "ridge", False), "abc")
-    assert stamped.subject == "ridge abc" and not stamped.passed
