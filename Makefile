@@ -10,7 +10,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help install run test check check-frozen dev peers bench-accuracy bench-readings bench-features bench-training \
+.PHONY: help install run test test-long services check check-frozen dev peers bench-accuracy bench-readings bench-features bench-training \
 	bench-homes bench-aggregation bench-anomaly format clean
 
 help:            ## this list
@@ -30,6 +30,15 @@ run: install     ## the main job on the real house: raw minutes to a gated champ
 
 test: install    ## the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-long: install services  ## tests that need a service or minutes: a database server, the real house
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long
+
+services:        ## Debian packages that test-long needs; nothing is started
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql; \
+	  else echo "PostgreSQL is not installed (apt-get install postgresql): its tests will be skipped"; fi; }
 
 check: install   ## format, lint, types, import contracts, Dagster definitions
 	$(BIN)/ruff format --check .

@@ -97,6 +97,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     subprocess.run([*as_user, control, "-D", data, "-m", "immediate", "-w", "stop"], **run)  # type: ignore[call-overload]
 
 
+@pytest.mark.long
 def test_postgresql__is_read_by_table_and_query(postgres: str) -> None:
     _fill(postgres.replace("postgresql://", "postgresql+psycopg2://"))
     _check_database(postgres)
