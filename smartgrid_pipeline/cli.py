@@ -140,7 +140,7 @@ def anomalies(
 ) -> None:  # fmt: skip
     """Events in the meter's readings or a file's: when, of what class, which channels, how grave, and why.
 
-    A file of another meter, or of one without a detector, teaches its own.
+    For a file of another meter, or of one without a detector, a detector is fitted on the file itself.
     """
     from smartgrid_pipeline.console import results, tables
 

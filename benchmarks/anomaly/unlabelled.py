@@ -139,7 +139,7 @@ def figures(file: File, count: int, seed: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Judge every file and write the result."""
+    """Score every file and write the result."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.anomaly.unlabelled", description=__doc__)
     parser.add_argument("--events", type=int, default=2, help="injected faults per fault type and file")
     parser.add_argument("--development", action="store_true", help="other files and fault seeds")

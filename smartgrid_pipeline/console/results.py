@@ -155,8 +155,8 @@ def forecast(settings: "Settings", file: str | None) -> Document:
 
 
 def anomalies(settings: "Settings", file: str | None, since: str | None) -> Document:
-    """Events in the readings of a file or of the meter. Raises RegistryError or DataError when nothing can
-    judge them.
+    """Events in the readings of a file or of the meter. Raises RegistryError or DataError when there is no
+    detector for them and none can be fitted.
     """
     from smartgrid_pipeline.orchestration.flows.detect import detect
 

@@ -76,7 +76,7 @@ def print_where_to_look(settings: "Settings", document: Document, out: Console) 
 
 
 def _source_options(settings: "Settings") -> str:
-    """What the next command must be told to mean the same meter, ready for a shell."""
+    """Options with which the next command means the same meter, ready for a shell."""
     names = ("source", "meter", "time_column", "value_column", "unit", "timezone", "table", "query")
     told = {name: getattr(settings, name) for name in names if name in settings.model_fields_set}
     words = [f"--{name.replace('_', '-')} {shlex.quote(value)}" for name, value in told.items() if value]

@@ -1,4 +1,4 @@
-"""Statistics of windows that end at a row and reach back from it; none looks ahead.
+"""Statistics of windows that end at a row and reach back from it; none uses a later row.
 
 All functions take a whole series or any part of it that begins early enough: a value depends on its own
 window only, so a series computed in parts has the same bits as one computed at once.

@@ -124,12 +124,12 @@ def source_months(resources: Resources) -> list[str]:
     return [str(period) for period in pd.period_range(fingerprint.first, fingerprint.last, freq="M")]
 
 
-def choose_month(resources: Resources, asked: str | None) -> str:
-    """The month asked for, else the newest complete one. Raises DataError when the source lacks it."""
+def choose_month(resources: Resources, requested: str | None) -> str:
+    """The month requested, else the newest complete one. Raises DataError when the source lacks it."""
     fingerprint, step_minutes = resources.readings.fingerprint, resources.readings.meter.step_minutes
     last_reading_end = pd.Timestamp(fingerprint.last) + pd.Timedelta(minutes=step_minutes)
     newest = newest_complete_month(last_reading_end, pd.Timestamp.now(tz="UTC"))
-    month = asked or newest
+    month = requested or newest
     if month not in source_months(resources) or month > newest:
         raise DataError(
             f"The source has no complete month {month}: it {fingerprint.span}. "

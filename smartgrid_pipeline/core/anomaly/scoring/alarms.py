@@ -29,7 +29,7 @@ RULE_SCORE = 10.0
 class DetectorScore:
     """One detector's anomaly score per interval (−log10 p), its threshold, and what its alarm means.
 
-    A threshold of infinity never raises an alarm. ``channels`` is empty where the detector sees all of them.
+    A threshold of infinity never raises an alarm. ``channels`` is empty where the detector uses all of them.
     """
 
     name: str
