@@ -112,6 +112,8 @@ def _electrical(evidence: Evidence) -> Diagnosis | None:
         return _inconsistent(evidence)
     if "subs_above_total" in names:
         return Diagnosis("sub_meter", _sub_channels(evidence))
+    if "voltage_level" in names:
+        return Diagnosis("voltage", (VOLTAGE,))
     if "voltage_clock" in names:
         return Diagnosis("clock", (VOLTAGE,), f"by about {_clock_minutes(evidence):+.0f} min")
     if "loop_impedance" in names:

@@ -41,6 +41,8 @@ MONITORS = (
             "recorded power and voltage times current have drifted apart"),
     Monitor("excess", "meter", "inconsistent", (ACTIVE_POWER,), ELECTRICAL, supply.excess,
             "recorded power no longer explains the current"),
+    Monitor("voltage_level", "grid", "voltage", (VOLTAGE,), (VOLTAGE,), supply.voltage_level,
+            "voltage has moved to another level"),
     Monitor("phase_angle", "meter", "phase", (ACTIVE_POWER, REACTIVE_POWER), (REACTIVE_POWER,),
             supply.phase, "more reactive than active power: the two may be exchanged"),
     Monitor("sub_exchange", "meter", "sub_meter", ALL_SUBS, ALL_SUBS, loads.exchange,

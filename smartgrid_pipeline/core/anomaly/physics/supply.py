@@ -1,4 +1,4 @@
-"""Statistics of the supply: loop impedance, gain of power against current, phase angle."""
+"""Statistics of the supply: loop impedance, gain of power against current, voltage level, phase angle."""
 
 import numpy as np
 
@@ -65,6 +65,15 @@ def excess(hourly: HourlyAggregates) -> dict[str, Array]:
 def voltage_reference(hourly: HourlyAggregates) -> Array:
     """Median daily mean voltage of the reference days, V, (hours,)."""
     return hourly.reference(hourly.mean("volt", "volt_n", 24, 600), float(hourly.learned["volt"]))
+
+
+def voltage_level(hourly: HourlyAggregates) -> dict[str, Array]:
+    """Distance of the mean voltage over some hours from its reference, V."""
+    reference = voltage_reference(hourly)
+    return {
+        f"{width}h": np.abs(hourly.mean("volt", "volt_n", width, 30 * width) - reference)
+        for width in (12, 24, 72)
+    }
 
 
 def phase(hourly: HourlyAggregates) -> dict[str, Array]:

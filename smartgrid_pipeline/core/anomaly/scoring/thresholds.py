@@ -27,6 +27,7 @@ ALARM_WEIGHTS = {
     "gain": 0.02,
     "flat": 0.01,
     "excess": 0.005,
+    "voltage_level": 0.005,
     "phase_angle": 0.005,
 }
 """Weight of each detector in the false-alarm rate; a meter's own weights are divided by their sum. Physical

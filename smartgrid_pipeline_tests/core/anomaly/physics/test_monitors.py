@@ -20,6 +20,7 @@ MONITORS = {
     "loop_impedance": (("bypass", 0.5, DAYS), ("party", 1.0, EVENING)),
     "gain": (("gain_step", 0.05, DAYS), ("vacation", 0.0, DAYS)),
     "excess": (("tamper_P", 0.9, DAYS), ("vacation", 0.0, DAYS)),
+    "voltage_level": (("voltage_bias", 6.0, DAYS), ("party", 1.0, EVENING)),
     "phase_angle": (("swap_PQ", 0.0, DAYS), ("party", 1.0, EVENING)),
     "sub_exchange": (("swap_sub", 0.0, DAYS), ("party", 1.0, EVENING)),
     "sub_rest": (("heater_stuck", 1.0, DAYS), ("vacation", 0.0, DAYS)),
