@@ -108,14 +108,6 @@ ALLOWED = {
 }
 """Beginning of a path → why retired words may stand there."""
 
-PENDING = {
-    "smartgrid_pipeline/core/evaluation/promotion/rule.py": {"versus_analogue", "_analogue_finding"},
-    "smartgrid_pipeline/core/evaluation/scoring/comparison.py": {"analogue"},
-    "smartgrid_pipeline/orchestration/flows/compare.py": {"analogue"},
-    "smartgrid_pipeline/registry/champion/ledger.py": {"settled"},
-}
-"""File → names that are still to be changed; nothing may be added."""
-
 
 @dataclass(frozen=True)
 class Found:
@@ -192,13 +184,10 @@ def found_in(path: Path) -> list[Found]:
 
 @pytest.mark.parametrize("path", _files(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_file__uses_no_retired_word(path: Path) -> None:
-    place = str(path.relative_to(ROOT))
-    if place.startswith(tuple(ALLOWED)):
+    if str(path.relative_to(ROOT)).startswith(tuple(ALLOWED)):
         return
     found = found_in(path)
-    new = [each for each in found if each.words.removeprefix("name ") not in PENDING.get(place, ())]
-    assert new == [], "\n" + "\n".join(map(str, new))
-    assert {each.words.removeprefix("name ") for each in found} == PENDING.get(place, set())
+    assert found == [], "\n" + "\n".join(map(str, found))
 
 
 @pytest.mark.parametrize("meter", [HOUSE, HOME], ids=lambda meter: meter.meter_id)

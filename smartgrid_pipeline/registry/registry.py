@@ -242,7 +242,7 @@ class Registry:
 
     def ledger(self, *, attempts: bool = False) -> list[LedgerRow]:
         """Every change of champion, oldest first; with ``attempts`` also rows that never took effect."""
-        rows = self._champions.state().settled
+        rows = self._champions.state().resolved_rows
         return [row for row in rows if attempts or row.status == "done"]
 
     # --- inside -----------------------------------------------------------------------------------

@@ -142,10 +142,10 @@ def compare(resources: Resources, context: TrainingContext, forecasts: Forecasts
     return Comparison(month, scores, all_months, runs, evidence, challenger, decision, champion, validation)
 
 
-def validation_losses(eligible: Runs, analogue: "TrackedRun") -> dict[str, float]:
+def validation_losses(eligible: Runs, reference: "TrackedRun") -> dict[str, float]:
     """Composite CRPS of each eligible model on the holdout before the month; the 28-day analogue is 1."""
     keys = [f"validation.{card}.crps_kw" for card in comparison.COMPOSITE_TASKS]
-    base = {key: analogue.metrics[key] for key in keys if key in analogue.metrics}
+    base = {key: reference.metrics[key] for key in keys if key in reference.metrics}
     return {
         name: float(np.mean([run.metrics.get(key, np.nan) / value for key, value in base.items()]))
         for name, run in eligible.items()
@@ -177,7 +177,7 @@ def _promotion_evidence(
     """All that the promotion rule is applied to."""
     cards = tasks_for(context.history.meter.working_minutes)
     metrics, origins = _scores_by_card(of_month[challenger], cards)
-    analogue, own = of_month[ANALOGUE], of_month[challenger]
+    reference, own = of_month[ANALOGUE], of_month[challenger]
     rival = _champion_forecasts(resources, context, champion, runs, of_month) if champion else None
     return rule.PromotionEvidence(
         challenger=challenger,
@@ -189,9 +189,9 @@ def _promotion_evidence(
         cards=cards,
         scored_origins=origins,
         metrics=metrics,
-        versus_analogue=comparison.paired_composite(own, analogue, analogue),
+        versus_reference=comparison.paired_composite(own, reference, reference),
         champion=f"{champion.model} of {champion.month}" if champion else None,
-        versus_champion=None if rival is None else comparison.paired_composite(own, rival, analogue),
+        versus_champion=None if rival is None else comparison.paired_composite(own, rival, reference),
         calibration_error=_mean_calibration_error(metrics),
         champion_calibration_error=None
         if rival is None

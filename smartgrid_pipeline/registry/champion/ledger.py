@@ -33,7 +33,7 @@ class State:
     aliases: dict[str, int]
 
     @property
-    def settled(self) -> tuple[LedgerRow, ...]:
+    def resolved_rows(self) -> tuple[LedgerRow, ...]:
         """The rows; a pending one is done when the alias points to its version, else void."""
         moved_to = self.aliases.get(CHAMPION)
         return tuple(
@@ -49,7 +49,7 @@ class State:
     def standing(self) -> list[LedgerRow]:
         """Promotions not undone by a rollback, oldest first; the last one made the present champion."""
         stack: list[LedgerRow] = []
-        for row in self.settled:
+        for row in self.resolved_rows:
             if row.status != "done":
                 continue
             if row.action == "promote":
@@ -62,7 +62,7 @@ class State:
     @property
     def last(self) -> LedgerRow | None:
         """The promotion or rollback that made the present champion; None when there is no champion."""
-        return next((row for row in reversed(self.settled) if row.status == "done"), None)
+        return next((row for row in reversed(self.resolved_rows) if row.status == "done"), None)
 
     @property
     def is_sound(self) -> bool:
@@ -70,7 +70,7 @@ class State:
         champion = None if self.last is None else self.last.to_version
         challenger = self.aliases.get(CHALLENGER)
         return (
-            self.rows == self.settled
+            self.rows == self.resolved_rows
             and self.aliases.get(CHAMPION) == champion
             and (champion is None or challenger != champion)
         )
@@ -78,7 +78,7 @@ class State:
     def rolled_back(self, run_id: str) -> LedgerRow | None:
         """The rollback that removed this run, or None when there was none or it was promoted again since."""
         versions = {row.to_version for row in self.rows if row.run_id == run_id}
-        for row in reversed(self.settled):
+        for row in reversed(self.resolved_rows):
             if row.status == "done" and row.action == "promote" and row.run_id == run_id:
                 return None
             if row.status == "done" and row.action == "rollback" and row.from_version in versions:
@@ -106,7 +106,7 @@ def repair(connection: Connection, model_name: str) -> State:
         return state
     last, alias = state.last, state.aliases.get(CHAMPION)
     with connection.guard("repair the ledger") as client:
-        for before, after in zip(state.rows, state.settled, strict=True):
+        for before, after in zip(state.rows, state.resolved_rows, strict=True):
             if before != after:
                 log.warning("Ledger row %d was interrupted: it is %s now.", after.number, after.status)
                 _write(client, model_name, after)

@@ -166,9 +166,9 @@ def test_promotion__is_whole_or_not_at_all_wherever_it_dies(
     happened = dies_at >= 2
     champion = registry.champion()
     assert champion is not None and champion.version == alias(registry) == (2 if happened else 1)
-    settled = registry.ledger(attempts=True)
+    resolved_rows = registry.ledger(attempts=True)
     registry.promote(third.run_id, evidence_for(third), reason="third")
-    assert registry.ledger(attempts=True)[:-1] == settled
+    assert registry.ledger(attempts=True)[:-1] == resolved_rows
     assert registry.ledger()[-1].from_version == champion.version
     assert [row.reason for row in registry.ledger()] == ["first", *(["second"] if happened else []), "third"]
 

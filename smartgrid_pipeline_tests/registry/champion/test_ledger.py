@@ -24,7 +24,7 @@ def test_pending_row__is_decided_by_the_alias() -> None:
     pending = replace(SECOND, status="pending")
     moved, stayed = State((FIRST, pending), {CHAMPION: 2}), State((FIRST, pending), {CHAMPION: 1})
     assert moved.last == SECOND and stayed.last == FIRST
-    assert stayed.settled[-1].status == "void"
+    assert stayed.resolved_rows[-1].status == "void"
     assert not moved.is_sound and not stayed.is_sound
 
 

@@ -43,7 +43,7 @@ class PromotionEvidence:
     cards: tuple[ForecastTask, ...]
     scored_origins: Mapping[str, int] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    versus_analogue: PairedTest | None = None
+    versus_reference: PairedTest | None = None
     champion: str | None = None
     versus_champion: PairedTest | None = None
     calibration_error: float | None = None
@@ -58,7 +58,7 @@ def decide(evidence: PromotionEvidence) -> Verdict:
         _verdict_finding(evidence, "leakage", evidence.challenger),
         _features_finding(evidence),
         *_score_findings(evidence),
-        _analogue_finding(evidence.versus_analogue),
+        _reference_finding(evidence.versus_reference),
         _champion_finding(evidence),
     )
     return Verdict(SUITE, f"{evidence.challenger} on {evidence.month}", findings)
@@ -139,7 +139,7 @@ def _test_text(test: PairedTest) -> str:
     )
 
 
-def _analogue_finding(test: PairedTest | None) -> Finding:
+def _reference_finding(test: PairedTest | None) -> Finding:
     demanded = f"lower CRPS than the 28-day analogue, p < {SIGNIFICANCE}"
     if test is None:
         return Finding("beats the seasonal analogue", False, "no test", demanded)

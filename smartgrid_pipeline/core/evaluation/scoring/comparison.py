@@ -147,13 +147,13 @@ def paired_over_seeds(
     return _test(means[0], means[1], card, loss)
 
 
-def paired_composite(a: pd.DataFrame, b: pd.DataFrame, analogue: pd.DataFrame) -> PairedTest:
+def paired_composite(a: pd.DataFrame, b: pd.DataFrame, reference: pd.DataFrame) -> PairedTest:
     """Test ``a`` against ``b`` on the composite loss (``composite_loss``) over rows common to all three."""
-    losses = composite_loss({"a": a, "b": b}, analogue)
+    losses = composite_loss({"a": a, "b": b}, reference)
     return _test(losses["a"].to_numpy(), losses["b"].to_numpy(), "composite", "crps")
 
 
-def composite_loss(forecasts_by_model: Mapping[str, pd.DataFrame], analogue: pd.DataFrame) -> pd.DataFrame:
+def composite_loss(forecasts_by_model: Mapping[str, pd.DataFrame], reference: pd.DataFrame) -> pd.DataFrame:
     """Composite loss of each model (columns) on each day (index), without unit; the analogue's mean is 1.
 
     For every task of COMPOSITE_TASKS present: the day's mean CRPS divided by the 28-day analogue's mean CRPS
@@ -161,7 +161,7 @@ def composite_loss(forecasts_by_model: Mapping[str, pd.DataFrame], analogue: pd.
     DataError when no day is left, or when a model lacks a task.
     """
     models = tuple(forecasts_by_model)
-    aligned = align({**forecasts_by_model, ANALOGUE: analogue})
+    aligned = align({**forecasts_by_model, ANALOGUE: reference})
     return composite_loss_of(aligned, models)
 
 
