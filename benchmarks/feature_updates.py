@@ -56,11 +56,11 @@ def measure(history: History, days: int) -> dict[str, dict[str, float]]:
     for key, make in BLOCKS.items():
         began = time.process_time()
         blocks[key] = make(past)
-        past.holding(blocks)
+        past.with_blocks(blocks)
         out[name_of(key)] = {"transform_ms": 1000 * (time.process_time() - began)}
     seconds: dict[str, list[float]] = {name: [] for name in out}
     for row in range(first, first + UPDATES):
-        now = history.part(0, row + 1).holding(blocks)
+        now = history.part(0, row + 1).with_blocks(blocks)
         for key, block in blocks.items():
             began = time.process_time()
             block.update(now, row)

@@ -8,7 +8,7 @@ import pytest
 
 from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.forecasting.history import build_feature_table, history_from_table
+from smartgrid_pipeline.core.forecasting.history_frames import build_feature_table, history_from_table
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
     CHANNELS,

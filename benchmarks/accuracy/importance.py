@@ -16,7 +16,7 @@ from smartgrid_pipeline.core.evaluation.scoring import backtest, metrics
 from smartgrid_pipeline.core.features import feature_table
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast
-from smartgrid_pipeline.core.forecasting.history import features_of
+from smartgrid_pipeline.core.forecasting.history_frames import features_of
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, INTERVAL_START, ForecastTask, Times
 
 Rows = npt.NDArray[np.int64]

@@ -22,7 +22,7 @@ from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting import catalogue, fallback
 from smartgrid_pipeline.core.forecasting.analog_ensemble.model import AnalogEnsemble
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster, Split, TrainingBudget
-from smartgrid_pipeline.core.forecasting.history import build_feature_table, history_from_table
+from smartgrid_pipeline.core.forecasting.history_frames import build_feature_table, history_from_table
 from smartgrid_pipeline.core.forecasting.mixture.mixture import MixtureOfExperts
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,

@@ -13,7 +13,7 @@ import pandas as pd
 from benchmarks.shared.result_head import ROOT
 from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.forecasting.history import history_from_readings
+from smartgrid_pipeline.core.forecasting.history_frames import history_from_readings
 from smartgrid_pipeline.sources.readings import list_meters, read
 from smartgrid_pipeline.sources.spec import SourceSpec
 

@@ -4,15 +4,15 @@ from pathlib import Path
 
 from benchmarks.shared import fingerprint
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.forecasting import history
+from smartgrid_pipeline.core.forecasting import history_frames
 
 
 def uci_history(cache: Path) -> History:
     """The whole record of the UCI house; read from the cache when code and data have not changed since."""
     path = cache / f"house-{code_fingerprint()}.npz"
     if not path.exists():
-        history.save(_make(), path)
-    return history.load(path)
+        history_frames.save(_make(), path)
+    return history_frames.load(path)
 
 
 def code_fingerprint() -> str:
@@ -29,4 +29,4 @@ def _make() -> History:
     from smartgrid_pipeline.sources import SourceSpec, read
 
     found = read(SourceSpec("uci"))
-    return history.history_from_readings(meter_data.to_grid(found.frame, found.meter), found.meter)
+    return history_frames.history_from_readings(meter_data.to_grid(found.frame, found.meter), found.meter)

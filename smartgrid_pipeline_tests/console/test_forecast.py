@@ -13,7 +13,7 @@ import pytest
 from smartgrid_pipeline import cli
 from smartgrid_pipeline.core.forecasting.catalogue import create
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Split
-from smartgrid_pipeline.core.forecasting.history import history_from_table
+from smartgrid_pipeline.core.forecasting.history_frames import history_from_table
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CHANNELS
 from smartgrid_pipeline.orchestration.resources import Resources
 from smartgrid_pipeline.registry import Example

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Split
-from smartgrid_pipeline.core.forecasting.history import history_from_table
+from smartgrid_pipeline.core.forecasting.history_frames import history_from_table
 from smartgrid_pipeline.core.schema import QUANTILE_COLUMNS, DataError, leads_for
 from smartgrid_pipeline.registry import Example, Registry
 from smartgrid_pipeline_tests.conftest import HOME, HOUSE, make_readings, make_table

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Split, finish
+from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Split, sort_and_clip
 from smartgrid_pipeline.core.schema import LeadInterval, ModelError, Times
 from smartgrid_pipeline_tests.conftest import HOME
 
@@ -27,7 +27,7 @@ class TinyForecaster:
         last = np.nan_to_num(history.power_kw[history.rows(origins)])
         mean = np.repeat(last[:, None] * self.factor, len(leads), axis=1).astype(np.float32)
         spread = np.linspace(0.5, 1.5, 9, dtype=np.float32)
-        return Forecast(origins, leads, *finish(mean, mean[:, :, None] * spread))
+        return Forecast(origins, leads, *sort_and_clip(mean, mean[:, :, None] * spread))
 
     def parameters(self) -> dict[str, Any]:
         return {"factor": self.factor}

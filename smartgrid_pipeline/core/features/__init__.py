@@ -1,4 +1,4 @@
-"""Feature blocks: what models may be computed from, made of one meter's readings; numpy only.
+"""Feature blocks: what models may be computed from, made of one meter's readings, with numpy.
 
 A block is an object that ``transform`` makes of a whole history and ``update`` keeps up to date as readings
 arrive, are late or are corrected; both give the same numbers, in any chunking (``history.Block``).

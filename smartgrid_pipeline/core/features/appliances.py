@@ -67,7 +67,7 @@ def last_observed(values: Floats, before: int) -> np.float32:
     return np.float32(0)
 
 
-def hold(values: Floats, before: np.float32 | float = 0) -> Floats:
+def forward_fill(values: Floats, before: np.float32 | float = 0) -> Floats:
     """The last reading held through gaps; ``before`` ahead of the first."""
     at = np.where(np.isnan(values), -1, np.arange(len(values)))
     last = np.maximum.accumulate(at)
@@ -238,7 +238,7 @@ class DutyCycles:
         held = {}
         for channel in channels:
             values = history.readings(channel)
-            held[channel] = hold(values[start:], last_observed(values, start)).astype(np.float64)
+            held[channel] = forward_fill(values[start:], last_observed(values, start)).astype(np.float64)
         power = held.pop(ACTIVE_POWER)
         remainder = np.maximum(power - sum(held.values(), np.zeros(len(power))), 0)
         return held | {REMAINDER: remainder}

@@ -41,7 +41,7 @@ class Block(Protocol):
         ...
 
     def update(self, history: "History", first: int = 0) -> None:
-        """Take in rows ``first`` and later; rows before are those of the update before."""
+        """Compute rows ``first`` … n − 1 anew; rows before ``first`` are unchanged since the last call."""
         ...
 
 
@@ -201,7 +201,7 @@ class History:
             self._cache[key] = build()
         return self._cache[key]
 
-    def forget(self, key: Any) -> None:
+    def evict(self, key: Any) -> None:
         """Drop what was cached under ``key``, so that its memory can be used again."""
         self._cache.pop(key, None)
 
@@ -213,7 +213,7 @@ class History:
         """The feature block of this type, computed once."""
         return self.cached(block_type, lambda: block_type.transform(self))
 
-    def holding(self, blocks: dict[Any, Any]) -> "History":
+    def with_blocks(self, blocks: dict[Any, Any]) -> "History":
         """The history with blocks that are already up to date, by type or key."""
         self._cache.update(blocks)
         return self

@@ -29,11 +29,10 @@ def first_same_weekday(end_minutes: Rows) -> Rows:
 
 
 def same_time(first: Rows, end: Rows, days: Rows, day: int) -> Rows:
-    """Rows at which an interval began on earlier days.
+    """Start rows of the same clock interval on earlier days.
 
-    ``first`` is the row at which it begins, ``end`` how many rows after the origin it ends (both of one shape
-    S); day 0 of ``days`` (k,) is the latest one on which it had ended; a day has ``day`` rows. Returns S +
-    (k,).
+    ``first`` (S): its start row. ``end`` (S): its end, in rows after the origin. ``days`` (k,): days
+    before the latest one on which it had ended. ``day``: rows per day. Returns S + (k,).
     """
     return first[..., None] - (latest_ended_day(end, day)[..., None] + days) * day
 

@@ -265,13 +265,13 @@ class MinuteSeries:
         full = self.observed_rows(first, width) == width
         return np.where(inside & full, self.mean("power", first, width), np.float32(np.nan))
 
-    def run_features(self, rows: Rows) -> Floats:
+    def duty_cycle_features(self, rows: Rows) -> Floats:
         """Columns of ``DutyCycles`` known before each row, (rows, columns); no columns for a coarse meter."""
         if not self.duty_cycles.columns:
             return np.zeros((len(rows), 0), np.float32)
         return self.duty_cycles.at(np.maximum(rows - 1 - self.padding, 0))
 
-    def load_features(self, rows: Rows) -> Floats:
+    def submeter_features(self, rows: Rows) -> Floats:
         """Columns of ``SubmeterLoads`` known before each row, (rows, columns)."""
         if not self.loads.columns:
             return np.zeros((len(rows), 0), np.float32)
@@ -306,12 +306,12 @@ def mean_level_kw(history: History, start: np.datetime64, end: np.datetime64) ->
 
 
 def _cached(history: History, level_kw: float, first: int, late: int) -> MinuteSeries:
-    """The series of the rows from ``first`` and ``late`` unobserved ones more; the newest two are kept."""
+    """Cached series of rows ``first`` …, extended by ``late`` unobserved rows; at most two are cached."""
     key: tuple[Any, ...] = (MinuteSeries, first, late, level_kw)
     kept = [each for each in history.cached_keys() if isinstance(each, tuple) and each[0] is MinuteSeries]
     if key not in kept:
         for old in kept[:-1]:  # one for the newest origins and one for a whole training are enough
-            history.forget(old)
+            history.evict(old)
 
     def build() -> MinuteSeries:
         part = history.part(first, len(history.starts)) if first else history

@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from smartgrid_pipeline.core.features.appliances import COARSEST_MINUTES, REMAINDER, hold
+from smartgrid_pipeline.core.features.appliances import COARSEST_MINUTES, REMAINDER, forward_fill
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.lags import DAY_MINUTES
 from smartgrid_pipeline.core.meter_data.growing_array import GrowingArray, RunningSum
@@ -78,7 +78,7 @@ class SubmeterLoads:
         for values, sums, latest in zip((*subs, remainder), self._sums, self._latest_kw, strict=True):
             sums.write(begin, np.where(observed, values, 0))
             before = latest.values[begin - 1] if begin else 0.0
-            latest.write(begin, hold(np.where(observed, values, np.nan), before))
+            latest.write(begin, forward_fill(np.where(observed, values, np.nan), before))
 
     def targets(self, first: Rows, width_minutes: int) -> Floats:
         """Mean power (rows, loads) in kW of an interval that begins with each reading, NaN unless all of it

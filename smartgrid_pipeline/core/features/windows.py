@@ -53,7 +53,7 @@ def recent_features(series: MinuteSeries, rows: Rows) -> Floats:
         _next_hour_on_earlier_days(series, rows),
         daily_waves(minute),
         series.day_columns(series.minutes(rows)),
-        series.run_features(rows),
+        series.duty_cycle_features(rows),
     ]
     return np.concatenate(parts, 1, dtype=np.float32)
 
@@ -74,7 +74,7 @@ def recent_means_kw(series: MinuteSeries, rows: Rows) -> Floats:
 
 def boosting_features(series: MinuteSeries, rows: Rows) -> Floats:
     """All columns that boosted trees may split on, (rows, columns)."""
-    parts = [recent_features(series, rows), recent_means_kw(series, rows), series.load_features(rows)]
+    parts = [recent_features(series, rows), recent_means_kw(series, rows), series.submeter_features(rows)]
     return np.concatenate(parts, 1)
 
 
@@ -129,7 +129,7 @@ def _next_hour_on_earlier_days(series: MinuteSeries, rows: Rows) -> Floats:
 
 
 @dataclass(frozen=True)
-class TokenView:
+class TokenWindow:
     """A window cut into tokens: ``span_minutes`` ending at the origin, ``token_minutes`` each.
 
     A token lists the means of its parts of ``part_minutes``; where a part holds several readings its highest
@@ -142,7 +142,7 @@ class TokenView:
     daily: bool = False
 
 
-def tokens(series: MinuteSeries, rows: Rows, view: TokenView) -> Floats:
+def tokens(series: MinuteSeries, rows: Rows, view: TokenWindow) -> Floats:
     """(rows, tokens, values) of a view, the latest token last."""
     part = series.steps(view.part_minutes)
     per_token = max(1, series.steps(view.token_minutes) // part)
@@ -166,7 +166,7 @@ def tokens(series: MinuteSeries, rows: Rows, view: TokenView) -> Floats:
 
 
 @dataclass(frozen=True)
-class MatchView:
+class AnalogWindow:
     """Past moments to compare with the origin: the same hour on ``days`` days, each also shifted by
     ``shift_minutes``.
 
@@ -179,7 +179,7 @@ class MatchView:
     shift_minutes: tuple[int, ...] = (0,)
 
 
-def matches(series: MinuteSeries, rows: Rows, view: MatchView) -> Floats:
+def analog_windows(series: MinuteSeries, rows: Rows, view: AnalogWindow) -> Floats:
     """(rows, moments + 1, values) of a view; the last token is the origin itself, followed by the usual
     power.
     """
@@ -197,12 +197,14 @@ def matches(series: MinuteSeries, rows: Rows, view: MatchView) -> Floats:
     return np.concatenate([_root(before), _root(followed), calendar], -1, dtype=np.float32)
 
 
-View = TokenView | MatchView
+WindowSpec = TokenWindow | AnalogWindow
 
 
-def window(series: MinuteSeries, rows: Rows, view: View) -> Floats:
+def window(series: MinuteSeries, rows: Rows, view: WindowSpec) -> Floats:
     """The tokens of a view, (rows, tokens, values)."""
-    return matches(series, rows, view) if isinstance(view, MatchView) else tokens(series, rows, view)
+    return (
+        analog_windows(series, rows, view) if isinstance(view, AnalogWindow) else tokens(series, rows, view)
+    )
 
 
 # --- the leads ------------------------------------------------------------------------------------
@@ -272,7 +274,9 @@ def lead_features(series: MinuteSeries, rows: Rows, table: LeadTable, chosen: Ro
     return features, means_kw
 
 
-def same_time_lags(series: MinuteSeries, rows: Rows, table: LeadTable, chosen: Rows, days: int) -> Floats:
+def padded_same_time_lags(
+    series: MinuteSeries, rows: Rows, table: LeadTable, chosen: Rows, days: int
+) -> Floats:
     """The chosen leads (widened by half an hour) on each past day, (rows, k, days), the latest day last."""
     start, width = table.start[chosen], table.width[chosen]
     pad, day = 30 // series.step_minutes, series.steps(DAY_MINUTES)

@@ -13,7 +13,13 @@ from smartgrid_pipeline.core.features import feature_table
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.analog_ensemble.model import AnalogEnsemble
 from smartgrid_pipeline.core.forecasting.default_profile import estimate_level, profile_forecast
-from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster, Split, TrainingBudget, finish
+from smartgrid_pipeline.core.forecasting.forecaster import (
+    Forecast,
+    Forecaster,
+    Split,
+    TrainingBudget,
+    sort_and_clip,
+)
 from smartgrid_pipeline.core.meter_data import WITHIN_CHANNELS
 from smartgrid_pipeline.core.schema import DataError, Floats, LeadInterval, Meter, ModelError, Rows, Times
 
@@ -73,7 +79,7 @@ def predict_with_fallback(
         mean[at] += weight * np.nan_to_num(found.mean_kw - mean[at])
         quantiles[at] += weight[..., None] * np.nan_to_num(found.quantiles_kw - quantiles[at])
         tier[at] = PAST_DAYS
-    return FallbackForecast(Forecast(origins, leads, *finish(mean, quantiles)), tier, reason)
+    return FallbackForecast(Forecast(origins, leads, *sort_and_clip(mean, quantiles)), tier, reason)
 
 
 def _observed_days(history: History, rows: Rows) -> np.ndarray:

@@ -141,7 +141,7 @@ class Forecaster(Protocol):
         ...
 
 
-def finish(mean_kw: Floats, quantiles_kw: Floats) -> tuple[Floats, Floats]:
+def sort_and_clip(mean_kw: Floats, quantiles_kw: Floats) -> tuple[Floats, Floats]:
     """Quantiles (…, 9) sorted, means and quantiles at least 0 kW; shapes are kept."""
     return np.maximum(mean_kw, 0).astype(np.float32), np.maximum(np.sort(quantiles_kw, -1), 0).astype(
         np.float32

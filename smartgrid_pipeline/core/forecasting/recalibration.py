@@ -99,8 +99,8 @@ def _by_level(predicted: Doubles, residual: Doubles, levels: int) -> tuple[Doubl
 class QuantileShift:
     """Recalibration of quantile forecasts: what to add to each quantile, by group, in 80 % widths.
 
-    ``shift`` (groups, 9): multiples of a forecast's q90 − q10. On the block it is fitted on, each quantile is
-    then exceeded as often as its level states.
+    ``shift`` (groups, 9): multiples of a forecast's q90 − q10. On the block it is fitted on, the
+    share of observations below each quantile is then its level.
 
     Built like conformalised quantile regression (Romano, Patterson & Candès 2019), with two departures that
     cost its coverage guarantee. First, the empirical quantile is taken without the factor (n + 1) / n that

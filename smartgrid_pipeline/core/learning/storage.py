@@ -89,10 +89,10 @@ def fitted_on(meter: Meter) -> dict[str, Any]:
 
 
 def require_fit(name: str, expected: dict[str, Any], meter: Meter, **inputs: Any) -> None:
-    """Raises ModelError unless the model was fitted, and on a meter like this one.
+    """Raises ModelError unless the model is fitted and ``meter`` and ``inputs`` are those of its fit.
 
-    ``expected`` is what ``fitted_on`` gave at the fit, empty before it. ``inputs`` are further facts of that
-    time, such as the names of the feature columns: where they differ the features were built differently.
+    ``expected``: what ``fitted_on`` returned at the fit, joined with ``inputs``; empty before it.
+    ``inputs``: other values that must be the same, such as a hash of the feature names.
     """
     if not expected:
         raise ModelError(f"{name} is not fitted: call fit or load first.")

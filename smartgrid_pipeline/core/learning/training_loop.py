@@ -31,7 +31,7 @@ def warm_cosine(step: int, steps: int) -> float:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class OptimizerConfig:
     """How a network is trained, for at most ``steps`` steps.
 
     ``rate`` is the learning rate and ``factor`` its course; ``weight_decay`` holds for matrices only;
@@ -101,7 +101,10 @@ def torch_threads(count: int) -> Iterator[None]:
 
 
 def train(
-    network: nn.Module, loss: Callable[[nn.Module], Tensor | None], validate: Loss | None, schedule: Schedule
+    network: nn.Module,
+    loss: Callable[[nn.Module], Tensor | None],
+    validate: Loss | None,
+    schedule: OptimizerConfig,
 ) -> list[Curve]:
     """Train in place and return the training curve; the network is left in evaluation mode.
 
@@ -139,7 +142,7 @@ def train(
 class _BestAverage:
     """Exponentially averaged weights of a network, and the best of them on held-out rows so far."""
 
-    def __init__(self, network: nn.Module, validate: Loss, schedule: Schedule) -> None:
+    def __init__(self, network: nn.Module, validate: Loss, schedule: OptimizerConfig) -> None:
         self._validate, self._keep = validate, schedule.average
         self._network = copy.deepcopy(network).eval()
         self.state = copy.deepcopy(network.state_dict())
@@ -164,7 +167,7 @@ class _BestAverage:
         return value
 
 
-def _groups(network: nn.Module, schedule: Schedule) -> list[dict[str, Any]]:
+def _groups(network: nn.Module, schedule: OptimizerConfig) -> list[dict[str, Any]]:
     """Parameters with weight decay (matrices) and without (everything else)."""
     matrices = [p for p in network.parameters() if p.ndim >= 2]
     others = [p for p in network.parameters() if p.ndim < 2]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.forecasting.history import build_feature_table
+from smartgrid_pipeline.core.forecasting.history_frames import build_feature_table
 from smartgrid_pipeline.core.schema import DataError, Meter, Verdict
 from smartgrid_pipeline.orchestration.io_manager import in_months, months_of
 from smartgrid_pipeline.orchestration.partitions import bounds

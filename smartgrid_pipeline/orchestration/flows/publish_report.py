@@ -12,7 +12,7 @@ from smartgrid_pipeline.core.evaluation.audits import mape_forensics
 from smartgrid_pipeline.core.evaluation.audits.mixture import MIXTURE
 from smartgrid_pipeline.core.evaluation.promotion import deployment
 from smartgrid_pipeline.core.evaluation.report import report
-from smartgrid_pipeline.core.forecasting import history
+from smartgrid_pipeline.core.forecasting import history_frames
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, MODEL_NAMES
 from smartgrid_pipeline.orchestration.files import write_atomically
 from smartgrid_pipeline.orchestration.flows.compare import Comparison
@@ -153,7 +153,9 @@ def costs(resources: Resources, context: TrainingContext, runs: "Mapping[str, Tr
     load = loaders()
     rows: list[dict[str, Any]] = []
     with TemporaryDirectory(prefix="smartgrid-costs-") as folder:
-        recent = history.save(context.training_history.last_days(WINDOW_DAYS), Path(folder) / "recent.npz")
+        recent = history_frames.save(
+            context.training_history.last_days(WINDOW_DAYS), Path(folder) / "recent.npz"
+        )
         for name in [name for name in MEASURED if name in runs]:
             directory = resources.registry.model_directory(runs[name].run_id)
             memory = deployment.peak_memory(load[name], directory, recent)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Split, TrainingBudget
-from smartgrid_pipeline.core.forecasting.history import history_from_table
+from smartgrid_pipeline.core.forecasting.history_frames import history_from_table
 from smartgrid_pipeline.core.schema import OBSERVED_SHARE, DataError, Meter
 from smartgrid_pipeline.orchestration.code_version import core_sha256
 from smartgrid_pipeline.orchestration.io_manager import in_months, months_of

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Split, finish
+from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Split, sort_and_clip
 from smartgrid_pipeline.core.schema import FORECAST_TASKS, QUANTILES, Floats, LeadInterval, Times
 
 Rule = Callable[[History, Times, tuple[LeadInterval, ...]], Floats]
@@ -29,7 +29,7 @@ class RuleForecaster:
     def predict(self, history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
         mean = np.nan_to_num(self.rule(history, origins, leads), nan=0.5).astype(np.float32)
         offsets = self.spread_kw * (np.array(QUANTILES, np.float32) - 0.5)
-        return Forecast(origins, leads, *finish(mean, mean[:, :, None] + offsets))
+        return Forecast(origins, leads, *sort_and_clip(mean, mean[:, :, None] + offsets))
 
     def parameters(self) -> dict[str, Any]:
         return {}

@@ -25,7 +25,7 @@ from smartgrid_pipeline.core.features.minute_series import MinuteSeries
 from smartgrid_pipeline.core.features.submeters import SubmeterLoads
 from smartgrid_pipeline.core.features.switch_times import SwitchTimes
 from smartgrid_pipeline.core.forecasting.analog_ensemble.similarity import OriginLevels, TargetLevels
-from smartgrid_pipeline.core.forecasting.history import history_from_table
+from smartgrid_pipeline.core.forecasting.history_frames import history_from_table
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, Meter
 from smartgrid_pipeline_tests.conftest import HOME, HOUSE, make_readings, make_table
 
@@ -177,7 +177,7 @@ class Live:
         self.blocks = {case.key: case.make(history) for case in self.cases}
 
     def update(self, history: History, first: int) -> None:
-        history.holding(self.blocks)
+        history.with_blocks(self.blocks)
         with transform_forbidden():
             for block in self.blocks.values():
                 block.update(history, first)

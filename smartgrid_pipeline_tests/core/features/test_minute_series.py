@@ -8,8 +8,8 @@ from smartgrid_pipeline.core.features.minute_series import MinuteSeries
 from smartgrid_pipeline.core.features.windows import (
     LeadTable,
     lead_features,
+    padded_same_time_lags,
     recent_features,
-    same_time_lags,
 )
 from smartgrid_pipeline.core.forecasting.leads import is_short
 from smartgrid_pipeline.core.schema import leads_for
@@ -39,6 +39,6 @@ def test_series__reaches_back_as_far_as_any_window() -> None:
         rows, table = series.rows(origins), LeadTable.of(leads, series.step_minutes)
         chosen = np.tile(np.arange(len(leads)), (3, 1))
         features.append([recent_features(series, rows), *lead_features(series, rows, table, chosen),
-                         same_time_lags(series, rows, table, chosen, 28)])  # fmt: skip
+                         padded_same_time_lags(series, rows, table, chosen, 28)])  # fmt: skip
     for left, right in zip(*features, strict=True):
         np.testing.assert_allclose(left, right, atol=1e-5)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from smartgrid_pipeline.core.learning.training_loop import (
+    OptimizerConfig,
     RowSplit,
-    Schedule,
     cosine,
     torch_threads,
     train,
@@ -37,7 +37,7 @@ def _distance(network: nn.Module) -> Tensor:
 
 @pytest.mark.parametrize("validate", [_distance, None])
 def test_training__finds_the_weights_of_a_line(validate) -> None:  # noqa: ANN001
-    network, schedule = _line(), Schedule(300, rate=0.05, weight_decay=0, check_every=50)
+    network, schedule = _line(), OptimizerConfig(300, rate=0.05, weight_decay=0, check_every=50)
     curves = train(network, partial(_loss, torch.Generator().manual_seed(1)), validate, schedule)
     assert _distance(network) < 0.05
     assert curves[-1].training < curves[0].training / 100
@@ -56,7 +56,7 @@ def test_training__keeps_the_averaged_weights_that_validated_best() -> None:
         weights.append(averaged.weight.detach().clone())
         return torch.tensor(next(losses))
 
-    schedule = Schedule(100, check_every=5, patience=2)
+    schedule = OptimizerConfig(100, check_every=5, patience=2)
     curves = train(network, partial(_loss, torch.Generator().manual_seed(1)), validate, schedule)
     assert [point.validation for point in curves] == [3.0, 1.0, 2.0, 2.0]
     torch.testing.assert_close(network.weight, weights[1], rtol=0, atol=0)
@@ -71,14 +71,14 @@ def test_training__skips_batches_with_nothing_to_learn_from() -> None:
 
     network = _line()
     before = network.weight.detach().clone()
-    curves = train(network, loss, None, Schedule(4, check_every=1))
+    curves = train(network, loss, None, OptimizerConfig(4, check_every=1))
     assert [point.step for point in curves] == [2]
     assert (network.weight != before).all()
 
 
 def test_training__is_plain_adam_without_averaging_and_decay() -> None:
     ours, theirs = _line(), _line()
-    schedule = Schedule(20, rate=0.03, weight_decay=0, factor=cosine, largest_gradient=float("inf"))
+    schedule = OptimizerConfig(20, rate=0.03, weight_decay=0, factor=cosine, largest_gradient=float("inf"))
     train(ours, partial(_loss, torch.Generator().manual_seed(1)), None, schedule)
     optimiser = torch.optim.Adam(theirs.parameters(), lr=0.03)
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 20)

@@ -119,7 +119,7 @@ def fit_autoencoder(rows: Matrix, seed: int, steps: int = 600, batch: int = 1024
     import torch
     from torch import Tensor, nn
 
-    from smartgrid_pipeline.core.learning.training_loop import Schedule, cosine, torch_threads, train
+    from smartgrid_pipeline.core.learning.training_loop import OptimizerConfig, cosine, torch_threads, train
 
     generator = torch.Generator().manual_seed(seed)
     sizes = [rows.shape[1], 24, 8, 24, rows.shape[1]]
@@ -135,7 +135,7 @@ def fit_autoencoder(rows: Matrix, seed: int, steps: int = 600, batch: int = 1024
             y = torch.tanh(y) if layer < len(weights) - 1 else y
         return nn.functional.huber_loss(y, x)
 
-    schedule = Schedule(steps, weight_decay=0.0, factor=cosine, largest_gradient=float("inf"))
+    schedule = OptimizerConfig(steps, weight_decay=0.0, factor=cosine, largest_gradient=float("inf"))
     with torch_threads(1):
         train(network, loss, None, schedule)
     return {name: parameter.detach().numpy() for name, parameter in network.items()}

@@ -12,7 +12,7 @@ import pandas as pd
 from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecast, Forecaster
-from smartgrid_pipeline.core.forecasting.history import build_feature_table
+from smartgrid_pipeline.core.forecasting.history_frames import build_feature_table
 from smartgrid_pipeline.core.schema import (
     CHANNELS,
     DataError,

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.forecasting import history as history_files
+from smartgrid_pipeline.core.forecasting import history_frames as history_files
 from smartgrid_pipeline.core.forecasting.forecaster import Forecaster
 from smartgrid_pipeline.core.learning.lightgbm_text import read_texts
 from smartgrid_pipeline.core.schema import leads_for
@@ -138,7 +138,7 @@ def peak_memory(
 ) -> PeakMemory:
     """Load a saved model by its class's ``load`` in a new process and forecast once from a history file.
 
-    ``history_file`` was written by ``core.forecasting.history.save``. Never raises: where no process can be
+    ``history_file`` was written by ``history_frames.save``. Never raises: where no process can be
     started, or the process fails, the result holds the reason instead of numbers.
     """
     model_class = getattr(load, "__self__", None)

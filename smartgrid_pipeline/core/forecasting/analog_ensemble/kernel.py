@@ -33,14 +33,15 @@ LEAST_WEIGHT, LOG_OF_ZERO = 1e-9, -1e9
 class KernelInputs:
     """What the kernel compares, for o origins, l leads, k past days and s shifts.
 
-    ``origin_gaps`` (o, k, ORIGIN_NAMES) and ``target_gaps`` (o, l, k, TARGET_NAMES) are squared differences
-    of similarity features, in units of their usual spread, NaN where unknown. ``ages`` (k,) days are the same
-    for all origins. ``same_weekday`` and ``same_day_type`` (o, l, k) are 0 or 1. ``values_kw`` (o, l, k, s)
-    are the members, NaN where nothing was observed or the interval has not ended; ``shifts`` (s,) minutes.
+    ``origin_distances`` (o, k, ORIGIN_NAMES) and ``target_distances`` (o, l, k, TARGET_NAMES) are squared
+    differences of similarity features, in units of their usual spread, NaN where unknown. ``ages`` (k,)
+    days are the same for all origins. ``same_weekday`` and ``same_day_type`` (o, l, k) are 0 or 1.
+    ``values_kw`` (o, l, k, s) are the members, NaN where nothing was observed or the interval has not
+    ended; ``shifts`` (s,) minutes.
     """
 
-    origin_gaps: Tensor
-    target_gaps: Tensor
+    origin_distances: Tensor
+    target_distances: Tensor
     ages: Tensor
     same_weekday: Tensor
     same_day_type: Tensor
@@ -64,14 +65,14 @@ def kernel_inputs(
     first = rows[:, None] + 1 + starts // minutes
     before = first[..., None] - ages * day
     own, others = spread[:, : len(ORIGIN_NAMES)], spread[:, len(ORIGIN_NAMES) :]
-    origin = _gaps(
+    origin = _distances(
         origin_levels(history), rows[:, None], rows[:, None] - ages * day, own[_hours(history, rows + 1)]
     )
     values, shifts = _values(history, before, rows[:, None, None, None], width_minutes)
     middle = history.starts[0] + (first * minutes + width_minutes // 2).astype("timedelta64[m]")
     arrays = (
         origin,
-        _target_gaps(history, levels, first, before, starts + width_minutes, others),
+        _target_distances(history, levels, first, before, starts + width_minutes, others),
         ages.astype(np.float32),
         *same_day_type(history, middle, ages),
         values,
@@ -80,7 +81,7 @@ def kernel_inputs(
     return KernelInputs(*(torch.from_numpy(array) for array in arrays))
 
 
-def _target_gaps(
+def _target_distances(
     history: History,
     levels: Floats,
     first: Rows,
@@ -92,15 +93,17 @@ def _target_gaps(
 
     TARGET_NAMES of both are those of the latest interval, day by day, that had ended at the origin.
     """
-    gaps = np.full((*before.shape, len(PADS)), np.nan, np.float32)
+    distances = np.full((*before.shape, len(PADS)), np.nan, np.float32)
     if np.isnan(levels).all():
-        return gaps
+        return distances
     scale, day = spread[_hours(history, first)], DAY_MINUTES // history.meter.working_minutes
     for pad in sorted(set(PADS)):
         names = np.flatnonzero(np.array(PADS) == pad)
         back = latest_ended_day(end_minutes + pad)[..., None] * day
-        gaps[..., names] = _gaps(levels[:, names], first[..., None] - back, before - back, scale[..., names])
-    return gaps
+        distances[..., names] = _distances(
+            levels[:, names], first[..., None] - back, before - back, scale[..., names]
+        )
+    return distances
 
 
 def _values(history: History, before: Rows, rows: Rows, width_minutes: int) -> tuple[Floats, Rows]:
@@ -119,7 +122,7 @@ def _hours(history: History, rows: Rows) -> Rows:
     return (start + rows * history.meter.working_minutes) // 60 % 24
 
 
-def _gaps(values: Floats, here: Rows, there: Rows, scale: Floats) -> Floats:
+def _distances(values: Floats, here: Rows, there: Rows, scale: Floats) -> Floats:
     """Squared differences of the columns between rows (…, 1) and rows (…, k) in units of a scale (…)."""
     return ((take(values, here) - take(values, there)) / scale[..., None, :]) ** 2
 
@@ -129,7 +132,7 @@ class Kernel(nn.Module):
 
     Age: two exponential decays (``memory``, ``long_memory`` with ``long_share``), and a bump one year ago
     (``year_share``, ``year_width``). Day type: ``weekday`` and ``day_type`` are added to the log weight.
-    Similarity: squared gaps, weighted by ``feature_weights``, are subtracted, but no more than
+    Similarity: squared distances, weighted by ``feature_weights``, are subtracted, but no more than
     ``largest_distance``. Members shifted in time lose ``shift_decay`` an hour.
     """
 
@@ -159,14 +162,14 @@ class Kernel(nn.Module):
         return torch.log(recent + season + LEAST_WEIGHT) + day - self._distance(inputs)
 
     def _distance(self, inputs: KernelInputs) -> Tensor:
-        """Weighted sum of gaps, (o, l, k), below ``largest_distance``.
+        """Weighted sum of distances, (o, l, k), below ``largest_distance``.
 
-        An unknown gap is replaced by the mean of the known ones.
+        An unknown distance is replaced by the mean of the known ones.
         """
         weights = self.feature_weights.exp()
         cut = len(ORIGIN_NAMES)
-        origin, origin_known = _weighted_sum(inputs.origin_gaps, weights[:cut])
-        target, target_known = _weighted_sum(inputs.target_gaps, weights[cut:])
+        origin, origin_known = _weighted_sum(inputs.origin_distances, weights[:cut])
+        target, target_known = _weighted_sum(inputs.target_distances, weights[cut:])
         known = origin_known[:, None] + target_known
         distance = (origin[:, None] + target) * weights.sum() / known.clamp_min(1e-6)
         return distance / (1 + distance / self.largest_distance.exp())
@@ -181,10 +184,10 @@ class Kernel(nn.Module):
         return weights, torch.where(known, values, highest)  # members of weight 0, sorted behind the others
 
 
-def _weighted_sum(gaps: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted sum of the known gaps, and the sum of their weights."""
-    known = torch.isfinite(gaps)
-    return (torch.where(known, gaps, 0.0) * weights).sum(-1), (known * weights).sum(-1)
+def _weighted_sum(distances: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted sum of the known distances, and the sum of their weights."""
+    known = torch.isfinite(distances)
+    return (torch.where(known, distances, 0.0) * weights).sum(-1), (known * weights).sum(-1)
 
 
 def energy_score(weights: Tensor, values: Tensor, observed: Tensor) -> Tensor:

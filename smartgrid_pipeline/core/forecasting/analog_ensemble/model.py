@@ -23,9 +23,21 @@ from smartgrid_pipeline.core.forecasting.analog_ensemble.kernel import (
 )
 from smartgrid_pipeline.core.forecasting.analog_ensemble.similarity import NAMES, spreads
 from smartgrid_pipeline.core.forecasting.climatology import Climatology
-from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
+from smartgrid_pipeline.core.forecasting.forecaster import (
+    FULL,
+    Forecast,
+    Split,
+    TrainingBudget,
+    sort_and_clip,
+)
 from smartgrid_pipeline.core.learning import network_arrays, storage
-from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, cosine, torch_threads, train
+from smartgrid_pipeline.core.learning.training_loop import (
+    Curve,
+    OptimizerConfig,
+    cosine,
+    torch_threads,
+    train,
+)
 from smartgrid_pipeline.core.schema import Floats, LeadInterval, Rows, Times, leads_for
 
 STEPS, BATCH, RATE, LOWEST_RATE = 150, 192, 0.03, 0.05
@@ -94,7 +106,7 @@ class AnalogEnsemble:
             scores = self._scores(history, first, rng)
             return scores.mean() / scale if len(scores) else None
 
-        schedule = Schedule(
+        schedule = OptimizerConfig(
             steps, RATE, weight_decay=0, check_every=1, factor=partial(cosine, floor=LOWEST_RATE)
         )
         self._curves = train(self._kernel, loss, None, schedule)
@@ -133,7 +145,7 @@ class AnalogEnsemble:
                     block = np.arange(begin, min(begin + size, len(origins)))
                     place = np.ix_(block, columns)
                     self._predict_into(mean, quantiles, place, history, origins[block], starts, width)
-        return Forecast(origins, leads, *finish(mean, quantiles))
+        return Forecast(origins, leads, *sort_and_clip(mean, quantiles))
 
     def _predict_into(
         self, mean: Floats, quantiles: Floats, place: tuple[Rows, ...],

@@ -14,7 +14,13 @@ import pandas as pd
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.rolling import mean_of_observed
 from smartgrid_pipeline.core.forecasting.climatology import Climatology
-from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
+from smartgrid_pipeline.core.forecasting.forecaster import (
+    FULL,
+    Forecast,
+    Split,
+    TrainingBudget,
+    sort_and_clip,
+)
 from smartgrid_pipeline.core.forecasting.leads import RESIDUALS
 from smartgrid_pipeline.core.forecasting.recalibration import ResidualQuantiles
 from smartgrid_pipeline.core.learning import storage
@@ -52,7 +58,7 @@ class _NaiveForecaster:
         known = np.isfinite(mean)
         mean = np.where(known, mean, climatology[..., 0])
         quantiles = np.where(known[..., None], quantiles, climatology[..., 1:])
-        return Forecast(origins, leads, *finish(mean, quantiles))
+        return Forecast(origins, leads, *sort_and_clip(mean, quantiles))
 
     def _fit_errors(self, history: History, split: Split) -> None:
         """Nothing by default."""

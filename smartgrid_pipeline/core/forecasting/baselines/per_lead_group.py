@@ -16,7 +16,13 @@ from smartgrid_pipeline.core.forecasting.baselines import samples
 from smartgrid_pipeline.core.forecasting.baselines.naive import past_days_forecast
 from smartgrid_pipeline.core.forecasting.baselines.samples import Sample
 from smartgrid_pipeline.core.forecasting.climatology import Climatology
-from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
+from smartgrid_pipeline.core.forecasting.forecaster import (
+    FULL,
+    Forecast,
+    Split,
+    TrainingBudget,
+    sort_and_clip,
+)
 from smartgrid_pipeline.core.forecasting.leads import (
     LEAD_GROUP_NAMES,
     SHORT_LEAD_GROUPS,
@@ -190,7 +196,7 @@ class PerLeadGroupForecaster:
                 days = past_days_forecast(history, origins, tuple(leads[j] for j in columns), PAST_DAYS)
                 mean[:, columns] = _shrink_to(mean[:, columns], days[0], weight)
                 quantiles[:, columns] = _shrink_to(quantiles[:, columns], days[1], weight)
-        return Forecast(origins, leads, *finish(mean, quantiles))
+        return Forecast(origins, leads, *sort_and_clip(mean, quantiles))
 
     def _regression_weight(self, group: LeadGroup) -> float:
         """Weight of a lead group's regression against the past days, 0 where there is no regression."""

@@ -12,13 +12,19 @@ import torch
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.features.lags import DAY_MINUTES
 from smartgrid_pipeline.core.features.minute_series import MinuteSeries, mean_level_kw
-from smartgrid_pipeline.core.features.windows import MatchView, TokenView, View
+from smartgrid_pipeline.core.features.windows import AnalogWindow, TokenWindow, WindowSpec
 from smartgrid_pipeline.core.forecasting.experts.long_horizon import LongHorizon
 from smartgrid_pipeline.core.forecasting.experts.short_horizon import ShortHorizon
-from smartgrid_pipeline.core.forecasting.forecaster import FULL, Forecast, Split, TrainingBudget, finish
+from smartgrid_pipeline.core.forecasting.forecaster import (
+    FULL,
+    Forecast,
+    Split,
+    TrainingBudget,
+    sort_and_clip,
+)
 from smartgrid_pipeline.core.forecasting.leads import is_short
 from smartgrid_pipeline.core.learning import network_arrays, storage
-from smartgrid_pipeline.core.learning.training_loop import Curve, RowSplit, Schedule, torch_threads
+from smartgrid_pipeline.core.learning.training_loop import Curve, OptimizerConfig, RowSplit, torch_threads
 from smartgrid_pipeline.core.schema import LeadInterval, ModelError, Times, leads_for
 
 SHORT_HORIZON, LONG_HORIZON = "short_horizon", "long_horizon"
@@ -35,21 +41,21 @@ class ExpertConfig:
     """
 
     encoder: str
-    short_horizon: View
-    long_horizon: View
+    short_horizon: WindowSpec
+    long_horizon: WindowSpec
     match_days: int = 0
     short_horizon_steps: int = 1_000
     long_horizon_steps: int = 320
 
 
 EXPERT_CONFIGS = {
-    "gru": ExpertConfig("gru", TokenView(240, 15, 15), TokenView(2 * DAY_MINUTES, 120, 120)),
-    "cnn_lstm": ExpertConfig("cnn_lstm", TokenView(120, 1, 1), TokenView(2 * DAY_MINUTES, 15, 15)),
+    "gru": ExpertConfig("gru", TokenWindow(240, 15, 15), TokenWindow(2 * DAY_MINUTES, 120, 120)),
+    "cnn_lstm": ExpertConfig("cnn_lstm", TokenWindow(120, 1, 1), TokenWindow(2 * DAY_MINUTES, 15, 15)),
     "transformer": ExpertConfig(
-        "transformer", TokenView(240, 20, 1), TokenView(14 * DAY_MINUTES, DAY_MINUTES, 120, daily=True)
+        "transformer", TokenWindow(240, 20, 1), TokenWindow(14 * DAY_MINUTES, DAY_MINUTES, 120, daily=True)
     ),
     "attention": ExpertConfig(
-        "attention", MatchView(10, 60, 10, (-30, 0, 30)), MatchView(28, DAY_MINUTES, 120), match_days=28
+        "attention", AnalogWindow(10, 60, 10, (-30, 0, 30)), AnalogWindow(28, DAY_MINUTES, 120), match_days=28
     ),
 }
 
@@ -88,12 +94,14 @@ class NeuralExpert:
         self._fitted_on = storage.fitted_on(history.meter) | _inputs(history)
 
     def _untrained(self, leads: tuple[LeadInterval, ...]) -> dict[str, ShortHorizon | LongHorizon]:
-        """By horizon what trains the network of its leads; a horizon without leads is left out."""
+        """Untrained networks by horizon, with their leads and schedules; horizons without leads are left
+        out.
+        """
         config, cap = self.config, self.budget.max_steps
         short = tuple(lead for lead in leads if is_short(lead))
         long = tuple(lead for lead in leads if not is_short(lead))
         short_schedule, long_schedule = (
-            Schedule(min(steps, cap) if cap else steps)
+            OptimizerConfig(min(steps, cap) if cap else steps)
             for steps in (config.short_horizon_steps, config.long_horizon_steps)
         )
         parts: dict[str, ShortHorizon | LongHorizon] = {
@@ -119,7 +127,7 @@ class NeuralExpert:
                 if columns:
                     found = part.predict(series, rows, tuple(leads[j] for j in columns))
                     mean[:, columns], quantiles[:, columns] = found
-        return Forecast(origins, leads, *finish(mean, quantiles))
+        return Forecast(origins, leads, *sort_and_clip(mean, quantiles))
 
     # --- describe and store -----------------------------------------------------------------------
 

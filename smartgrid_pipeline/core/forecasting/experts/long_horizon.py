@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from smartgrid_pipeline.core.features import windows
 from smartgrid_pipeline.core.features.lags import DAY_MINUTES
 from smartgrid_pipeline.core.features.minute_series import MinuteSeries
-from smartgrid_pipeline.core.features.windows import LeadTable, View
+from smartgrid_pipeline.core.features.windows import LeadTable, WindowSpec
 from smartgrid_pipeline.core.forecasting.experts.networks import LongHorizonNetwork, outputs_to_kw
 from smartgrid_pipeline.core.learning.network_arrays import tensors
 from smartgrid_pipeline.core.learning.network_losses import forecast_loss, target_statistics
-from smartgrid_pipeline.core.learning.training_loop import Curve, RowSplit, Schedule, train
+from smartgrid_pipeline.core.learning.training_loop import Curve, OptimizerConfig, RowSplit, train
 from smartgrid_pipeline.core.schema import Floats, LeadInterval, Rows
 
 DRAWS = {15: 6, 60: 4, DAY_MINUTES: 1, 7 * DAY_MINUTES: 1}
@@ -42,9 +42,9 @@ class LongHorizon:
     """
 
     encoder: str
-    view: View
+    view: WindowSpec
     leads: tuple[LeadInterval, ...]
-    schedule: Schedule
+    schedule: OptimizerConfig
     match_days: int = 0
     batch: int = 192
     network: LongHorizonNetwork | None = None
@@ -99,7 +99,7 @@ class LongHorizon:
         network, inputs = self.network, tensors(*self._inputs(series, rows, chosen))
         scales = network.token_scale, network.level_scale, network.scale, network.mean_scale
         for scale, sample in zip(scales, inputs, strict=False):
-            scale.learn(sample)
+            scale.fit(sample)
 
     def _holdout(self, series: MinuteSeries, split: RowSplit) -> tuple[Tensor, ...]:
         """Inputs and targets of all leads in the holdout, every six hours."""
@@ -133,7 +133,7 @@ class LongHorizon:
         """
         table = LeadTable.of(self.leads, series.step_minutes)
         features, means_kw = windows.lead_features(series, rows, table, chosen)
-        lags = windows.same_time_lags(series, rows, table, chosen, self.match_days)
+        lags = windows.padded_same_time_lags(series, rows, table, chosen, self.match_days)
         tokens, levels = windows.window(series, rows, self.view), windows.level_features(series, rows)
         return tokens, levels, features, means_kw, chosen.astype(np.int64), lags
 

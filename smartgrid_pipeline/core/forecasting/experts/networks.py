@@ -133,7 +133,7 @@ class Scale(nn.Module):
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("sd", torch.ones(features))
 
-    def learn(self, sample: Tensor) -> None:
+    def fit(self, sample: Tensor) -> None:
         """Take the moments of a sample (…, features); a constant feature is scaled to 0."""
         flat = sample.reshape(-1, sample.shape[-1])
         self.mean.copy_(flat.mean(0))
@@ -157,7 +157,7 @@ class PiecewiseLinearEncoding(nn.Module):
         super().__init__()
         self.register_buffer("edges", torch.linspace(0, 1, bins + 1).repeat(features, 1))
 
-    def learn(self, sample: Tensor) -> None:
+    def fit(self, sample: Tensor) -> None:
         """Set the edges to the quantiles of a sample (n, features); equal ones are moved apart."""
         levels = torch.linspace(0, 1, self.edges.shape[1])
         edges = torch.quantile(sample[:100_000], levels, dim=0).T

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from smartgrid_pipeline.core.features import windows
 from smartgrid_pipeline.core.features.minute_series import MinuteSeries
-from smartgrid_pipeline.core.features.windows import View
+from smartgrid_pipeline.core.features.windows import WindowSpec
 from smartgrid_pipeline.core.forecasting.experts.networks import ShortHorizonNetwork, outputs_to_kw
 from smartgrid_pipeline.core.learning.network_arrays import tensors
 from smartgrid_pipeline.core.learning.network_losses import forecast_loss, target_statistics
-from smartgrid_pipeline.core.learning.training_loop import Curve, RowSplit, Schedule, train
+from smartgrid_pipeline.core.learning.training_loop import Curve, OptimizerConfig, RowSplit, train
 from smartgrid_pipeline.core.schema import Floats, LeadInterval, Rows
 
 TASK_WEIGHTS = {LeadInterval(0, 5): 0.35, LeadInterval(0, 60): 0.35}
@@ -34,9 +34,9 @@ class ShortHorizon:
     """A network for all ``leads`` within the next hour; ``sizes`` are those of its inputs and outputs."""
 
     encoder: str
-    view: View
+    view: WindowSpec
     leads: tuple[LeadInterval, ...]
-    schedule: Schedule
+    schedule: OptimizerConfig
     batch: int = 512
     network: ShortHorizonNetwork | None = None
     sizes: dict[str, Any] = field(default_factory=dict)
@@ -86,9 +86,9 @@ class ShortHorizon:
         """Set the scales and bins of the network's inputs from a sample."""
         assert self.network is not None
         network, (tokens, recent, _) = self.network, tensors(*self._inputs(series, rows))
-        network.scale.learn(recent)
-        network.token_scale.learn(tokens)
-        network.bins.learn(recent[:, : network.keys])
+        network.scale.fit(recent)
+        network.token_scale.fit(tokens)
+        network.bins.fit(recent[:, : network.keys])
 
     def _holdout(self, series: MinuteSeries, split: RowSplit) -> list[tuple[Tensor, ...]]:
         """Inputs and targets of the holdout, every twenty minutes, in parts of BLOCK_ROWS."""

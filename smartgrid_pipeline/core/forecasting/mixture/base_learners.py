@@ -33,12 +33,12 @@ class BaseLearner(Protocol):
         ...
 
     def predict(
-        self, history: History, origins: Times, leads: tuple[LeadInterval, ...], expert_kw: Floats
+        self, history: History, origins: Times, leads: tuple[LeadInterval, ...], expert_quantiles_kw: Floats
     ) -> QuantileForecast:
         """Mean (origins, leads) and quantiles (origins, leads, 9) in kW of leads that it covers.
 
-        ``expert_kw`` (origins, leads, 9) are the experts' average quantiles, for learners without a quantile
-        curve of their own.
+        ``expert_quantiles_kw`` (origins, leads, 9) are the experts' average quantiles, for learners
+        without a quantile curve of their own.
         """
         ...
 
@@ -66,7 +66,7 @@ class LongHorizonLearner:
         return not is_short(lead)
 
     def predict(
-        self, history: History, origins: Times, leads: tuple[LeadInterval, ...], expert_kw: Floats
+        self, history: History, origins: Times, leads: tuple[LeadInterval, ...], expert_quantiles_kw: Floats
     ) -> QuantileForecast:
         """See BaseLearner; the experts' quantiles are not used."""
         forecast = self.model.predict(history, origins, leads)
@@ -89,7 +89,7 @@ def fit(history: History, split: Split, level_kw: float, budget: TrainingBudget)
     return boosting, LongHorizonLearner(linear_tree), LongHorizonLearner(analog)
 
 
-def with_newest_days(learners: BaseLearners, history: History, split: Split) -> BaseLearners:
+def refit_analog_ensemble(learners: BaseLearners, history: History, split: Split) -> BaseLearners:
     """The same learners, the analog ensemble fitted on the holdout too.
 
     To be called once the blend weights are known. Its few weights do not overfit.
@@ -110,19 +110,19 @@ def predict(
     history: History,
     origins: Times,
     leads: tuple[LeadInterval, ...],
-    expert_kw: Floats,
+    expert_quantiles_kw: Floats,
 ) -> QuantileForecast:
     """Means (learners, origins, leads) and quantiles (…, 9) in kW, NaN where one does not cover the lead.
 
-    ``expert_kw`` (origins, leads, 9) are the experts' average quantiles.
+    ``expert_quantiles_kw`` (origins, leads, 9) are the experts' average quantiles.
     """
     mean = np.full((len(learners), len(origins), len(leads)), np.nan, np.float32)
-    quantiles = np.full((*mean.shape, expert_kw.shape[-1]), np.nan, np.float32)
+    quantiles = np.full((*mean.shape, expert_quantiles_kw.shape[-1]), np.nan, np.float32)
     for number, learner in enumerate(learners):
         at = [j for j, lead in enumerate(leads) if learner.covers(lead)]
         if at:
             covered = tuple(leads[j] for j in at)
-            found = learner.predict(history, origins, covered, expert_kw[:, at])
+            found = learner.predict(history, origins, covered, expert_quantiles_kw[:, at])
             mean[number][:, at], quantiles[number][:, at] = found
     return mean, quantiles
 

@@ -71,7 +71,7 @@ class BlendWeight:
     @classmethod
     def fit(
         cls,
-        own: QuantileForecast,
+        blended: QuantileForecast,
         learner: QuantileForecast,
         target_kw: Floats,
         groups: Groups,
@@ -80,16 +80,16 @@ class BlendWeight:
     ) -> Self:
         """The best of WEIGHT_GRID on a holdout (squared error, pinball loss), shrunk to the prior.
 
-        ``own`` and ``learner`` are flat means (n,) and quantiles (n, 9), the learner's NaN where it does not
-        cover the lead; ``shrinkage`` (groups,) is the weight of the holdout against the prior.
+        ``blended`` and ``learner`` are flat means (n,) and quantiles (n, 9), the learner's NaN where it
+        does not cover the lead; ``shrinkage`` (groups,) is the weight of the holdout against the prior.
         """
         weights = np.full((BLENDING.count, 2), prior, np.float32)
         covered = np.isfinite(learner[0])
         for group in np.unique(groups[covered]):
             rows = (groups == group) & covered
             target = target_kw[rows]
-            means = [_between(own[0][rows], learner[0][rows], weight) for weight in WEIGHT_GRID]
-            quantiles = [_between(own[1][rows], learner[1][rows], weight) for weight in WEIGHT_GRID]
+            means = [_between(blended[0][rows], learner[0][rows], weight) for weight in WEIGHT_GRID]
+            quantiles = [_between(blended[1][rows], learner[1][rows], weight) for weight in WEIGHT_GRID]
             best = (
                 WEIGHT_GRID[int(np.argmin([((each - target) ** 2).mean() for each in means]))],
                 WEIGHT_GRID[int(np.argmin([crps_kw(target, each).mean() for each in quantiles]))],
@@ -97,15 +97,17 @@ class BlendWeight:
             weights[group] = shrinkage[group] * np.array(best) + (1 - shrinkage[group]) * prior
         return cls(weights)
 
-    def apply(self, own: QuantileForecast, learner: QuantileForecast, groups: Groups) -> QuantileForecast:
-        """Mean (…) and quantiles (…, 9) between own and the learner's, own where the learner's are NaN."""
-        weights = self.weights[np.broadcast_to(groups, own[0].shape)]
-        mean = _between(own[0], learner[0], weights[..., 0])
-        return mean, _between(own[1], learner[1], weights[..., 1, None])
+    def apply(self, blended: QuantileForecast, learner: QuantileForecast, groups: Groups) -> QuantileForecast:
+        """Mean (…) and quantiles (…, 9) between the forecast blended so far and the learner's, the former
+        where the learner's are NaN.
+        """
+        weights = self.weights[np.broadcast_to(groups, blended[0].shape)]
+        mean = _between(blended[0], learner[0], weights[..., 0])
+        return mean, _between(blended[1], learner[1], weights[..., 1, None])
 
 
-def _between(own: Floats, learner: Floats, weight: Floats | float) -> Floats:
-    return (own + weight * np.where(np.isfinite(learner), learner - own, 0)).astype(np.float32)
+def _between(blended: Floats, learner: Floats, weight: Floats | float) -> Floats:
+    return (blended + weight * np.where(np.isfinite(learner), learner - blended, 0)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class BlendWeights:
     @classmethod
     def fit(
         cls,
-        own: QuantileForecast,
+        blended: QuantileForecast,
         learners: QuantileForecast,
         target_kw: Floats,
         groups: Groups,
@@ -127,17 +129,17 @@ class BlendWeights:
         """Fit one weight after the other on forecasts of learners, (learners, n) and (learners, n, 9)."""
         found: list[BlendWeight] = []
         for learner, prior in zip(zip(*learners, strict=True), priors, strict=True):
-            found.append(BlendWeight.fit(own, learner, target_kw, groups, shrinkage, prior))
-            own = found[-1].apply(own, learner, groups)
+            found.append(BlendWeight.fit(blended, learner, target_kw, groups, shrinkage, prior))
+            blended = found[-1].apply(blended, learner, groups)
         return cls(tuple(found))
 
     @classmethod
-    def equal(cls, own_count: int, coverage: Flags) -> Self:
-        """Each base learner weighs as much as one of the ``own_count`` forecasts averaged before.
+    def equal(cls, averaged_count: int, coverage: Flags) -> Self:
+        """Each base learner weighs as much as one of the ``averaged_count`` forecasts averaged before.
 
         ``coverage`` (learners, groups) says which learner covers which blend group.
         """
-        averaged = own_count + np.cumsum(coverage, 0)
+        averaged = averaged_count + np.cumsum(coverage, 0)
         return cls(tuple(BlendWeight(_both(1 / np.maximum(count, 1))) for count in averaged))
 
     @classmethod
@@ -145,11 +147,13 @@ class BlendWeights:
         """No base learner at all."""
         return cls(tuple(BlendWeight(_both(np.zeros(BLENDING.count))) for _ in range(learners)))
 
-    def apply(self, own: QuantileForecast, learners: QuantileForecast, groups: Groups) -> QuantileForecast:
+    def apply(
+        self, blended: QuantileForecast, learners: QuantileForecast, groups: Groups
+    ) -> QuantileForecast:
         """Mean (…) and quantiles (…, 9) after blending with learners (learners, …) and (learners, …, 9)."""
         for weight, learner in zip(self.each, zip(*learners, strict=True), strict=True):
-            own = weight.apply(own, learner, groups)
-        return own
+            blended = weight.apply(blended, learner, groups)
+        return blended
 
     @property
     def weights(self) -> Floats:

@@ -17,7 +17,7 @@ from smartgrid_pipeline.core.forecasting.experts.networks import Scale
 from smartgrid_pipeline.core.forecasting.forecaster import TrainingBudget
 from smartgrid_pipeline.core.forecasting.mixture.holdout import Flags, HoldoutPredictions
 from smartgrid_pipeline.core.learning.network_losses import quantile_loss
-from smartgrid_pipeline.core.learning.training_loop import Curve, Schedule, train
+from smartgrid_pipeline.core.learning.training_loop import Curve, OptimizerConfig, train
 from smartgrid_pipeline.core.schema import Floats, LeadInterval, Times
 
 SHRINKAGE_GRID = (1.0, 0.75, 0.5, 0.25, 0.0)
@@ -104,7 +104,7 @@ def fit_gate(data: HoldoutPredictions, budget: TrainingBudget) -> tuple[Gate, li
     gate = Gate(data.inputs.shape[1], experts)
     names = ("inputs", "usable", "sqrt_quantiles", "mean", "target", "scale", "weight")
     tensors = [torch.from_numpy(np.ascontiguousarray(getattr(data, name))) for name in names]
-    gate.scale.learn(tensors[0])
+    gate.scale.fit(tensors[0])
     first_validation_day = np.quantile(data.days, VALIDATION_FROM)
     held = np.flatnonzero(data.days >= first_validation_day)
     used = np.flatnonzero(data.days < first_validation_day)
@@ -132,7 +132,7 @@ def fit_gate(data: HoldoutPredictions, budget: TrainingBudget) -> tuple[Gate, li
 
     steps = min(budget.max_steps or STEPS, STEPS)
     curves = train(
-        gate, loss, validate, Schedule(steps, rate=1e-3, weight_decay=0.1, check_every=20, patience=8)
+        gate, loss, validate, OptimizerConfig(steps, rate=1e-3, weight_decay=0.1, check_every=20, patience=8)
     )
     losses = []
     for shrinkage in SHRINKAGE_GRID:

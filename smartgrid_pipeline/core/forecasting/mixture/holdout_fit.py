@@ -92,7 +92,7 @@ class HoldoutFit:
             equal[usable[..., self.best]] = np.eye(usable.shape[-1], dtype=np.float32)[self.best]
         return equal
 
-    def finish(
+    def blend_and_recalibrate(
         self,
         combiner: str,
         own: QuantileForecast,

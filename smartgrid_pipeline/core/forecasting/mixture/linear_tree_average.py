@@ -1,7 +1,7 @@
 """Linear-tree average: the mean of a ridge regression and shallow boosted trees, for leads beyond an hour.
 
-Day-ahead targets depend almost linearly on the past days. A line and a few shallow trees have other errors
-than networks, at a tenth of their weights.
+Day-ahead targets depend almost linearly on the past days. A ridge regression and a few shallow trees have
+other errors than networks, at a tenth of their weights.
 """
 
 from dataclasses import dataclass
@@ -30,20 +30,22 @@ from smartgrid_pipeline.core.schema import Floats, Meter, Rows
 
 @dataclass(frozen=True)
 class LinearTreeModel:
-    """The models of one lead group: the line with its residual quantiles, and the trees."""
+    """The models of one lead group: the ridge regression with its residual quantiles, and the trees."""
 
-    line: RidgeModel
+    ridge: RidgeModel
     trees: Any
 
     def predict(self, inputs: Floats, groups: Rows) -> tuple[Floats, Floats]:
-        """Mean (n,) and quantiles (n, 9) in kW: the average of both, with the residuals of the line."""
+        """Mean (n,) and quantiles (n, 9) in kW: the average of both, with the residuals of the ridge
+        regression.
+        """
         trees = self.trees.predict(inputs, num_threads=1).astype(np.float32)
-        mean = (self.line.mean(inputs) + trees) / 2
-        return mean, self.line.errors.apply(mean, groups)
+        mean = (self.ridge.mean(inputs) + trees) / 2
+        return mean, self.ridge.errors.apply(mean, groups)
 
     def to_arrays(self, prefix: str) -> Arrays:
         """Plain arrays for an npz file; the trees are their LightGBM text."""
-        return {**self.line.to_arrays(prefix), f"{prefix}.trees": lightgbm_text.to_array([self.trees])}
+        return {**self.ridge.to_arrays(prefix), f"{prefix}.trees": lightgbm_text.to_array([self.trees])}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, prefix: str) -> Self:
@@ -64,11 +66,11 @@ class LinearTreeAverage(PerLeadGroupForecaster):
     def _fit_group(
         self, group: LeadGroup, meter: Meter, train: Sample, holdout: Sample, seed: int
     ) -> LeadGroupModel:
-        line, params = fit_ridge(group, meter, train, holdout), LIGHTGBM_PARAMS[group.name]
+        ridge, params = fit_ridge(group, meter, train, holdout), LIGHTGBM_PARAMS[group.name]
         settings = shared_settings(self.budget, seed) | params.mean_settings(train)
         data = lightgbm.Dataset(train.inputs, train.observed_kw, weight=train.weights, params=settings)
         trees = lightgbm.train(settings, data, tree_count(self.budget, params.trees, train))
-        return LinearTreeModel(line, lightgbm_text.slim(trees))
+        return LinearTreeModel(ridge, lightgbm_text.slim(trees))
 
     @classmethod
     def _read_group(cls, arrays: Arrays, prefix: str) -> LeadGroupModel:

@@ -26,7 +26,7 @@ from smartgrid_pipeline.core.forecasting.forecaster import (
     Forecaster,
     Split,
     TrainingBudget,
-    finish,
+    sort_and_clip,
 )
 from smartgrid_pipeline.core.forecasting.leads import BLENDING, RECALIBRATION, is_short
 from smartgrid_pipeline.core.forecasting.mixture import base_learners
@@ -89,7 +89,7 @@ class MixtureOfExperts:
         self._learners = base_learners.fit(history, split, self._level_kw, self.budget)
         self._holdout_start = split.train_end
         self._fit_on_holdout(history, self._predict_holdout(history, split.train_end, split.end), split.end)
-        self._learners = base_learners.with_newest_days(self._learners, history, split)
+        self._learners = base_learners.refit_analog_ensemble(self._learners, history, split)
 
     def recalibrated(self, history: History, split: Split) -> "MixtureOfExperts":
         """The same experts and base learners, with gate, blend weights and recalibration fitted again on all
@@ -211,7 +211,7 @@ class MixtureOfExperts:
                 continue
             with torch_threads(self.budget.threads):
                 own = weighted_average(fit.weights(name, inputs, usable), mean, sqrt_quantiles)
-            found[name] = finish(*fit.finish(name, own, learners, *groups))
+            found[name] = sort_and_clip(*fit.blend_and_recalibrate(name, own, learners, *groups))
         return found
 
     def _predict_parts(

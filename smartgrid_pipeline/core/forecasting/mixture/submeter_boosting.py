@@ -103,15 +103,16 @@ class SubmeterBoosting:
         return lead in self.models
 
     def predict(
-        self, history: History, origins: Times, leads: tuple[LeadInterval, ...], expert_kw: Floats
+        self, history: History, origins: Times, leads: tuple[LeadInterval, ...], expert_quantiles_kw: Floats
     ) -> QuantileForecast:
         """Mean (origins, leads) and quantiles (origins, leads, 9) in kW of leads that it covers.
 
-        The quantiles are the experts' ``expert_kw`` (origins, leads, 9), rescaled through the knots.
+        The quantiles are the experts' ``expert_quantiles_kw`` (origins, leads, 9), rescaled through the
+        knots.
         """
         series = MinuteSeries.reaching(history, origins, self.level_kw)
         mean, knots = self.predict_knots(series, series.rows(origins), leads)
-        return mean, rescale_to_knots(expert_kw, knots)
+        return mean, rescale_to_knots(expert_quantiles_kw, knots)
 
     def predict_knots(
         self, series: MinuteSeries, rows: Rows, leads: tuple[LeadInterval, ...]

@@ -21,7 +21,7 @@ def test_peaks__a_week_above_is_one_event_however_often_it_moves() -> None:
     score = rng.random(2_000)
     score[500:650] = 3 + rng.random(150)  # one long event of many tops
     score[1_500] = 2.0
-    heights = alarms.peaks(score, 6, hold=0.5)
+    heights = alarms.peaks(score, 6, forward_fill=0.5)
     assert heights[0] > 3.9
     assert heights[1] == 2.0
     assert alarms.peaks(score, 6)[1] > 3.0  # without hysteresis every top that stands apart counts

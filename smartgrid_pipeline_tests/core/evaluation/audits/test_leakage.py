@@ -8,7 +8,7 @@ from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.evaluation.audits import leakage
 from smartgrid_pipeline.core.evaluation.scoring import backtest
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.forecasting import history
+from smartgrid_pipeline.core.forecasting import history_frames
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
     DataError,
@@ -48,13 +48,13 @@ def test_features__pass_their_audit(readings: pd.DataFrame) -> None:
 def test_features__that_look_ahead_are_caught(
     readings: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, reach: int
 ) -> None:
-    honest = history.features_of
+    honest = history_frames.features_of
 
     def leaky(intervals: pd.DataFrame, meter: Meter) -> pd.DataFrame:
         table = honest(intervals, meter)
         return table.assign(power_lag_5min_kw=intervals[ACTIVE_POWER].shift(reach).astype(np.float32))
 
-    monkeypatch.setattr(history, "features_of", leaky)
+    monkeypatch.setattr(history_frames, "features_of", leaky)
     verdict = leakage.audit_features(readings, HOUSE, CUTOFF)
     assert verdict.passed == (reach > 0)
     if reach < 0:

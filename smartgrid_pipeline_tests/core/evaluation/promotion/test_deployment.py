@@ -7,7 +7,7 @@ import pytest
 from smartgrid_pipeline.core.evaluation.promotion import deployment
 from smartgrid_pipeline.core.evaluation.promotion.deployment import COST_COLUMNS, SCENARIOS, Scenario
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.forecasting import catalogue, history
+from smartgrid_pipeline.core.forecasting import catalogue, history_frames
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Split
 from smartgrid_pipeline_tests.core.evaluation.helpers import (
     HeavyForecaster,
@@ -49,7 +49,7 @@ def test_parameters__of_any_saved_model_are_counted(name: str, tmp_path: Path, h
 @pytest.fixture(scope="module")
 def recent(tmp_path_factory: pytest.TempPathFactory, home_history: History) -> Path:
     """The last month of a home, as a new process reads it."""
-    return history.save(home_history.last_days(30), tmp_path_factory.mktemp("recent") / "recent.npz")
+    return history_frames.save(home_history.last_days(30), tmp_path_factory.mktemp("recent") / "recent.npz")
 
 
 def test_memory__of_a_heavy_model_is_seen_in_a_new_process(tmp_path: Path, recent: Path) -> None:

@@ -9,7 +9,7 @@ from smartgrid_pipeline.core.features.minute_series import MinuteSeries
 from smartgrid_pipeline.core.forecasting.experts.expert import EXPERT_CONFIGS
 from smartgrid_pipeline.core.forecasting.experts.long_horizon import DRAWS, LongHorizon
 from smartgrid_pipeline.core.forecasting.leads import is_short
-from smartgrid_pipeline.core.learning.training_loop import RowSplit, Schedule
+from smartgrid_pipeline.core.learning.training_loop import OptimizerConfig, RowSplit
 from smartgrid_pipeline.core.schema import LeadInterval, leads_for
 
 LONG = tuple(lead for lead in leads_for(5) if not is_short(lead))
@@ -29,7 +29,7 @@ def split(series: MinuteSeries) -> RowSplit:
 @pytest.fixture(scope="module")
 def long(series: MinuteSeries, split: RowSplit) -> LongHorizon:
     torch.manual_seed(0)
-    part = LongHorizon("attention", EXPERT_CONFIGS["attention"].long_horizon, LONG, Schedule(10), 28)
+    part = LongHorizon("attention", EXPERT_CONFIGS["attention"].long_horizon, LONG, OptimizerConfig(10), 28)
     part.fit(series, split, np.random.default_rng(0))
     return part
 

@@ -63,7 +63,7 @@ def test_day_attention__of_equal_lags_is_that_lag() -> None:
 
 def test_scale__standardises_and_bounds() -> None:
     scale, sample = Scale(2), torch.stack([3 + 2 * torch.randn(5_000), torch.full((5_000,), 4.0)], 1)
-    scale.learn(sample)
+    scale.fit(sample)
     found = scale(sample)
     assert abs(found[:, 0].mean()) < 1e-3 and abs(found[:, 0].std() - 1) < 1e-3
     assert (found[:, 1] == 0).all()
@@ -72,7 +72,7 @@ def test_scale__standardises_and_bounds() -> None:
 
 def test_piecewise_linear_encoding__has_equally_filled_bins() -> None:
     encoding, sample = PiecewiseLinearEncoding(1, 4), torch.rand(4_000, 1) ** 3
-    encoding.learn(sample)
+    encoding.fit(sample)
     codes = encoding(sample)
     assert codes.shape == (4_000, 4) and codes.min() >= 0 and codes.max() <= 1
     np.testing.assert_allclose((codes > 0).float().mean(0), [1, 0.75, 0.5, 0.25], atol=0.01)

@@ -9,7 +9,7 @@ from smartgrid_pipeline.core.features.minute_series import MinuteSeries
 from smartgrid_pipeline.core.forecasting.experts.expert import EXPERT_CONFIGS
 from smartgrid_pipeline.core.forecasting.experts.short_horizon import TASK_WEIGHTS, ShortHorizon
 from smartgrid_pipeline.core.forecasting.leads import is_short
-from smartgrid_pipeline.core.learning.training_loop import RowSplit, Schedule
+from smartgrid_pipeline.core.learning.training_loop import OptimizerConfig, RowSplit
 from smartgrid_pipeline.core.schema import LeadInterval, leads_for
 
 SHORT = tuple(filter(is_short, leads_for(5)))
@@ -29,7 +29,9 @@ def split(series: MinuteSeries) -> RowSplit:
 @pytest.fixture(scope="module")
 def short(series: MinuteSeries, split: RowSplit) -> ShortHorizon:
     torch.manual_seed(0)
-    part = ShortHorizon("gru", EXPERT_CONFIGS["gru"].short_horizon, SHORT, Schedule(30, check_every=10))
+    part = ShortHorizon(
+        "gru", EXPERT_CONFIGS["gru"].short_horizon, SHORT, OptimizerConfig(30, check_every=10)
+    )
     part.curve = part.fit(series, split, np.random.default_rng(0))  # type: ignore[attr-defined]
     return part
 

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 from smartgrid_pipeline.core.features.history import History
-from smartgrid_pipeline.core.forecasting import history
+from smartgrid_pipeline.core.forecasting import history_frames
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, DataError
 from smartgrid_pipeline_tests.conftest import HOUSE, make_readings
 
 
 @pytest.fixture(scope="module")
 def house() -> History:
-    return history.history_from_readings(make_readings(3), HOUSE)
+    return history_frames.history_from_readings(make_readings(3), HOUSE)
 
 
 def test_history__comes_back_from_its_file_bit_for_bit(house: History, tmp_path: Path) -> None:
-    found = history.load(history.save(house, tmp_path / "folder" / "house.npz"))
+    found = history_frames.load(history_frames.save(house, tmp_path / "folder" / "house.npz"))
     assert found.meter == house.meter and found.within.keys() == house.within.keys()
     for name in ("starts", "power_kw", "observed_share", "features"):
         np.testing.assert_array_equal(getattr(found, name), getattr(house, name))
@@ -35,4 +35,4 @@ def test_history__of_an_irregular_table_is_refused(house: History) -> None:
 
     table = feature_table.table(meter_data.resample(make_readings(2), HOUSE), HOUSE)
     with pytest.raises(DataError, match="not a regular grid"):
-        history.history_from_table(table.drop(table.index[10]), HOUSE)
+        history_frames.history_from_table(table.drop(table.index[10]), HOUSE)
