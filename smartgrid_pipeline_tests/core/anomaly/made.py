@@ -15,12 +15,14 @@ FAULT_START, FAULT_DAYS = np.datetime64("2010-02-14T18:00"), 5
 
 
 def _rhythmic() -> pd.DataFrame:
-    """A house whose supply voltage has a daily pattern and a loop impedance of 0.25 Ω."""
+    """A house with a loop impedance of 0.25 Ω, whose supply voltage has a daily pattern and a changing level."""
     readings = make_readings(DAYS, seed=2)
     minute = np.arange(len(readings)) % 1440
     rng = np.random.default_rng(0)
     pattern = np.repeat(rng.normal(0, 1.0, 288), 5)[minute]
-    source = 241 + pattern + rng.normal(0, 0.3, len(readings))
+    days = np.arange(len(readings)) / 1440
+    level = np.interp(days, np.arange(DAYS + 1), rng.normal(0, 1.5, DAYS + 1))  # no grid holds its level
+    source = 241 + level + pattern + rng.normal(0, 0.3, len(readings))
     readings[VOLTAGE] = np.round(source - 0.25 * readings[CURRENT], 2)
     return readings
 
