@@ -27,7 +27,7 @@ Side = dict[str, Any]
 
 RESULT = ROOT / "benchmarks" / "results" / "anomaly.json"
 EVALUATION_SEED, DEVELOPMENT_SEED = 20104, 77
-BUDGETS = (0.5, 1.0, 4.0)
+PROMISED_RATES = (0.5, 1.0, 4.0)
 
 
 def arguments() -> argparse.Namespace:
@@ -51,7 +51,7 @@ def house() -> tuple[pd.DataFrame, Meter]:
 
 
 def fitted(origin: Origin, readings: pd.DataFrame, meter: Meter, cache: Path) -> tuple[AnomalyDetector, Side]:
-    """The detector of an origin and its thresholds at every budget, fitted once and kept."""
+    """The detector of an origin and its thresholds at every promised rate, fitted once and kept."""
     directory = cache / origin.name / "detector"
     side = directory / "budgets.json"
     if not side.exists():
@@ -64,9 +64,9 @@ def fitted(origin: Origin, readings: pd.DataFrame, meter: Meter, cache: Path) ->
         fresh.save(directory)
         single_thresholds = {name: fresh.single_threshold(name, 1.0) for name in (*MEMBERS, "ensemble")}
         thresholds = {}
-        for budget in BUDGETS:
-            fresh.set_budget(budget)
-            thresholds[str(budget)] = {k: v for k, v in fresh.thresholds.items() if k not in MEMBERS}
+        for rate in PROMISED_RATES:
+            fresh.set_thresholds(rate)
+            thresholds[str(rate)] = {k: v for k, v in fresh.thresholds.items() if k not in MEMBERS}
         side.write_text(
             json.dumps({"budgets": thresholds, "alone": single_thresholds, "fit_cpu_seconds": seconds})
         )

@@ -70,11 +70,13 @@ class Baselines:
         )
         scores = baselines.controls.scores(rows, recorded, 0)
         scores["raw_trio"] = baselines._trio(recorded, 0)
-        gap = 60 * alarms.MERGE_HOURS // detector.meter.working_minutes
+        merge_distance = 60 * alarms.MERGE_HOURS // detector.meter.working_minutes
         months = alarms.months(int(holdout.sum()), 1440 // detector.meter.working_minutes)
         for name, score in scores.items():
-            heights = alarms.peaks(np.where(holdout, score, np.nan), gap)
-            baselines.thresholds[name] = thresholds.threshold_for(heights, detector.budget_per_month * months)
+            peaks = alarms.peaks(np.where(holdout, score, np.nan), merge_distance)
+            baselines.thresholds[name] = thresholds.threshold_for(
+                peaks, detector.false_alarms_per_month * months
+            )
         baselines.thresholds |= single_thresholds
         return baselines
 
@@ -93,13 +95,16 @@ class Baselines:
         shares = [anomaly_scores[member] / self.thresholds[member] for member in MEMBERS]
         detector_thresholds = {k: v for k, v in detector.thresholds.items() if k not in MEMBERS}
         flags["ensemble_and_physics"] = np.any(
-            [alarms.hysteresis(anomaly_scores[name], height) for name, height in detector_thresholds.items()],
+            [
+                alarms.hysteresis(anomaly_scores[name], threshold)
+                for name, threshold in detector_thresholds.items()
+            ],
             axis=0,
         )
         scores |= others | {
             "vote_2_of_3": np.sort(shares, axis=0)[1],
             "ensemble_and_physics": np.fmax.reduce(
-                [anomaly_scores[n] / height for n, height in detector_thresholds.items()]
+                [anomaly_scores[n] / threshold for n, threshold in detector_thresholds.items()]
             ),
         }
         return SystemScores(scores, flags)

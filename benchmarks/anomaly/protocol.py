@@ -185,7 +185,7 @@ class TestYear:
         """The fused score of the clean year."""
         return alarms.fused_score(self.anomaly_scores, self.detector_thresholds, self.rule_alarms)
 
-    def false_alarms_per_month(self, thresholds: dict[str, float]) -> float:
+    def realised_per_month(self, thresholds: dict[str, float]) -> float:
         """False alarms a month of rules and detectors together at these thresholds."""
         return self.rate(self.rule_alarms | np.any(list(self.detector_alarms(thresholds).values()), axis=0))
 
@@ -197,11 +197,11 @@ class TestYear:
     def rate(self, union: Flags) -> float:
         """Alarms a month of the clean year, standing ones again each week, away from defects really in it."""
         excused = self.excused(6)
-        gap = alarms.MERGE_HOURS * 60 // self.meter.working_minutes
+        merge_distance = alarms.MERGE_HOURS * 60 // self.meter.working_minutes
         false = sum(
-            alarms.count(union[a:b], gap)
-            for a, b in alarms.merged(union, gap)
-            if b - a > alarms.STANDING_GAPS * gap or not excused[a:b].any()
+            alarms.count(union[a:b], merge_distance)
+            for a, b in alarms.merged(union, merge_distance)
+            if b - a > alarms.STANDING_DISTANCES * merge_distance or not excused[a:b].any()
         )
         return false / alarms.months(int((~excused).sum()), 1440 // self.meter.working_minutes)
 
@@ -253,12 +253,13 @@ class TestYear:
         """Inject one fault and compare the alarms with those of the clean twin."""
         magnitude, start, duration = fault
         prepared, event = self.copy(fault_type, magnitude, start, duration, number)
-        lead = 24 * 60 // self.meter.working_minutes
-        first = int(np.searchsorted(prepared.recorded.intervals, start, side="right")) - 1 - lead
+        day = 24 * 60 // self.meter.working_minutes
+        first = int(np.searchsorted(prepared.recorded.intervals, start, side="right")) - 1 - day
         anomaly_scores = self.detector.score(prepared, first)
         window = self._window(prepared, first, start, event.end)
         flags = {
-            n: alarms.hysteresis(anomaly_scores[n], height) for n, height in self.detector_thresholds.items()
+            n: alarms.hysteresis(anomaly_scores[n], threshold)
+            for n, threshold in self.detector_thresholds.items()
         }
         flags["rules"] = rules.raised(prepared.recorded, prepared.hits)[first:]
         twins = self.detector_alarms(self.detector_thresholds) | {"rules": self.rule_alarms}

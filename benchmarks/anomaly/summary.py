@@ -112,7 +112,7 @@ def against_best_member(found: dict[str, np.ndarray]) -> dict[str, Any]:
 def of_origin(
     year: TestYear,
     rows: dict[str, list[Outcome]],
-    budgets: dict[str, dict[str, float]],
+    thresholds_by_rate: dict[str, dict[str, float]],
     baselines_of: Baselines,
 ) -> dict[str, Any]:
     """All figures of one origin but the sweeps."""
@@ -140,12 +140,12 @@ def of_origin(
         "null_recall": float(np.mean([t["null_recall"] for t in faulty])),
         "macro_vus_pr": float(np.mean([t["vus_pr"] for t in faulty])),
         "vus_pr_random": vus_pr(rng.random(len(normal)), random),
-        "false_alarms_per_month": year.false_alarms_per_month(year.detector_thresholds),
+        "false_alarms_per_month": year.realised_per_month(year.detector_thresholds),
         "alarmed_share": year.alarmed_share(),
-        "promised_per_month": year.detector.budget_per_month,
+        "promised_per_month": year.detector.false_alarms_per_month,
         "budgets": [
-            {"promised": float(b), "realised": year.false_alarms_per_month(heights)}
-            for b, heights in budgets.items()
+            {"promised": float(promised), "realised": year.realised_per_month(thresholds)}
+            for promised, thresholds in thresholds_by_rate.items()
         ],
         "channel_top1": float(np.mean([t["channel_right"] for t in faulty])),
         "fault_class_macro_f1": class_f1(everything),
@@ -190,7 +190,7 @@ def natural(year: TestYear) -> dict[str, Any]:
     ]
     typed = {"gap": {"copied_day", "copied_reading", "gap"}, "dst_copy": {"dst_copy"}, "freeze": {"freeze"}}
     found = sum(
-        any(name in typed[row.fault_type] and a <= row.end and b >= row.start for name, a, b in spans)
+        any(name in typed[row.kind] and a <= row.end and b >= row.start for name, a, b in spans)
         for row in real.itertuples()
     )
     marked = fault_types.to_numpy() != ""

@@ -87,9 +87,9 @@ def _natural(found: Side) -> Side:
                 found["found"], "all, none extra", hit)  # fmt: skip
 
 
-def _kept(budget: Side) -> Side:
-    ratio = budget["realised"] / budget["promised"]
-    figure = f"realised over promised at {budget['promised']:g} a month"
+def _kept(rates: Side) -> Side:
+    ratio = rates["realised"] / rates["promised"]
+    figure = f"realised over promised at {rates['promised']:g} a month"
     return _row("A8", figure, ratio, "0.5 … 1.5", 0.5 <= ratio <= 1.5)
 
 

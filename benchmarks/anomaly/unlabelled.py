@@ -24,7 +24,7 @@ from benchmarks.anomaly.protocol import ALL_TYPES, GRACE, GUARD
 from benchmarks.shared.half_hourly import half_hourly_file, meter_ids
 from benchmarks.shared.result_head import ROOT, compact, head
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.anomaly import unlabelled
+from smartgrid_pipeline.core.anomaly import fit_on_file
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector, Detection
 from smartgrid_pipeline.core.anomaly.injection.catalogue import BENIGN_TYPES
 from smartgrid_pipeline.core.anomaly.injection.faults import Event, inject
@@ -57,7 +57,7 @@ class File:
     def detect(self, readings: pd.DataFrame) -> Detection:
         """What a detector fitted on these readings finds in them."""
         detector = AnomalyDetector(1.0)
-        unlabelled.fit_on_file(detector, readings, self.meter)
+        fit_on_file.fit(detector, readings, self.meter)
         return detector.detect(readings)
 
     def faults(self, fault_type: str, count: int, seed: int) -> Iterator[tuple[pd.DataFrame, Event]]:

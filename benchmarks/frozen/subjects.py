@@ -244,7 +244,7 @@ def judged(subject: Subject) -> Iterator[tuple[str, EvaluatedCandidate]]:
     until = pd.Timestamp(subject.judged_until)
     since = max(pd.Timestamp(subject.judged_from), until - pd.Timedelta(days=30))
     readings = subject.readings[subject.readings.index < until]
-    detector = AnomalyDetector(budget_per_month=1.0, seed=0)
+    detector = AnomalyDetector(1.0, seed=0)
     earlier = readings[readings.index < pd.Timestamp(subject.judged_from)]
     detector.fit(earlier, subject.meter, np.datetime64(subject.calibrate_from, "m"))
     recent = readings[readings.index >= since - pd.Timedelta(days=detector.context_days)]
@@ -253,7 +253,7 @@ def judged(subject: Subject) -> Iterator[tuple[str, EvaluatedCandidate]]:
         detector.save(Path(folder))
         yield "detector_loaded", _judge(AnomalyDetector.load(Path(folder)), recent, since)
     if subject.self_taught:
-        detector = AnomalyDetector(budget_per_month=1.0, seed=0)
+        detector = AnomalyDetector(1.0, seed=0)
         detector.fit(readings, subject.meter, np.datetime64(subject.calibrate_from, "m"), contaminated=True)
         yield "self_taught_detector", _judge(detector, recent, since)
 

@@ -170,8 +170,8 @@ def anomalies(settings: "Settings", file: str | None, since: str | None) -> Docu
         "meter": readings.meter.meter_id,
         "basis": found.basis,
         "detector": None if found.run is None else {"month": found.run.month, "run_id": found.run.run_id},
-        "promised_false_alarms_per_month": found.promised_per_month,
-        "monitors_off": list(found.detection.monitors_off),
+        "promised_false_alarms_per_month": found.promised_false_alarms_per_month,
+        "monitors_off": list(found.detection.inactive_monitors),
         "events": events.assign(**times).to_dict("records"),
     }
 

@@ -163,7 +163,7 @@ def assessment(found: "Assessment") -> Metadata:
     rate = found.figures.rate
     return {
         "alarms_per_month": rate.alarms / rate.months,
-        "promised_per_month": rate.promised_per_month,
+        "promised_per_month": rate.promised_false_alarms_per_month,
         "p_value_of_so_many_alarms": rate.p_value,
         "refit_advised": rate.refit,
         "detector_gate": dg.MetadataValue.md(as_markdown([found.verdict])),

@@ -1,13 +1,16 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from benchmarks.anomaly.controls import CONTROLS, Controls
+from benchmarks.anomaly.summary import natural
 from benchmarks.anomaly.targets import against_targets
 from benchmarks.shared.result_head import ROOT
 from smartgrid_pipeline.core.anomaly.interval_array import IntervalArray
-from smartgrid_pipeline_tests.conftest import HOUSE, make_readings
+from smartgrid_pipeline.core.anomaly.rules import limits, rules
+from smartgrid_pipeline_tests.conftest import HOME, HOUSE, make_readings
 
 
 def test_controls__say_the_same_of_a_copy_and_the_constant_says_nothing() -> None:
@@ -38,3 +41,16 @@ def test_targets__are_missed_by_a_detector_that_alarms_too_often(origin: dict) -
     noisy = origin | {"budgets": [{"promised": 1.0, "realised": 2.0}], "false_alarms_per_month": 2.0}
     missed = {row["figure"] for row in against_targets(noisy) if row["hit"] is False}
     assert {"false alarms a month", "realised over promised at 1 a month"} <= missed
+
+
+def test_natural__counts_real_defects_that_a_rule_of_their_type_hits() -> None:
+    readings = make_readings(20, meter=HOME)
+    recorded = IntervalArray.from_readings(readings, HOME)
+    learned = limits.learn_limits(recorded, np.ones(len(recorded.times), bool))
+    readings.iloc[500:504] = np.nan
+    recorded = IntervalArray.from_readings(readings, HOME)
+    prepared = SimpleNamespace(recorded=recorded, hits=rules.hits(recorded, learned))
+    year = SimpleNamespace(prepared=prepared, readings=readings, meter=HOME)
+    assert natural(year) == {"found": 1, "total": 1, "extra": 0}
+    prepared.hits = []
+    assert natural(year) == {"found": 0, "total": 1, "extra": 0}

@@ -48,12 +48,12 @@ class Detection:
 
     ``scores`` has one row per working interval: ``<detector>_anomaly_score``, the members' votes, the alarms
     of each layer, the fused ``score`` and ``alarm``. ``events`` has one row per event, with EVENT_COLUMNS.
-    ``monitors_off`` names the rules and monitors that this meter's channels do not allow.
+    ``inactive_monitors`` names the rules and monitors that this meter's channels do not allow.
     """
 
     scores: pd.DataFrame
     events: pd.DataFrame
-    monitors_off: tuple[str, ...]
+    inactive_monitors: tuple[str, ...]
 
     @property
     def alarms_per_month(self) -> pd.Series:

@@ -35,14 +35,21 @@ CONTEXT_DAYS = hourly.REFERENCE_DAYS + hourly.LAG_DAYS + 9
 MIN_DAYS = 14
 """Clean days that are needed for training, and again for calibration."""
 
+PROMISE_KEY = "budget_per_month"
+"""Key of the promised false alarms a month in saved detectors and tracking runs."""
+
 
 class AnomalyDetector:
-    """Finds faults in a meter's readings at about ``budget_per_month`` false alarms a month."""
+    """Finds faults in a meter's readings at about ``false_alarms_per_month`` false alarms a month."""
 
-    def __init__(self, budget_per_month: float = 1.0, seed: int = 0, price_per_kwh: float = 0.25) -> None:
-        if not budget_per_month > 0:
-            raise ModelError(f"A budget must be above 0 alarms a month: found {budget_per_month}.")
-        self.budget_per_month = budget_per_month
+    def __init__(
+        self, false_alarms_per_month: float = 1.0, seed: int = 0, price_per_kwh: float = 0.25
+    ) -> None:
+        if not false_alarms_per_month > 0:
+            raise ModelError(
+                f"The rate of false alarms must be above 0 a month: found {false_alarms_per_month}."
+            )
+        self.false_alarms_per_month = false_alarms_per_month
         self.seed = seed
         self.price_per_kwh = price_per_kwh
         self._meter: Meter | None = None
@@ -58,10 +65,13 @@ class AnomalyDetector:
         calibrate_from: np.datetime64,
         contaminated: bool = False,
     ) -> None:
-        """Train on clean rows before ``calibrate_from``, set tails and thresholds on those after it.
+        """Train on clean rows before ``calibrate_from``, then set tails and thresholds.
 
-        ``readings`` are as recorded, on the meter's grid. ``contaminated`` readings are to be searched
-        themselves and may hold the very faults that are sought. Raises DataError when either part is short.
+        Ensemble members are calibrated on clean intervals after ``calibrate_from``, monitors also on earlier
+        clean intervals, where their references are full. ``readings`` are as recorded, on the
+        meter's grid. ``contaminated`` readings are to be searched themselves and may hold the very faults
+        that are sought. Their thresholds are set for the promised rate itself, not divided by DRIFT_FACTOR.
+        Raises DataError when either part is short.
         """
         recorded = IntervalArray.from_readings(readings, meter)
         clean = np.zeros(len(recorded.times), bool)
@@ -83,8 +93,8 @@ class AnomalyDetector:
         self._learned = hourly.learn_constants(known)
         self._learned |= monitors.learn_references(hourly.aggregate(known, self._learned))
         prepared = self.prepare(recorded)
-        gap = recorded.per_hours(alarms.MERGE_HOURS)
-        clean = recorded.any(clean) & ~alarms.dilate(prepared.masked, gap)
+        merge_distance = recorded.per_hours(alarms.MERGE_HOURS)
+        clean = recorded.any(clean) & ~alarms.dilate(prepared.masked, merge_distance)
         warm = np.arange(len(recorded.intervals)) >= recorded.per_hours(24 * features.CONTEXT_DAYS)
         early = clean & warm & (recorded.intervals < calibrate_from)
         self._ensemble = Ensemble.fit(prepared.features, early, self.seed)
@@ -93,8 +103,8 @@ class AnomalyDetector:
     def _calibrate(self, prepared: DetectorInputs, clean: Flags, holdout: Flags) -> None:
         """Fit tails and set thresholds on ``clean`` intervals, of which ``holdout`` are after the training.
 
-        Members are calibrated on the holdout only. Monitors are not trained, so that all clean intervals with
-        a full reference calibrate them.
+        Members are calibrated on the holdout only. Monitors are not trained: they are calibrated on all clean
+        intervals but those before the holdout whose reference is not full.
         """
         rows_per_day = prepared.recorded.per_hours(24)
         days = holdout.sum() / rows_per_day
@@ -111,33 +121,44 @@ class AnomalyDetector:
         self._tails = tails.fit_tails(self._ensemble.scores(held_out)) | scores.fit_monitor_tails(
             self.meter.channels, prepared.hourly, prepared.recorded.intervals, full, rows_per_day, faults
         )
-        gap = 60 * alarms.MERGE_HOURS // self.meter.working_minutes
+        merge_distance = 60 * alarms.MERGE_HOURS // self.meter.working_minutes
         holdout_months = days / alarms.MONTH_DAYS
         collected = {}
         for name, values in self.score(prepared).items():
             rows, length = (full, months) if name in monitors.BY_NAME else (holdout, holdout_months)
-            collected[name] = thresholds.collect(values, rows, holdout, gap, length, faults)
-        self._calibration = Calibration(collected, holdout_months, gap)
-        self.set_budget(self.budget_per_month)
+            collected[name] = thresholds.collect(values, rows, holdout, merge_distance, length, faults)
+        self._calibration = Calibration(collected, holdout_months, merge_distance)
+        self.set_thresholds(self.false_alarms_per_month)
 
-    def set_budget(self, budget_per_month: float) -> None:
-        """Set thresholds for another false-alarm rate. Raises ModelError on a loaded detector."""
-        calibration = self._require_calibration()
-        self.budget_per_month = budget_per_month
-        detectors = ["ensemble", *(name for name in monitors.BY_NAME if name in calibration.scores)]
-        rate = budget_per_month if self._contaminated else thresholds.calibration_rate(budget_per_month)
-        self._thresholds = calibration.thresholds(detectors, rate)
-        self._thresholds |= {name: self.single_threshold(name, budget_per_month) for name in MEMBERS}
+    def set_thresholds(self, false_alarms_per_month: float) -> None:
+        """Set thresholds for another promised rate of false alarms. Raises ModelError on a loaded detector.
 
-    def single_threshold(self, name: str, budget_per_month: float) -> float:
-        """The threshold at which one detector or member alone raises this many alarms a month on the
-        calibration readings. Raises ModelError on a loaded detector.
+        Calibration readings are to raise the promised rate divided by DRIFT_FACTOR, or the promised rate
+        itself where they are the readings to be searched (``contaminated``). Members alone get the promised
+        rate.
         """
-        return self._require_calibration().single_threshold(name, budget_per_month)
+        calibration = self._require_calibration()
+        self.false_alarms_per_month = false_alarms_per_month
+        detectors = ["ensemble", *(name for name in monitors.BY_NAME if name in calibration.scores)]
+        rate = (
+            false_alarms_per_month
+            if self._contaminated
+            else thresholds.calibration_rate(false_alarms_per_month)
+        )
+        self._thresholds = calibration.thresholds(detectors, rate)
+        self._thresholds |= {name: self.single_threshold(name, false_alarms_per_month) for name in MEMBERS}
+
+    def single_threshold(self, name: str, false_alarms_per_month: float) -> float:
+        """The threshold at which one detector or member alone raises this many alarms a month on the
+        calibration readings; the rate is not divided by DRIFT_FACTOR. Raises ModelError on a loaded detector.
+        """
+        return self._require_calibration().single_threshold(name, false_alarms_per_month)
 
     def _require_calibration(self) -> Calibration:
         if self._calibration is None:
-            raise ModelError("A loaded detector keeps its thresholds: fit again to give it another budget.")
+            raise ModelError(
+                "A loaded detector keeps its thresholds: fit again for another rate of false alarms."
+            )
         return self._calibration
 
     # --- detect ------------------------------------------------------------------------------------------
@@ -147,7 +168,7 @@ class AnomalyDetector:
 
         Scores depend on nothing older than ``context_days`` before them. Raises ModelError when not fitted.
         """
-        return self.raise_alarms(self.prepare(IntervalArray.from_readings(readings, self.meter)), since)
+        return self.detect_prepared(self.prepare(IntervalArray.from_readings(readings, self.meter)), since)
 
     def prepare(
         self, recorded: IntervalArray, earlier: HourlyAggregates | None = None, with_rules: bool = True
@@ -170,7 +191,7 @@ class AnomalyDetector:
         """Scaled features of the members from row ``first`` on, (intervals, features)."""
         return self._ensemble.scaled({name: values[first:] for name, values in prepared.features.items()})
 
-    def raise_alarms(self, prepared: DetectorInputs, since: np.datetime64 | None = None) -> Detection:
+    def detect_prepared(self, prepared: DetectorInputs, since: np.datetime64 | None = None) -> Detection:
         """Scores and events of prepared inputs from ``since`` on."""
         first = 0 if since is None else int(np.searchsorted(prepared.recorded.intervals, since))
         return self.build_detection(prepared, first, self.score(prepared, first))
@@ -184,7 +205,7 @@ class AnomalyDetector:
         votes = np.sum([values >= self._thresholds[name] for name, values in members.items()], axis=0)
         table = scores_table(prepared, detectors, members, votes, first)
         events = build_events(prepared, detectors, first, self._ensemble, self.price_per_kwh)
-        return Detection(table, events, self.monitors_off)
+        return Detection(table, events, self.inactive_monitors)
 
     # --- what was learned --------------------------------------------------------------------------------
 
@@ -211,7 +232,7 @@ class AnomalyDetector:
         return CONTEXT_DAYS
 
     @property
-    def monitors_off(self) -> tuple[str, ...]:
+    def inactive_monitors(self) -> tuple[str, ...]:
         """Names of the rules and monitors that this meter's channels do not allow."""
         if self._meter is None:
             return ()
@@ -226,13 +247,17 @@ class AnomalyDetector:
             flat |= {"meter_id": self._meter.meter_id, "inputs": len(self._ensemble.names)}
             flat |= {f"threshold_{name}": value for name, value in self._thresholds.items()}
             flat |= {f"limit_{name}": value for name, value in self._limits.items()}
-            flat["monitors_off"] = ",".join(self.monitors_off)
+            flat["monitors_off"] = ",".join(self.inactive_monitors)
         return flat
 
     # --- save and load -----------------------------------------------------------------------------------
 
     def _settings(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("budget_per_month", "seed", "price_per_kwh")}
+        return {
+            PROMISE_KEY: self.false_alarms_per_month,
+            "seed": self.seed,
+            "price_per_kwh": self.price_per_kwh,
+        }
 
     def save(self, directory: Path) -> None:
         """Write the detector into an existing directory. Raises ModelError when not fitted."""
@@ -245,7 +270,8 @@ class AnomalyDetector:
     def load(cls, directory: Path) -> Self:
         """Read what ``save`` wrote. Raises ModelError when files are missing or of another format."""
         found = DetectorFile.read(directory)
-        detector = cls(**found.settings)
+        settings = dict(found.settings)
+        detector = cls(settings.pop(PROMISE_KEY), **settings)
         detector._meter, detector._limits, detector._thresholds = found.meter, found.limits, found.thresholds
         detector._tails, detector._ensemble, detector._learned = found.tails, found.ensemble, found.learned
         return detector

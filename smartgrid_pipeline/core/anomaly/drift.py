@@ -16,23 +16,23 @@ REFIT_SHARE = 1.5
 
 @dataclass(frozen=True)
 class AlarmRate:
-    """Alarms counted over ``months``, against the number promised a month."""
+    """``alarms`` counted over ``months``, against the promised number of false alarms a month."""
 
     alarms: int
     months: float
-    promised_per_month: float
+    promised_false_alarms_per_month: float
 
     @property
     def ratio(self) -> float:
         """Realised over promised."""
-        return self.alarms / (self.months * self.promised_per_month)
+        return self.alarms / (self.months * self.promised_false_alarms_per_month)
 
     @property
     def p_value(self) -> float:
         """Probability of at least so many alarms if the promise held (Poisson)."""
         from scipy.stats import poisson
 
-        return float(poisson.sf(self.alarms - 1, self.months * self.promised_per_month))
+        return float(poisson.sf(self.alarms - 1, self.months * self.promised_false_alarms_per_month))
 
     @property
     def refit(self) -> bool:

@@ -14,7 +14,7 @@ MIN_DAYS = 32
 """Shortest file to fit on: two weeks of training, two of calibration, a margin."""
 
 
-def fit_on_file(
+def fit(
     detector: AnomalyDetector, grid: pd.DataFrame, meter: Meter, since: np.datetime64 | None = None
 ) -> str:
     """Fit a detector on the readings that it is to search from ``since`` on; returns what it rests on.
@@ -24,7 +24,7 @@ def fit_on_file(
     days = (grid.index[-1] - grid.index[0]) / pd.Timedelta(days=1)
     if days < MIN_DAYS:
         raise DataError(
-            f"No detector knows meter {meter.meter_id}, and to learn from these readings alone at least "
+            f"No detector was fitted on meter {meter.meter_id}, and to fit one on these readings at least "
             f"{MIN_DAYS} days are needed: found {days:.1f}. Give a longer file, or `smartgrid run` on "
             "this meter's history first."
         )

@@ -1,4 +1,4 @@
-"""Recorded readings as contiguous arrays, cut into working intervals: the common ground of all layers."""
+"""Recorded readings as contiguous arrays, cut into working intervals."""
 
 from dataclasses import dataclass, replace
 
@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from smartgrid_pipeline.core.features.rolling import lowest_within
 from smartgrid_pipeline.core.meter_data import step_minutes
 from smartgrid_pipeline.core.schema import (
     ACTIVE_POWER,
@@ -57,15 +56,15 @@ class IntervalArray:
         day = index[0].astype("datetime64[D]").astype("datetime64[m]")
         first = day + (index[0] - day) // width * width
         step = np.timedelta64(meter.step_minutes, "m")
-        lead = int((index[0] - first) // step)
+        offset = int((index[0] - first) // step)
         per = meter.working_minutes // meter.step_minutes
-        n = -(-(lead + len(index)) // per) * per
+        n = -(-(offset + len(index)) // per) * per
         values = {}
         for channel in [c for c in CHANNELS if c in meter.channels]:
             block = np.full(n, np.nan)
-            block[lead : lead + len(index)] = readings[channel].to_numpy(np.float64)
+            block[offset : offset + len(index)] = readings[channel].to_numpy(np.float64)
             values[channel] = block
-        return cls(meter, first + np.arange(n) * step, values, lead, len(index))
+        return cls(meter, first + np.arange(n) * step, values, offset, len(index))
 
     def from_interval(self, first: int) -> "IntervalArray":
         """The working intervals ``first`` and later, as views."""
@@ -95,7 +94,7 @@ class IntervalArray:
         return set(channels) <= set(self.values)
 
     def blocks(self, values: Array) -> Array:
-        """One value per reading as (intervals, per)."""
+        """Reshape (readings,) to (intervals, readings per interval)."""
         return values.reshape(-1, self.per)
 
     def any(self, flags: Flags) -> Flags:
@@ -137,36 +136,3 @@ def run_lengths(flags: Flags) -> npt.NDArray[np.int64]:
     rows = np.arange(1, len(flags) + 1)
     last_unflagged = np.maximum.accumulate(np.where(flags, 0, rows))
     return rows - last_unflagged
-
-
-def lag(values: Array, rows: int) -> Array:
-    """The value ``rows`` earlier, NaN before the start."""
-    out = np.full(len(values), np.nan)
-    if rows < len(values):
-        out[rows:] = values[: len(values) - rows]
-    return out
-
-
-def rolling_sum(values: Array, rows: int) -> Array:
-    """Sum over the last ``rows`` rows (fewer at the start); NaN counts as 0."""
-    total = np.concatenate([[0.0], np.cumsum(np.nan_to_num(values))])
-    first = np.maximum(np.arange(1, len(values) + 1) - rows, 0)
-    return total[1:] - total[first]
-
-
-def rolling_mean(values: Array, rows: int) -> Array:
-    """Mean of the observed among the last ``rows`` rows, NaN unless half of them were observed."""
-    count = rolling_sum((~np.isnan(values)).astype(float), rows)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(count >= max(1, rows / 2), rolling_sum(values, rows) / count, np.nan)
-
-
-def rolling_min(values: Array, rows: int) -> Array:
-    """Lowest observed value among the last ``rows`` rows; NaN where none was."""
-    lowest = lowest_within(np.where(np.isnan(values), np.inf, values), rows)
-    return np.where(np.isinf(lowest), np.nan, lowest)
-
-
-def rolling_max(values: Array, rows: int) -> Array:
-    """Highest observed value among the last ``rows`` rows; NaN where none was."""
-    return -rolling_min(-values, rows)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from smartgrid_pipeline.core.anomaly.detection import Detection
 from smartgrid_pipeline.core.anomaly.drift import AlarmRate
-from smartgrid_pipeline.core.anomaly.scoring.alarms import MERGE_HOURS, MONTH_DAYS, STANDING_GAPS
+from smartgrid_pipeline.core.anomaly.scoring.alarms import MERGE_HOURS, MONTH_DAYS, STANDING_DISTANCES
 from smartgrid_pipeline.core.schema import Finding, Verdict
 
 SUITE = "anomaly_detector"
@@ -24,7 +24,7 @@ class Figures:
     defects_found: int
 
 
-def figures(detection: Detection, defects: pd.DataFrame, budget_per_month: float) -> Figures:
+def figures(detection: Detection, defects: pd.DataFrame, false_alarms_per_month: float) -> Figures:
     """Count alarms that overlap no real defect, and real defects that an alarm overlaps.
 
     A fault of the home that is no defect of its data counts as a false alarm: the rate is an upper bound.
@@ -35,11 +35,13 @@ def figures(detection: Detection, defects: pd.DataFrame, budget_per_month: float
     touching = np.array(
         [((events["start"] <= row.end) & (events["end"] > row.start)).to_numpy() for row in real.itertuples()]
     ).reshape(len(real), len(events))
-    standing = pd.Timedelta(hours=MERGE_HOURS * STANDING_GAPS)
+    standing = pd.Timedelta(hours=MERGE_HOURS * STANDING_DISTANCES)
     count = 1 + (events["end"] - events["start"]) // standing
     alarms = int(count[~touching.any(axis=0)].sum())
     months = len(index) * ((index[1] - index[0]) / pd.Timedelta(days=1)) / MONTH_DAYS
-    return Figures(AlarmRate(alarms, float(months), budget_per_month), len(real), int(touching.any(1).sum()))
+    return Figures(
+        AlarmRate(alarms, float(months), false_alarms_per_month), len(real), int(touching.any(1).sum())
+    )
 
 
 def verdict(found: Figures, month: str) -> Verdict:
@@ -53,7 +55,7 @@ def verdict(found: Figures, month: str) -> Verdict:
                 "alarms within what was promised",
                 bool(rate.p_value >= UNLIKELY),
                 f"{rate.alarms} in {rate.months:.1f} months (p = {rate.p_value:.3f})",
-                f"{rate.promised_per_month:g} a month; p of so many at least {UNLIKELY:g}",
+                f"{rate.promised_false_alarms_per_month:g} a month; p of so many at least {UNLIKELY:g}",
             ),
             Finding(
                 "real defects found",

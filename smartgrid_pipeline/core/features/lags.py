@@ -49,5 +49,8 @@ def take(values: Floats, rows: Rows) -> Floats:
 
 def lag(values: npt.NDArray[np.float64], rows: int, first: int = 0) -> npt.NDArray[np.float64]:
     """The values ``rows`` earlier of rows ``first`` and later, NaN before the start."""
-    at = np.arange(first, len(values)) - rows
-    return np.where(at >= 0, values[np.maximum(at, 0)], np.nan) if len(values) else values[:0]
+    lagged = np.full(max(len(values) - first, 0), np.nan, values.dtype)
+    missing = max(rows - first, 0)
+    if missing < len(lagged):
+        lagged[missing:] = values[first + missing - rows : len(values) - rows]
+    return lagged

@@ -92,6 +92,31 @@ def highest_within(values: npt.NDArray[np.floating], width: int, first: int = 0)
     return -lowest_within(-values[start:], width, first - start)
 
 
+def rolling_sum(values: Doubles, width: int) -> Doubles:
+    """Sum of the last ``width`` values (fewer at the start), (n,); NaN counts as 0."""
+    total = np.concatenate([[0.0], np.cumsum(np.nan_to_num(values))])
+    first = np.maximum(np.arange(1, len(values) + 1) - width, 0)
+    return total[1:] - total[first]
+
+
+def rolling_mean(values: Doubles, width: int) -> Doubles:
+    """Mean of the observed among the last ``width`` values, (n,); NaN unless half of them were observed."""
+    count = rolling_sum((~np.isnan(values)).astype(float), width)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(count >= max(1, width / 2), rolling_sum(values, width) / count, np.nan)
+
+
+def rolling_min(values: Doubles, width: int) -> Doubles:
+    """Lowest observed among the last ``width`` values, (n,); NaN where none was."""
+    lowest = lowest_within(np.where(np.isnan(values), np.inf, values), width)
+    return np.where(np.isinf(lowest), np.nan, lowest)
+
+
+def rolling_max(values: Doubles, width: int) -> Doubles:
+    """Highest observed among the last ``width`` values, (n,); NaN where none was."""
+    return -rolling_min(-values, width)
+
+
 class RollingSeries:
     """A series with gaps and the running sums behind its rolling means; rows are written in order."""
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from smartgrid_pipeline.core import meter_data
-from smartgrid_pipeline.core.anomaly import release_check, unlabelled
+from smartgrid_pipeline.core.anomaly import fit_on_file, release_check
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector, Detection
 from smartgrid_pipeline.core.anomaly.meter_match import same_meter
 from smartgrid_pipeline.core.schema import Meter, RegistryError, SourceError
@@ -26,7 +26,7 @@ class DetectionByModel:
     """
 
     detection: Detection
-    promised_per_month: float
+    promised_false_alarms_per_month: float
     basis: str
     run: "TrackedRun | None" = None
 
@@ -52,10 +52,12 @@ def detect(
             complete = _with_days_before(grid, recorded, detector.context_days, detector.meter)
             begin = begin or np.datetime64(grid.index[0], "m")
             detection = detector.detect(complete, begin)
-            return DetectionByModel(detection, detector.budget_per_month, f"the detector of {run.month}", run)
+            return DetectionByModel(
+                detection, detector.false_alarms_per_month, f"the detector of {run.month}", run
+            )
     detector = AnomalyDetector(resources.settings.alarms_per_month, resources.settings.seed)
-    basis = unlabelled.fit_on_file(detector, grid, readings.meter, begin)
-    return DetectionByModel(detector.detect(grid, begin), detector.budget_per_month, basis)
+    basis = fit_on_file.fit(detector, grid, readings.meter, begin)
+    return DetectionByModel(detector.detect(grid, begin), detector.false_alarms_per_month, basis)
 
 
 def _newest_detector(resources: Resources) -> "TrackedRun | None":

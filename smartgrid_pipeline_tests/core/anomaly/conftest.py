@@ -16,7 +16,7 @@ FITTED_UNTIL = pd.Timestamp("2010-02-20")
 def fitted(meter: Meter) -> tuple[AnomalyDetector, pd.DataFrame]:
     """A detector fitted on the readings before FITTED_UNTIL, and all of the readings."""
     readings = make_readings(57, meter=meter, seed=3)
-    detector = AnomalyDetector(budget_per_month=2.0, seed=1)
+    detector = AnomalyDetector(false_alarms_per_month=2.0, seed=1)
     detector.fit(readings[readings.index < FITTED_UNTIL], meter, CALIBRATE_FROM)
     return detector, readings
 

@@ -15,7 +15,7 @@ FAULT_START, FAULT_DAYS = np.datetime64("2010-02-14T18:00"), 5
 
 
 def _rhythmic() -> pd.DataFrame:
-    """A house with a loop impedance of 0.25 Ω, whose supply voltage has a daily pattern and a changing level."""
+    """A house with a loop impedance of 0.25 Ω, whose supply has a daily pattern and a changing level."""
     readings = make_readings(DAYS, seed=2)
     minute = np.arange(len(readings)) % 1440
     rng = np.random.default_rng(0)

@@ -35,14 +35,14 @@ def test_scores__in_chunks_equal_those_of_the_whole(house: Fitted) -> None:
     earlier = detector.prepare(IntervalArray.from_readings(readings[: CUTOFF - pd.Timedelta("1min")], HOUSE))
     context = CUTOFF.normalize() - pd.Timedelta(days=SHORT_CONTEXT_DAYS)
     chunk = detector.prepare(IntervalArray.from_readings(readings[context:], HOUSE), earlier.hourly)
-    chunked = detector.raise_alarms(chunk, since).scores
+    chunked = detector.detect_prepared(chunk, since).scores
     pd.testing.assert_frame_equal(whole, chunked, rtol=1e-3, atol=1e-3)  # single precision inside
     assert (whole["alarm"] == chunked["alarm"]).all()
 
 
 def test_fit__twice_gives_the_same_bits(home: Fitted) -> None:
     detector, readings = home
-    again = AnomalyDetector(budget_per_month=2.0, seed=1)
+    again = AnomalyDetector(false_alarms_per_month=2.0, seed=1)
     again.fit(readings[readings.index < FITTED_UNTIL], detector.meter, CALIBRATE_FROM)
     assert again.parameters() == detector.parameters()
     pd.testing.assert_frame_equal(
@@ -62,7 +62,7 @@ def test_save__loads_to_the_same_bits_in_little_space(house: Fitted, tmp_path: P
     pd.testing.assert_frame_equal(one.scores, other.scores, check_exact=True)
     pd.testing.assert_frame_equal(one.events, other.events, check_exact=True)
     with pytest.raises(ModelError, match="fit again"):
-        loaded.set_budget(2.0)
+        loaded.set_thresholds(2.0)
 
 
 def test_load__refuses_the_format_of_earlier_versions(tmp_path: Path) -> None:
@@ -73,8 +73,8 @@ def test_load__refuses_the_format_of_earlier_versions(tmp_path: Path) -> None:
 
 def test_power_only_meter__lists_what_is_off_and_still_finds_faults(home: Fitted) -> None:
     detector, readings = home
-    assert {"voltage_band", "loop_impedance", "voltage_clock"} <= set(detector.monitors_off)
-    assert not {"freeze", "base_load_high", "negative"} & set(detector.monitors_off)
+    assert {"voltage_band", "loop_impedance", "voltage_clock"} <= set(detector.inactive_monitors)
+    assert not {"freeze", "base_load_high", "negative"} & set(detector.inactive_monitors)
     broken = readings.copy()
     broken.loc["2010-02-21":"2010-02-23", ACTIVE_POWER] = 0.5
     broken.loc["2010-02-26 10:00", ACTIVE_POWER] = -1.0
@@ -103,7 +103,7 @@ def test_detect__names_dates_and_prices_what_is_wrong(house: Fitted) -> None:
     assert (sign["alarm_class"], sign["channels"]) == ("meter", ACTIVE_POWER)
 
 
-def test_events__stay_near_the_budget_on_the_calibration_period(house: Fitted) -> None:
+def test_events__stay_near_the_promised_rate_on_the_calibration_period(house: Fitted) -> None:
     detector, readings = house
     events = detector.detect(readings[: FITTED_UNTIL - pd.Timedelta("1min")], since=CALIBRATE_FROM).events
     assert len(events) <= 4  # two a month were promised
@@ -131,7 +131,7 @@ def test_detector__unfitted_or_unreadable_says_so(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="No anomaly_detector"):
         AnomalyDetector.load(tmp_path)
     with pytest.raises(ModelError, match="above 0"):
-        AnomalyDetector(budget_per_month=0)
+        AnomalyDetector(false_alarms_per_month=0)
 
 
 def test_detect__refuses_readings_without_the_meter_s_channels(house: Fitted) -> None:

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from smartgrid_pipeline.core.anomaly import unlabelled
+from smartgrid_pipeline.core.anomaly import fit_on_file
 from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector, Detection
 from smartgrid_pipeline.core.schema import VOLTAGE, Meter
 from smartgrid_pipeline_tests.conftest import HOME, HOUSE, make_readings
@@ -11,7 +11,7 @@ from smartgrid_pipeline_tests.conftest import HOME, HOUSE, make_readings
 
 def detect(readings: pd.DataFrame, meter: Meter) -> Detection:
     detector = AnomalyDetector(1.0)
-    unlabelled.fit_on_file(detector, readings, meter)
+    fit_on_file.fit(detector, readings, meter)
     return detector.detect(readings)
 
 

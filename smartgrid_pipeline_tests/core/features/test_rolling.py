@@ -64,3 +64,15 @@ def test_rolling_series__equals_pandas(width: int) -> None:
     np.testing.assert_allclose(series.mean(width, 10), half.mean()[10:], rtol=1e-9)
     np.testing.assert_array_equal(series.lowest(width, 10), expected.rolling(width, min_periods=1).min()[10:])
     np.testing.assert_array_equal(series.lag(width, 10), expected.shift(width)[10:])
+
+
+@pytest.mark.parametrize("width", [1, 7, 40, 400])
+def test_rolling_functions__equal_pandas(width: int) -> None:
+    values = _series(5, missing=0.4)
+    window = pd.Series(values).rolling(width, min_periods=1)
+    observed = window.count().to_numpy()
+    mean = np.where(observed >= max(1, width / 2), window.mean(), np.nan)
+    np.testing.assert_allclose(rolling.rolling_sum(values, width), window.sum().fillna(0.0), atol=1e-9)
+    np.testing.assert_allclose(rolling.rolling_mean(values, width), mean, rtol=1e-9)
+    np.testing.assert_array_equal(rolling.rolling_min(values, width), window.min())
+    np.testing.assert_array_equal(rolling.rolling_max(values, width), window.max())

@@ -1,7 +1,7 @@
 """Causal inputs of the ensemble: each working interval beside its own past, as a feature block.
 
-All of them use this interval and earlier ones only, none more than CONTEXT_DAYS back; a channel a meter
-lacks takes its inputs with it.
+All of them use this interval and earlier ones only, none more than CONTEXT_DAYS back. Features that need a
+channel the meter lacks are omitted.
 """
 
 from typing import Self

@@ -9,10 +9,10 @@ from smartgrid_pipeline.core.anomaly.interval_array import (
     ELECTRICAL,
     Array,
     IntervalArray,
-    rolling_sum,
 )
 from smartgrid_pipeline.core.anomaly.physics import loads, supply, voltage_clock
 from smartgrid_pipeline.core.anomaly.physics.hourly import HourlyAggregates
+from smartgrid_pipeline.core.features.rolling import rolling_sum
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CURRENT, REACTIVE_POWER, VOLTAGE
 
 COPIES = {"copied_day", "copied_reading", "near_copy", "repeated_hour", "dst_copy"}
@@ -199,7 +199,7 @@ def _sub_channels(evidence: Evidence) -> tuple[str, ...]:
         a, b = max(gains, key=lambda pair: gains[pair])
         return ALL_SUBS[a], ALL_SUBS[b]
     if "sub_silence" in evidence.names:
-        ratios = loads.silence(evidence.hourly)
+        ratios = loads.silence_ratios(evidence.hourly)
         silent = [
             max(np.nan_to_num(v[inside], nan=-9.0).max() for name, v in ratios.items() if sub in name)
             for sub in ALL_SUBS

@@ -17,8 +17,8 @@ from smartgrid_pipeline.core.anomaly.rules.rules import Hit
 from smartgrid_pipeline.core.anomaly.scoring.alarms import MERGE_HOURS, DetectorScore, merged
 from smartgrid_pipeline.core.schema import ACTIVE_POWER
 
-SEPARATE_GAPS = 4
-"""Within this many merge gaps (a day) rules and slower detectors may raise alarms of the same fault."""
+SEPARATE_DISTANCES = 4
+"""Within this many merge distances (a day) rules and slower detectors may raise alarms of the same fault."""
 
 HIGH_SCORE, MEDIUM_SCORE = 8.0, 5.0
 """Anomaly scores from which the severity of an event without rule hits is high and medium."""
@@ -97,14 +97,14 @@ def _alarms(prepared: DetectorInputs, detectors: list[DetectorScore], first: int
     return found
 
 
-def separated(union: Flags, by_rule: Flags, gap_rows: int) -> list[tuple[int, int]]:
+def separated(union: Flags, by_rule: Flags, merge_distance: int) -> list[tuple[int, int]]:
     """Merged alarms, split where a rule's alarm begins SEPARATE_GAPS or more after the start of another: a
     higher base load must not hide a meter that stands still.
     """
-    starts = np.array([start for start, _ in merged(by_rule, gap_rows)], np.int64)
+    starts = np.array([start for start, _ in merged(by_rule, merge_distance)], np.int64)
     events: list[tuple[int, int]] = []
-    for start, end in merged(union, gap_rows):
-        cuts = starts[(starts >= start + SEPARATE_GAPS * gap_rows) & (starts < end)].tolist()
+    for start, end in merged(union, merge_distance):
+        cuts = starts[(starts >= start + SEPARATE_DISTANCES * merge_distance) & (starts < end)].tolist()
         events += pairwise([start, *cuts, end])
     return events
 

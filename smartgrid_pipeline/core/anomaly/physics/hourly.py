@@ -15,12 +15,10 @@ from smartgrid_pipeline.core.anomaly.interval_array import (
     Array,
     IntervalArray,
     Times,
-    lag,
-    rolling_max,
-    rolling_mean,
-    rolling_sum,
 )
 from smartgrid_pipeline.core.anomaly.physics import submeter_levels
+from smartgrid_pipeline.core.features.lags import lag
+from smartgrid_pipeline.core.features.rolling import rolling_max, rolling_mean, rolling_sum
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, CURRENT, REACTIVE_POWER, VOLTAGE, DataError
 
 REFERENCE_DAYS, LAG_DAYS = 60, 8
@@ -152,19 +150,19 @@ def aggregate(recorded: IntervalArray, learned: Learned) -> HourlyAggregates:
     """Hourly aggregates of readings whose masked rows are NaN; ``learned`` from ``learn_constants``."""
     first_hour = recorded.times[0].astype("datetime64[h]")
     step, working = recorded.meter.step_minutes, recorded.meter.working_minutes
-    lead = int((recorded.times[0] - first_hour.astype("datetime64[m]")) // np.timedelta64(1, "m")) // step
+    offset = int((recorded.times[0] - first_hour.astype("datetime64[m]")) // np.timedelta64(1, "m")) // step
     sums = {
-        name: _by_hour(values, lead, 60 // step, np.nansum)
+        name: _by_hour(values, offset, 60 // step, np.nansum)
         for name, values in _columns(recorded, learned).items()
     }
     hours = len(sums["readings"])
-    sums |= _extremes(recorded, lead)
+    sums |= _extremes(recorded, offset)
     if recorded.has(*ALL_SUBS):
-        sums |= submeter_levels.count(recorded, lead, hours)
+        sums |= submeter_levels.count(recorded, offset, hours)
         sums |= {f"dwell_{k}": submeter_levels.dwell(sums[f"{sub}_low"]) for k, sub in enumerate(ALL_SUBS)}
     slots = np.zeros(0)
     if recorded.has(VOLTAGE, CURRENT):
-        first_slot = lead * step // working
+        first_slot = offset * step // working
         slots = np.full(hours * (60 // working), np.nan)
         supply = _slot_voltage(recorded, float(learned["loop_ohm"]))
         slots[first_slot : first_slot + len(supply)] = supply
@@ -203,7 +201,7 @@ def _columns(recorded: IntervalArray, learned: Learned) -> dict[str, Array]:
     return columns
 
 
-def _extremes(recorded: IntervalArray, lead: int) -> dict[str, Array]:
+def _extremes(recorded: IntervalArray, offset: int) -> dict[str, Array]:
     """Lowest, highest and base value of each hour by channel, NaN where there is no reading."""
     channels = {"power": recorded.values[ACTIVE_POWER]}
     if recorded.has(*ALL_SUBS):
@@ -212,37 +210,45 @@ def _extremes(recorded: IntervalArray, lead: int) -> dict[str, Array]:
     per = 60 // recorded.meter.step_minutes
     totals = [name for name in ("power", "other") if name in channels]
     return (
-        {f"{name}_base": _base(channels[name], lead, per) for name in totals}
-        | {f"{name}_low": _lowest(values, lead, per) for name, values in channels.items()}
-        | {f"{name}_high": -_lowest(-values, lead, per) for name, values in channels.items()}
+        {f"{name}_base": _base(channels[name], offset, per) for name in totals}
+        | {f"{name}_low": _lowest(values, offset, per) for name, values in channels.items()}
+        | {f"{name}_high": -_lowest(-values, offset, per) for name, values in channels.items()}
     )
 
 
-def _base(values: Array, lead: int, per: int) -> Array:
+def _base(values: Array, offset: int, per: int) -> Array:
     """What all but the lowest BASE_SHARE of an hour's readings reach, (hours,)."""
     filled = np.where(np.isnan(values), np.inf, values)
-    ranked = _by_hour(filled, lead, per, lambda block, axis: np.sort(block, axis=axis), np.inf)
+    ranked = _by_hour(filled, offset, per, lambda block, axis: np.sort(block, axis=axis), np.inf)
     at = ranked[:, int(BASE_SHARE * per)]
     return np.where(np.isfinite(at), at, np.where(np.isfinite(ranked[:, 0]), ranked[:, 0], np.nan))
 
 
-def _lowest(values: Array, lead: int, per: int) -> Array:
-    lowest = _by_hour(np.where(np.isnan(values), np.inf, values), lead, per, np.min, np.inf)
+def _lowest(values: Array, offset: int, per: int) -> Array:
+    lowest = _by_hour(np.where(np.isnan(values), np.inf, values), offset, per, np.min, np.inf)
     return np.where(np.isinf(lowest), np.nan, lowest)
 
 
 def _by_hour(
-    values: Array, lead: int, per: int, reduce: Callable[..., Array], empty: float = np.nan
+    values: Array, offset: int, per: int, reduce: Callable[..., Array], empty: float = np.nan
 ) -> Array:
-    """Reduce readings to hours; ``lead`` readings of the first hour, and the rest of the last, are empty."""
-    n = -(-(lead + len(values)) // per) * per
+    """Reduce readings to hours, (hours,). ``offset`` readings are missing at the start of the first hour;
+    they and the rest of the last hour count as ``empty``.
+    """
+    n = -(-(offset + len(values)) // per) * per
     block = np.full(n, empty)
-    block[lead : lead + len(values)] = values
+    block[offset : offset + len(values)] = values
     return np.asarray(reduce(block.reshape(-1, per), axis=1))
 
 
 def _loop(recorded: IntervalArray, ohm: float) -> dict[str, Array]:
-    """Terms of the slope of −ΔV on ΔI, ohms; the residual of the learned slope is winsorised at 1 V."""
+    """Terms of the slope of −ΔV on ΔI of each reading; Δ is the change since the reading before.
+
+    ΔI below SMALLEST_STEP_A counts as 0. ``loop_xx`` is ΔI² (A²). ``loop_raw`` is −ΔV·ΔI (V·A) as recorded.
+    ``loop_xy`` is the same with −ΔV cut to at most 1 V from what the learned slope ``ohm`` gives. Σ loop_xy /
+    Σ loop_xx is the slope in ohms, robust against steps of the supply; Σ loop_raw / Σ loop_xx is the slope
+    without that cut.
+    """
     volt, current = recorded.values[VOLTAGE], recorded.values[CURRENT]
     drop, rise = lag(volt, 1) - volt, current - lag(current, 1)
     rise = np.where(np.abs(rise) >= SMALLEST_STEP_A, rise, np.where(np.isnan(rise), np.nan, 0.0))

@@ -6,12 +6,10 @@ from smartgrid_pipeline.core.anomaly.interval_array import (
     ALL_SUBS,
     Array,
     Flags,
-    rolling_max,
-    rolling_min,
-    rolling_sum,
 )
 from smartgrid_pipeline.core.anomaly.physics import submeter_levels
 from smartgrid_pipeline.core.anomaly.physics.hourly import HourlyAggregates
+from smartgrid_pipeline.core.features.rolling import rolling_max, rolling_min, rolling_sum
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
 MAX_SILENCE_HOURS = 8 * 24
@@ -45,7 +43,7 @@ WITHIN_EXTREMES = 0.0
 """Statistic of what stays within the extremes of the reference days."""
 
 STEADY_KW = 0.05
-"""Guests, however many, make the base load vary by more than this from hour to hour."""
+"""Guests make the base load vary by more than this from hour to hour."""
 
 MIN_RANGE_KW = 0.001
 EMPTY_HOURS = 8
@@ -55,8 +53,8 @@ EMPTY_KW = 0.4
 # --- presence ----------------------------------------------------------------------------------------
 
 
-def empty(hourly: HourlyAggregates) -> Flags:
-    """Hours at whose end the home has used nothing but its base load for EMPTY_HOURS: nobody is at home."""
+def is_vacant(hourly: HourlyAggregates) -> Flags:
+    """Whether power stayed near base load for EMPTY_HOURS, (hours,) bool."""
     reference = hourly.reference(log_floor(hourly, "power_base", 24), float(hourly.learned["power_base"]))
     base_kw = np.exp(reference) - FLOOR_KW
     with np.errstate(invalid="ignore"):
@@ -64,8 +62,8 @@ def empty(hourly: HourlyAggregates) -> Flags:
 
 
 def occupied(hourly: HourlyAggregates) -> Array:
-    """1 in hours with somebody at home, else 0, (hours,)."""
-    return (~empty(hourly)).astype(float)
+    """0 in hours in which the home is vacant, else 1, (hours,)."""
+    return (~is_vacant(hourly)).astype(float)
 
 
 # --- levels of sub-meters ---------------------------------------------------------------------------
@@ -155,7 +153,7 @@ def dwell(hourly: HourlyAggregates) -> dict[str, Array]:
     }
 
 
-def silence(hourly: HourlyAggregates) -> dict[str, Array]:
+def silence_ratios(hourly: HourlyAggregates) -> dict[str, Array]:
     """Log ratios of how long a sub-meter has been silent to the extremes of the reference days.
 
     By the share of readings above zero over some hours, and by the energy that the home has used since the
@@ -227,12 +225,14 @@ def _base_name(hourly: HourlyAggregates) -> str:
 
 
 def base_high(hourly: HourlyAggregates) -> dict[str, Array]:
-    """Log ratio of the lowest load over some hours to its reference: over longer than a party lasts."""
+    """Log ratio of minimum load to its reference, per window, (hours,). Windows exceed the length of usual
+    evening peaks.
+    """
     return _base_change(hourly, _base_name(hourly), 1.0, (10, 14, 24, 48))
 
 
 def steady_high(hourly: HourlyAggregates) -> dict[str, Array]:
-    """The same over fewer hours, only where the base load is steadier than any party; else −1."""
+    """As base_high over shorter windows, where the base load varies by less than STEADY_KW; −1 elsewhere."""
     name = _base_name(hourly)
     found = {}
     for width in (6, 8):
@@ -243,7 +243,7 @@ def steady_high(hourly: HourlyAggregates) -> dict[str, Array]:
 
 
 def base_low(hourly: HourlyAggregates) -> dict[str, Array]:
-    """Log ratio of the reference to the lowest load over some hours: what always ran is gone."""
+    """Log ratio of the reference to the minimum load, per window; high when a permanent load is missing."""
     return _base_change(hourly, "power_base", -1.0, (6, 12, 24, 48))
 
 
@@ -254,8 +254,10 @@ def power_range(hourly: HourlyAggregates, width: int) -> Array:
     return np.where(full, high - low, np.nan)
 
 
-def flat(hourly: HourlyAggregates) -> dict[str, Array]:
-    """Log ratio of the range of a very calm hour to the range of power over some hours; 0 if larger."""
+def flatness(hourly: HourlyAggregates) -> dict[str, Array]:
+    """Log ratio of the power range of a very calm hour to that of each window, (hours,); 0 where the window's
+    range is larger.
+    """
     calm = float(hourly.learned["calm_range_kw"])
     return {
         f"{width}h": np.log((calm + MIN_RANGE_KW) / (np.minimum(moved, calm) + MIN_RANGE_KW))

@@ -16,7 +16,7 @@ from smartgrid_pipeline.core.schema import ACTIVE_POWER, CURRENT, REACTIVE_POWER
 class Monitor:
     """A physical monitor. ``statistics`` maps the name of a window to (hours,), larger is more anomalous.
 
-    ``needs`` are the channels it is computed from, ``channels`` those an alarm is about. ``bell_shaped``
+    ``needs`` are the channels it is computed from, ``channels`` those an alarm is about. ``symmetric``
     statistics scatter symmetrically about their median as long as nothing is wrong.
     """
 
@@ -27,16 +27,16 @@ class Monitor:
     needs: tuple[str, ...]
     statistics: Callable[[HourlyAggregates], dict[str, Array]]
     text: str
-    bell_shaped: bool = False
+    symmetric: bool = False
 
 
 MONITORS = (
     Monitor("voltage_clock", "meter", "clock", (VOLTAGE,), (VOLTAGE, CURRENT), voltage_clock.clock,
             "the supply voltage's daily pattern comes at another time than usual: the clock is off",
-            bell_shaped=True),
+            symmetric=True),
     Monitor("loop_impedance", "meter", "bypass", (CURRENT,), (VOLTAGE, CURRENT), supply.loop_impedance,
-            "voltage drops by another amount per recorded ampere: part of the load is not measured",
-            bell_shaped=True),
+            "voltage drops by more per recorded ampere than before: part of the load is not measured",
+            symmetric=True),
     Monitor("gain", "meter", "inconsistent", (ACTIVE_POWER,), ELECTRICAL, supply.gain,
             "recorded power and voltage times current have drifted apart"),
     Monitor("excess", "meter", "inconsistent", (ACTIVE_POWER,), ELECTRICAL, supply.excess,
@@ -49,7 +49,7 @@ MONITORS = (
             "each of two sub-meters behaves as the other one did before"),
     Monitor("sub_rest", "behaviour", "load", ALL_SUBS, ALL_SUBS, loads.dwell,
             "a sub-meter stays on a level that it has rarely had"),
-    Monitor("sub_silence", "meter", "sub_meter", ALL_SUBS, ALL_SUBS, loads.silence,
+    Monitor("sub_silence", "meter", "sub_meter", ALL_SUBS, ALL_SUBS, loads.silence_ratios,
             "a sub-meter shows nothing while the home uses energy"),
     Monitor("never_off", "behaviour", "load", ALL_SUBS, ALL_SUBS, loads.never_off,
             "something on a sub-meter never switches off"),
@@ -59,7 +59,7 @@ MONITORS = (
             "a higher base load that does not move: something stays on"),
     Monitor("base_load_low", "behaviour", "load", (ACTIVE_POWER,), (), loads.base_low,
             "the base load is lower than it ever is"),
-    Monitor("flat", "data_quality", "frozen", (ACTIVE_POWER,), (), loads.flat,
+    Monitor("flat", "data_quality", "frozen", (ACTIVE_POWER,), (), loads.flatness,
             "power hardly moves, while it always did"),
 )  # fmt: skip
 """Every physical monitor; those whose channels a meter lacks are off."""

@@ -27,11 +27,11 @@ def transitions(values: Array) -> tuple[Flags, npt.NDArray[np.int64]]:
     return known & np.concatenate([[False], known[:-1]]), before * LEVELS + levels
 
 
-def count(recorded: IntervalArray, lead: int, hours: int) -> dict[str, Array]:
+def count(recorded: IntervalArray, offset: int, hours: int) -> dict[str, Array]:
     """Per hour and sub-meter k: ``transitions_k`` (hours, TRANSITIONS) counts, and the number of readings
-    that are above zero (``active_k``) and known (``observed_k``). ``lead`` readings are missing in hour 0.
+    that are above zero (``active_k``) and known (``observed_k``). ``offset`` readings are missing in hour 0.
     """
-    hour = (lead + np.arange(len(recorded.times))) // (60 // recorded.meter.step_minutes)
+    hour = (offset + np.arange(len(recorded.times))) // (60 // recorded.meter.step_minutes)
     counts: dict[str, Array] = {}
     for k, sub in enumerate(ALL_SUBS):
         both, transition = transitions(recorded.values[sub])

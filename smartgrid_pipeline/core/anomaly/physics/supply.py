@@ -7,9 +7,11 @@ from smartgrid_pipeline.core.anomaly.physics.hourly import HourlyAggregates
 
 
 def loop_impedance(hourly: HourlyAggregates) -> dict[str, Array]:
-    """Slope of −ΔV on ΔI (ohms) less its reference, times √ΣΔI²: in units of its own standard error.
+    """Slope of −ΔV on ΔI (ohms) less its reference, times √ΣΔI² (A), in volts, (hours,) by window.
 
-    A load that bypasses the meter makes the slope steeper. Only steeper slopes are anomalous.
+    The standard error of the slope is σ / √ΣΔI², with σ the scatter of ΔV about it. As long as σ is steady,
+    the statistic scatters alike in calm and in busy hours; it is not divided by σ. A load that bypasses the
+    meter makes the slope steeper. Only steeper slopes are anomalous.
     """
     learned = float(hourly.learned["loop_ohm"])
 
@@ -27,8 +29,8 @@ def loop_impedance(hourly: HourlyAggregates) -> dict[str, Array]:
 
 
 def loop_ratio(hourly: HourlyAggregates, width: int = 72) -> Array:
-    """Loop impedance of the last ``width`` hours over its reference, (hours,): 1/a where only a share a of
-    the load is measured.
+    """Loop impedance of the last ``width`` hours, from changes of voltage that are not cut, over its
+    reference, (hours,): 1/a where only a share a of the load is measured.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         slope = hourly.total("loop_raw", width) / hourly.total("loop_xx", width)

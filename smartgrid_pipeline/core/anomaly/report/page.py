@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
 
 def render(
-    meter: Meter, month: str, detection: Detection, figures: "Mapping[str, Figure]", budget_per_month: float
+    meter: Meter,
+    month: str,
+    detection: Detection,
+    figures: "Mapping[str, Figure]",
+    false_alarms_per_month: float,
 ) -> str:
-    """Events as a table, the alarms against their budget, and the gravest events drawn."""
+    """Events as a table, the alarms against the promised number, and the gravest events drawn."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -29,9 +33,9 @@ def render(
     return environment.get_template("page.html.j2").render(
         meter=meter,
         month=month,
-        budget=budget_per_month,
+        false_alarms_per_month=false_alarms_per_month,
         events=detection.events.to_dict("records"),
-        monitors_off=detection.monitors_off,
+        inactive_monitors=detection.inactive_monitors,
         alarmed_share=float(detection.scores["alarm"].mean()) if len(detection.scores) else 0.0,
         images={name: _embedded(figure) for name, figure in figures.items()},
     )

@@ -1,4 +1,4 @@
-"""Figures of the anomaly report: alarms against their budget, and each event beside what is normal."""
+"""Figures of the anomaly report: alarms against the promised number, and each event beside what is normal."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 COLOURS = {"data_quality": "#7f8c8d", "meter": "#c0392b", "behaviour": "#e0a030", "grid": "#2c6fbb"}
 
 
-def alarms_per_month(detection: Detection, budget_per_month: float) -> "Figure":
+def alarms_per_month(detection: Detection, false_alarms_per_month: float) -> "Figure":
     """Bars of events per civil month and alarm class, with the promised number of false alarms as a line."""
     from matplotlib.figure import Figure
 
@@ -27,10 +27,10 @@ def alarms_per_month(detection: Detection, budget_per_month: float) -> "Figure":
         counts = chosen["start"].dt.to_period("M").value_counts().reindex(months, fill_value=0).to_numpy()
         axes.bar(range(len(months)), counts, bottom=bottom, color=colour, label=alarm_class.replace("_", " "))
         bottom += counts
-    axes.axhline(budget_per_month, color="black", linestyle="--", linewidth=1)
+    axes.axhline(false_alarms_per_month, color="black", linestyle="--", linewidth=1)
     axes.annotate(
-        f"promised: at most {budget_per_month:g} false alarms a month",
-        (len(months) - 0.5, budget_per_month), ha="right", va="bottom", fontsize=8,
+        f"promised: at most {false_alarms_per_month:g} false alarms a month",
+        (len(months) - 0.5, false_alarms_per_month), ha="right", va="bottom", fontsize=8,
     )  # fmt: skip
     every = max(1, len(months) // 16)
     axes.set_xticks(range(0, len(months), every), [str(m) for m in months[::every]], rotation=45, fontsize=8)

@@ -1,1 +1,1 @@
-"""Rules: certain faults of single readings, and the limits they use."""
+"""Deterministic rules on single readings, and the limits they use."""

@@ -11,7 +11,6 @@ from smartgrid_pipeline.core.anomaly.interval_array import (
     Array,
     Flags,
     IntervalArray,
-    lag,
     run_lengths,
 )
 from smartgrid_pipeline.core.anomaly.rules.rules import (
@@ -27,6 +26,7 @@ from smartgrid_pipeline.core.anomaly.rules.rules import (
     straight_line,
     stuck,
 )
+from smartgrid_pipeline.core.features.lags import lag
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, VOLTAGE
 
 MAX_SPREADS = 8.0

@@ -16,9 +16,9 @@ from smartgrid_pipeline.core.anomaly.interval_array import (
     Array,
     Flags,
     IntervalArray,
-    lag,
     run_lengths,
 )
+from smartgrid_pipeline.core.features.lags import lag
 from smartgrid_pipeline.core.meter_data import civil_to_utc
 from smartgrid_pipeline.core.meter_data.runs import runs
 from smartgrid_pipeline.core.schema import (

@@ -13,9 +13,9 @@ MERGE_HOURS = 6
 HYSTERESIS = 0.5
 """An alarm that is on goes off only below this share of its threshold."""
 
-STANDING_GAPS = 28
-"""A standing alarm counts again after this many merge gaps: once a week with gaps of 6 h. A month under alarm
-is not one single false alarm."""
+STANDING_DISTANCES = 28
+"""A standing alarm counts again after this many merge distances: once a week with a distance of 6 h. A month
+under alarm is not one single false alarm."""
 
 MAX_PEAKS, MAX_CANDIDATES = 200, 400
 """Peaks returned for one score, and local maxima tried for them; far more than any false-alarm rate needs."""
@@ -46,35 +46,35 @@ class DetectorScore:
         return hysteresis(self.anomaly_score, self.threshold)
 
 
-def hysteresis(scores: Array, threshold: float, hold: float = HYSTERESIS) -> Flags:
-    """On from ``threshold`` up, off below ``hold * threshold``, unchanged in between and where NaN."""
+def hysteresis(scores: Array, threshold: float, off_ratio: float = HYSTERESIS) -> Flags:
+    """On from ``threshold`` up, off below ``off_ratio * threshold``, unchanged in between and where NaN."""
     state = np.zeros(len(scores), np.int8)
     with np.errstate(invalid="ignore"):
         state[scores >= threshold] = 1
-        state[scores < hold * threshold] = -1
+        state[scores < off_ratio * threshold] = -1
     last = np.maximum.accumulate(np.where(state != 0, np.arange(len(state)), -1))
     return np.where(last >= 0, state[np.maximum(last, 0)] == 1, False)
 
 
-def merged(flags: Flags, gap_rows: int) -> list[tuple[int, int]]:
-    """Runs of flagged rows, joined where fewer than ``gap_rows`` others lie between; end exclusive."""
+def merged(flags: Flags, merge_distance: int) -> list[tuple[int, int]]:
+    """Runs of flagged rows, joined where fewer than ``merge_distance`` rows lie between; end exclusive."""
     joined: list[tuple[int, int]] = []
     for start, end in runs(flags):
-        if joined and start - joined[-1][1] < gap_rows:
+        if joined and start - joined[-1][1] < merge_distance:
             joined[-1] = (joined[-1][0], end)
         else:
             joined.append((start, end))
     return joined
 
 
-def count(flags: Flags, gap_rows: int) -> int:
+def count(flags: Flags, merge_distance: int) -> int:
     """Number of alarms: merged runs of flagged rows, long ones counted again after each STANDING_GAPS."""
     rows = np.flatnonzero(flags)
     if len(rows) == 0:
         return 0
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(rows) > gap_rows) + 1])
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(rows) > merge_distance) + 1])
     lengths = rows[np.append(starts[1:], len(rows)) - 1] - rows[starts] + 1
-    return int((1 + (lengths - 1) // (STANDING_GAPS * gap_rows)).sum())
+    return int((1 + (lengths - 1) // (STANDING_DISTANCES * merge_distance)).sum())
 
 
 def months(rows: int, rows_per_day: int) -> float:
@@ -87,34 +87,35 @@ def dilate(flags: Flags, rows: int) -> Flags:
     return np.convolve(flags.astype(float), np.ones(2 * rows + 1), "same") > 0.5
 
 
-def peaks(scores: Array, gap_rows: int, hold: float = 1.0) -> Array:
+def peaks(scores: Array, merge_distance: int, off_ratio: float = 1.0) -> Array:
     """Thresholds at which a score raises at least 1, 2, 3 … alarms, highest first; at most MAX_PEAKS.
 
-    An alarm lasts until the score stays below ``hold`` times the threshold for ``gap_rows``, and a standing
-    one counts as in ``count``: a week above a threshold is one alarm, however often the score moves in it.
+    An alarm lasts until the score stays below ``off_ratio`` times the threshold for ``merge_distance``, and a
+    standing one counts as in ``count``: a week above a threshold is one alarm, however often the score moves
+    in it.
     """
     known = np.nan_to_num(scores, nan=-np.inf)
-    heights: list[float] = []
-    for height in _local_maxima(known, gap_rows):
-        on = known >= height if hold == 1.0 else hysteresis(scores, height, hold)
-        heights += [height] * (count(on, gap_rows) - len(heights))
-        if len(heights) >= MAX_PEAKS:
+    found: list[float] = []
+    for peak in _local_maxima(known, merge_distance):
+        on = known >= peak if off_ratio == 1.0 else hysteresis(scores, peak, off_ratio)
+        found += [peak] * (count(on, merge_distance) - len(found))
+        if len(found) >= MAX_PEAKS:
             break
-    return np.array(heights[:MAX_PEAKS])
+    return np.array(found[:MAX_PEAKS])
 
 
-def _local_maxima(known: Array, gap_rows: int) -> list[float]:
-    """Distinct heights of rows that have no higher row within ``gap_rows``, highest first."""
+def _local_maxima(known: Array, merge_distance: int) -> list[float]:
+    """Distinct scores of rows that have no higher row within ``merge_distance``, highest first."""
     order = np.argsort(-known, kind="stable")[: max(2_000, len(known) // 20)]
     near_higher = np.zeros(len(known), bool)
-    heights: list[float] = []
+    maxima: list[float] = []
     for row in order[np.isfinite(known[order])]:
         if not near_higher[row]:
-            heights.append(float(known[row]))
-            if len(heights) == MAX_CANDIDATES:
+            maxima.append(float(known[row]))
+            if len(maxima) == MAX_CANDIDATES:
                 break
-            near_higher[max(0, row - gap_rows) : row + gap_rows + 1] = True
-    return list(dict.fromkeys(heights))
+            near_higher[max(0, row - merge_distance) : row + merge_distance + 1] = True
+    return list(dict.fromkeys(maxima))
 
 
 def fused_score(anomaly_scores: dict[str, Array], thresholds: dict[str, float], by_rule: Flags) -> Array:

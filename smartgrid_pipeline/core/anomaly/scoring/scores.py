@@ -28,7 +28,7 @@ def fit_monitor_tails(
             known = np.where(clean, hourly.to_intervals(values, intervals), np.nan)
             if np.isfinite(known).sum() >= MIN_SCORES:
                 tails[f"{monitor.name}/{window}"] = Tail.fit_return_periods(
-                    known, rows_per_day, max_faults, monitor.bell_shaped
+                    known, rows_per_day, max_faults, monitor.symmetric
                 )
     return tails
 
@@ -58,8 +58,8 @@ def monitor_scores(
 
 
 def ensemble_score(members: dict[str, Array], hourly: HourlyAggregates, intervals: Times) -> Array:
-    """Mean anomaly score of the ensemble members, (intervals,); NaN in an empty home, which is rare but no
+    """Mean anomaly score of the ensemble members, (intervals,); NaN in a vacant home, which is rare but no
     fault.
     """
-    is_empty = hourly.to_intervals(loads.empty(hourly).astype(float), intervals) == 1.0
-    return np.where(is_empty, np.nan, np.mean(list(members.values()), axis=0))
+    vacant = hourly.to_intervals(loads.is_vacant(hourly).astype(float), intervals) == 1.0
+    return np.where(vacant, np.nan, np.mean(list(members.values()), axis=0))

@@ -1,8 +1,9 @@
-"""From any score to a comparable anomaly score: −log10 of its tail probability, or of its return period.
+"""From any score to a comparable anomaly score: −log10 of its tail probability, or of its rate of events.
 
-The body of the calibration distribution is empirical. Above it stands a generalised Pareto tail (peaks over
-threshold, Coles 2001, An Introduction to Statistical Modeling of Extreme Values, ch. 4), or, for slow scores
-whose rows are not independent, an exponential tail of the heights of separate events.
+The body of the calibration distribution is empirical. Above it stands, for ensemble members, a generalised
+Pareto tail of the scores (peaks over threshold, Coles 2001, An Introduction to Statistical Modeling of
+Extreme Values, ch. 4). Monitors are slow, and their rows are not independent: their anomaly score is −log10
+of how many separate events a row reach a score, with an exponential tail of the peaks of these events.
 """
 
 from dataclasses import dataclass
@@ -18,9 +19,9 @@ TAIL_SHARE = 0.005
 """The highest half per cent of the calibration scores is described by the Pareto tail."""
 
 MIN_SCORES = 200
-BELL_REACH = 10.0
-"""In a symmetric distribution hardly any score lies this many lower-quartile distances above the median:
-10 of them are 6.7 standard deviations of a normal one."""
+MAX_DEVIATIONS = 10.0
+"""In a symmetric distribution hardly any score lies this many deviations above the median: a deviation is the
+distance from the lower quartile to the median, and 10 of them are 6.7 standard deviations of a normal one."""
 
 TAIL_EVENTS = 20
 """The exponential tail is fitted to this many of the highest events."""
@@ -35,15 +36,17 @@ LONGEST_FAULT_SHARE = 0.25
 """The same in readings that may hold faults: a fault may last two weeks of a file of 100 days."""
 
 ISOLATION_FACTOR = 7.0
-"""Peaks are isolated where the gap below them is this many times the expected one: 1 in 1,000 by chance."""
+"""Peaks are isolated where the distance below them is this many times the expected one: 1 in 1,000 by chance.
+"""
 
 
 @dataclass(frozen=True)
 class Tail:
     """A fitted distribution of one score, of which higher values are rarer.
 
-    ``grid`` (n,) ascending scores and ``levels`` (n,) the share of calibration rows at least as high; above
-    the grid a Pareto tail with ``shape`` and ``scale`` (in units of the score).
+    ``grid`` (n,) are ascending scores. ``levels`` (n,) are the share of calibration rows at least as high
+    (``fit``), or the number of separate events a row that reach the score (``fit_return_periods``). Above the
+    grid is a Pareto tail with ``shape`` and ``scale`` (in units of the score); it is exponential at shape 0.
     """
 
     grid: Array
@@ -66,26 +69,26 @@ class Tail:
 
     @classmethod
     def fit_return_periods(
-        cls, scores: Array, gap_rows: int, may_be_faults: int = 0, bell_shaped: bool = False
+        cls, scores: Array, merge_distance: int, may_be_faults: int = 0, symmetric: bool = False
     ) -> Self:
         """Fit to the peaks of separate events: an anomaly score s comes once in 10^s rows, however long it
         lasts.
 
         NaN rows do not count towards the return period. With ``may_be_faults`` = n, up to n isolated peaks
-        are treated as faults and left out of the fit; with ``bell_shaped``, so is everything more than
+        are treated as faults and left out of the fit; with ``symmetric``, so is everything more than
         BELL_REACH lower-quartile distances above the median. Raises DataError with fewer than MIN_SCORES.
         """
         known = _known(scores)
-        if may_be_faults and bell_shaped:
+        if may_be_faults and symmetric:
             lower_quartile, median = np.quantile(known, [0.25, 0.5])
-            scores = np.where(scores <= median + BELL_REACH * (median - lower_quartile), scores, np.nan)
+            scores = np.where(scores <= median + MAX_DEVIATIONS * (median - lower_quartile), scores, np.nan)
             known = _known(scores)
         grid, levels = _body(known, 256)
-        heights = _rare_peaks(scores, known, gap_rows, may_be_faults)
-        if len(heights) == 0:
+        peaks = _rare_peaks(scores, known, merge_distance, may_be_faults)
+        if len(peaks) == 0:
             return cls(grid, np.minimum(levels, 1.0), 0.0, _smallest_scale(known))
-        tops, firsts = np.unique(heights[::-1], return_index=True)  # ascending
-        rates = (len(heights) - firsts) / len(known)
+        tops, firsts = np.unique(peaks[::-1], return_index=True)  # ascending
+        rates = (len(peaks) - firsts) / len(known)
         below = grid < tops[0]
         if below.any():  # the body is bent so that it meets the events at the lowest of them
             at = float(np.interp(tops[0], grid, levels))
@@ -102,7 +105,9 @@ class Tail:
         )
 
     def anomaly_score(self, scores: Array) -> Array:
-        """−log10 p of each score, between 0 and CEILING; NaN stays NaN. Non-decreasing in the score."""
+        """−log10 of the level of each score, between 0 and CEILING; NaN stays NaN. Non-decreasing in the
+        score.
+        """
         body = -np.log10(np.interp(scores, self.grid, self.levels))
         over = np.maximum(scores - self.grid[-1], 0.0) / self.scale
         if abs(self.shape) < 1e-6:
@@ -123,27 +128,28 @@ def anomaly_scores(tails: dict[str, Tail], scores: dict[str, Array]) -> dict[str
     return {name: tails[name].anomaly_score(values) for name, values in scores.items()}
 
 
-def _rare_peaks(scores: Array, known: Array, gap_rows: int, may_be_faults: int) -> Array:
+def _rare_peaks(scores: Array, known: Array, merge_distance: int, may_be_faults: int) -> Array:
     """Peaks above all common levels, highest first; without the isolated ones where faults are expected."""
-    heights = alarms.peaks(scores, gap_rows)
+    peaks = alarms.peaks(scores, merge_distance)
     common = LONGEST_FAULT_SHARE if may_be_faults else COMMON_SHARE
-    heights = heights[heights > np.quantile(known, 1 - common)]
+    peaks = peaks[peaks > np.quantile(known, 1 - common)]
     if not may_be_faults:
-        return heights
+        return peaks
     spread = float(np.subtract(*np.quantile(known, [0.99, 0.5])))
-    return heights[isolated_peaks(heights, spread, may_be_faults) :]
+    return peaks[isolated_peaks(peaks, spread, may_be_faults) :]
 
 
-def isolated_peaks(heights: Array, spread: float, max_count: int) -> int:
-    """How many of the highest peaks (``heights``, highest first), up to ``max_count``, stand apart.
+def isolated_peaks(peaks: Array, spread: float, max_count: int) -> int:
+    """How many of the highest peaks (``peaks``, highest first), up to ``max_count``, stand apart.
 
-    The gap below them is ISOLATION_FACTOR times what an exponential tail of the following TAIL_EVENTS peaks
-    leads to expect, and more than half the ``spread`` between the median and the 99 % quantile of all scores.
+    The distance to the next peak is ISOLATION_FACTOR times what an exponential tail of the following
+    TAIL_EVENTS peaks leads to expect, and more than half the ``spread`` between the median and the 99 %
+    quantile of all scores.
     """
-    for top in range(min(max_count, len(heights) // 3), 0, -1):
-        rest = heights[top : top + TAIL_EVENTS]
-        expected_gap = (rest.mean() - rest[-1]) / top
-        if heights[top - 1] - heights[top] > max(ISOLATION_FACTOR * expected_gap, spread / 2, 1e-9):
+    for top in range(min(max_count, len(peaks) // 3), 0, -1):
+        rest = peaks[top : top + TAIL_EVENTS]
+        expected_distance = (rest.mean() - rest[-1]) / top
+        if peaks[top - 1] - peaks[top] > max(ISOLATION_FACTOR * expected_distance, spread / 2, 1e-9):
             return top
     return 0
 

@@ -1,7 +1,9 @@
 """Thresholds that keep a promised false-alarm rate: its split over detectors, calibration scores, the search.
 
 A detector's threshold is not a guess at how contaminated the data are: it is set so that fault-free
-calibration readings raise the promised number of alarms a month.
+calibration readings raise a target number of alarms a month. The target is the promised number divided by
+DRIFT_FACTOR, .56 for 1 promised. Two targets are not divided: those of single ensemble members, and those of
+readings that are searched themselves.
 """
 
 from collections.abc import Iterable
@@ -34,7 +36,7 @@ ALARM_WEIGHTS = {
 monitors that separate faults from normal operation well need little."""
 
 DRIFT_FACTOR = 1.8
-"""Homes change: in the year after they were set, thresholds raise this many times more alarms."""
+"""Homes change: in the year after they were set, thresholds raise this many times as many alarms."""
 
 CALIBRATION_DAYS = 365
 
@@ -43,9 +45,9 @@ MIN_FAULTS = 3
 what is seen more often is normal."""
 
 
-def calibration_rate(false_alarm_rate: float) -> float:
-    """Alarms a month to allow on the calibration readings, so that the year after keeps the promise."""
-    return false_alarm_rate / DRIFT_FACTOR
+def calibration_rate(false_alarms_per_month: float) -> float:
+    """Target rate on calibration readings: the promised rate / DRIFT_FACTOR."""
+    return false_alarms_per_month / DRIFT_FACTOR
 
 
 def calibration_start(first: pd.Timestamp, last: pd.Timestamp) -> np.datetime64:
@@ -59,31 +61,31 @@ def max_faults(months: float) -> int:
     return max(MIN_FAULTS, round(months))
 
 
-def threshold_for(heights: Array, alarm_count: float) -> float:
+def threshold_for(peaks: Array, alarm_count: float) -> float:
     """The threshold at which a score with these peaks (highest first) raises about ``alarm_count`` alarms.
 
     Between whole numbers the threshold is interpolated. Below one alarm it lies above the highest peak by
     −log10 of the count: an anomaly score one higher is ten times rarer. Infinite without any peak.
     """
-    heights = heights[np.isfinite(heights)]
-    if len(heights) == 0:
+    peaks = peaks[np.isfinite(peaks)]
+    if len(peaks) == 0:
         return float("inf")
     if alarm_count < 1:
-        return float(heights[0] - np.log10(max(alarm_count, 1e-3)))
-    return float(np.interp(alarm_count, np.arange(1, len(heights) + 1), heights)) + 1e-9
+        return float(peaks[0] - np.log10(max(alarm_count, 1e-3)))
+    return float(np.interp(alarm_count, np.arange(1, len(peaks) + 1), peaks)) + 1e-9
 
 
 @dataclass(frozen=True)
 class CalibrationScores:
     """Anomaly scores of one detector on fault-free readings, from which its threshold is set.
 
-    ``heights``: peaks of the score, highest first, over ``months``. ``holdout``: the score on the held-out
+    ``peaks``: peaks of the score, highest first, over ``months``. ``holdout``: the score on the held-out
     rows, which no ensemble member was trained on. ``full_span``: the score on the whole span, None for a
     detector that was trained on its first part (the ensemble). ``fault_score``: a score from which on there
     is a fault whatever the false-alarm rate.
     """
 
-    heights: Array
+    peaks: Array
     months: float
     holdout: Array
     full_span: Array | None = None
@@ -91,19 +93,19 @@ class CalibrationScores:
 
 
 def collect(
-    scores: Array, rows: Flags, holdout: Flags, gap_rows: int, months: float, faults: int
+    scores: Array, rows: Flags, holdout: Flags, merge_distance: int, months: float, faults: int
 ) -> CalibrationScores:
     """Calibration scores of one detector on the flagged ``rows``, ``months`` in all.
 
     Up to ``faults`` faults may be in the readings: scores beyond ``_fault_score`` are left out, since they
     are to raise alarms and not thresholds.
     """
-    fault_score = _fault_score(np.where(rows, scores, np.nan), gap_rows, faults)
+    fault_score = _fault_score(np.where(rows, scores, np.nan), merge_distance, faults)
     scores = np.where(scores <= fault_score, scores, np.nan)
     span = slice(int(np.flatnonzero(holdout)[0]), int(np.flatnonzero(holdout)[-1]) + 1)
     own = np.where(rows, scores, np.nan)
     return CalibrationScores(
-        alarms.peaks(own, gap_rows, alarms.HYSTERESIS),
+        alarms.peaks(own, merge_distance, alarms.HYSTERESIS),
         months,
         np.where(holdout, scores, np.nan)[span],
         None if rows is holdout else own,
@@ -111,7 +113,7 @@ def collect(
     )
 
 
-def _fault_score(scores: Array, gap_rows: int, faults: int) -> float:
+def _fault_score(scores: Array, merge_distance: int, faults: int) -> float:
     """The score of what comes once in ten times the calibration readings: from there on it is a fault.
 
     Infinite where no faults are expected, or where more than ``faults`` alarms lie beyond that score.
@@ -119,7 +121,7 @@ def _fault_score(scores: Array, gap_rows: int, faults: int) -> float:
     if not faults:
         return float("inf")
     highest = float(np.log10(max(np.isfinite(scores).sum(), 1)) + 1)
-    beyond = alarms.count(alarms.hysteresis(scores, highest), gap_rows)
+    beyond = alarms.count(alarms.hysteresis(scores, highest), merge_distance)
     return highest if beyond <= faults else float("inf")
 
 
@@ -127,19 +129,19 @@ def _fault_score(scores: Array, gap_rows: int, faults: int) -> float:
 class Calibration:
     """Calibration scores of all detectors and of the single ensemble members, by name.
 
-    ``months`` is the length of the held-out part, ``gap_rows`` the intervals between separate alarms.
+    ``months`` is the length of the held-out part, ``merge_distance`` the intervals between separate alarms.
     """
 
     scores: dict[str, CalibrationScores]
     months: float
-    gap_rows: int
+    merge_distance: int
 
-    def single_threshold(self, name: str, false_alarm_rate: float) -> float:
+    def single_threshold(self, name: str, false_alarms_per_month: float) -> float:
         """The threshold at which one detector alone raises this many alarms a month."""
         own = self.scores[name]
-        return threshold_for(own.heights, false_alarm_rate * own.months)
+        return threshold_for(own.peaks, false_alarms_per_month * own.months)
 
-    def thresholds(self, detectors: Iterable[str], false_alarm_rate: float) -> dict[str, float]:
+    def thresholds(self, detectors: Iterable[str], false_alarms_per_month: float) -> dict[str, float]:
         """Thresholds at which these detectors together raise this many alarms a month.
 
         Each detector gets its share of the rate over its own calibration months. Since alarms of several
@@ -155,13 +157,13 @@ class Calibration:
             thresholds = {
                 name: min(
                     threshold_for(
-                        own.heights, factor * ALARM_WEIGHTS[name] / total * false_alarm_rate * own.months
+                        own.peaks, factor * ALARM_WEIGHTS[name] / total * false_alarms_per_month * own.months
                     ),
                     own.fault_score,
                 )
                 for name, own in scores.items()
             }
-            if self._combined_rate(scores, thresholds) > false_alarm_rate:
+            if self._combined_rate(scores, thresholds) > false_alarms_per_month:
                 high = factor
             else:
                 low = factor
@@ -174,11 +176,11 @@ class Calibration:
         those of the former on the held-out rows.
         """
         holdout = {name: alarms.hysteresis(own.holdout, thresholds[name]) for name, own in scores.items()}
-        events = alarms.count(np.any(list(holdout.values()), axis=0), self.gap_rows)
+        events = alarms.count(np.any(list(holdout.values()), axis=0), self.merge_distance)
         full = {name: own.full_span for name, own in scores.items() if own.full_span is not None}
         if not full:
             return events / self.months
-        events -= alarms.count(np.any([holdout[name] for name in full], axis=0), self.gap_rows)
+        events -= alarms.count(np.any([holdout[name] for name in full], axis=0), self.merge_distance)
         on = [alarms.hysteresis(values, thresholds[name]) for name, values in full.items()]
         full_months = scores[next(iter(full))].months
-        return events / self.months + alarms.count(np.any(on, axis=0), self.gap_rows) / full_months
+        return events / self.months + alarms.count(np.any(on, axis=0), self.merge_distance) / full_months

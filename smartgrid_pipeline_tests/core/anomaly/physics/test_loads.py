@@ -14,10 +14,10 @@ def test_exchange__swapped_sub_meters_fit_better_exchanged() -> None:
     assert max(gain[WITHIN].sum() for gain in clean.values()) <= 0
 
 
-def test_empty__is_a_home_that_uses_its_base_load_only() -> None:
-    away = loads.empty(made.with_fault("vacation"))[WITHIN]
+def test_is_vacant__is_a_home_that_uses_its_base_load_only() -> None:
+    away = loads.is_vacant(made.with_fault("vacation"))[WITHIN]
     assert away[24:].mean() > 0.9
-    assert loads.empty(made.CLEAN)[WITHIN].mean() < 0.4
+    assert loads.is_vacant(made.CLEAN)[WITHIN].mean() < 0.4
 
 
 def test_silent_energy__grows_until_the_sub_meter_is_above_zero_again() -> None:

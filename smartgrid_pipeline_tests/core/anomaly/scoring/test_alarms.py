@@ -21,14 +21,14 @@ def test_peaks__a_week_above_is_one_event_however_often_it_moves() -> None:
     score = rng.random(2_000)
     score[500:650] = 3 + rng.random(150)  # one long event of many tops
     score[1_500] = 2.0
-    heights = alarms.peaks(score, 6, forward_fill=0.5)
-    assert heights[0] > 3.9
-    assert heights[1] == 2.0
+    peaks = alarms.peaks(score, 6, off_ratio=0.5)
+    assert peaks[0] > 3.9
+    assert peaks[1] == 2.0
     assert alarms.peaks(score, 6)[1] > 3.0  # without hysteresis every top that stands apart counts
 
 
 def test_count__a_standing_alarm_counts_again_each_week() -> None:
-    week = alarms.STANDING_GAPS * 72
+    week = alarms.STANDING_DISTANCES * 72
     flags = np.zeros(10 * week, bool)
     flags[100:110] = True
     flags[week : 3 * week + 1] = True

@@ -18,7 +18,7 @@ def test_tail__is_calibrated_monotone_and_bounded() -> None:
     assert np.isnan(tail.anomaly_score(np.array([np.nan]))[0])
 
 
-def test_returns__a_rarity_comes_once_in_so_many_rows() -> None:
+def test_return_periods__an_anomaly_score_comes_once_in_so_many_rows() -> None:
     rng = np.random.default_rng(3)
     slow = np.convolve(rng.normal(0, 1, 60_000), np.ones(50) / 50, "same")
     tail = Tail.fit_return_periods(slow, 100)
@@ -40,14 +40,14 @@ def test_tail__refuses_too_few_scores() -> None:
         Tail.fit(np.arange(50.0))
 
 
-def test_tail__of_a_bell_shaped_score_does_not_learn_a_fault_that_lasts() -> None:
+def test_tail__of_a_symmetric_score_does_not_learn_a_fault_that_lasts() -> None:
     scores = np.random.default_rng(3).normal(0, 1, 4_000)
-    scores[3_200:] += 20  # a fifth of what should teach
+    scores[3_200:] += 20  # a fifth of the rows to fit on
     learned = Tail.fit_return_periods(scores, 20, may_be_faults=3)
-    bell = Tail.fit_return_periods(scores, 20, may_be_faults=3, bell_shaped=True)
+    symmetric = Tail.fit_return_periods(scores, 20, may_be_faults=3, symmetric=True)
     assert learned.anomaly_score(np.array([20.0]))[0] < 4
-    assert bell.anomaly_score(np.array([20.0]))[0] > 8
-    assert bell.anomaly_score(np.array([2.0]))[0] < 4
+    assert symmetric.anomaly_score(np.array([20.0]))[0] > 8
+    assert symmetric.anomaly_score(np.array([2.0]))[0] < 4
 
 
 def test_tail__extrapolates_as_the_distribution_goes_on() -> None:

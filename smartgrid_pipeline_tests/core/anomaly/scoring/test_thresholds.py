@@ -10,11 +10,11 @@ from smartgrid_pipeline.core.anomaly.scoring.thresholds import Calibration, Cali
 def test_threshold__spends_the_events_it_was_given() -> None:
     rng = np.random.default_rng(0)
     scores = rng.exponential(1.0, 100_000)
-    heights = alarms.peaks(scores, 72)
+    peaks = alarms.peaks(scores, 72)
     for events in (1, 5, 20):
-        found = alarms.count(scores >= thresholds.threshold_for(heights, events), 72)
+        found = alarms.count(scores >= thresholds.threshold_for(peaks, events), 72)
         assert abs(found - events) <= 2
-    assert thresholds.threshold_for(heights, 0.1) > heights[0]
+    assert thresholds.threshold_for(peaks, 0.1) > peaks[0]
 
 
 def test_thresholds__together_keep_the_false_alarm_rate() -> None:
@@ -22,10 +22,10 @@ def test_thresholds__together_keep_the_false_alarm_rate() -> None:
     names = ("base_load_high", "sub_silence", "gain")
     scores = {name: rng.exponential(1.0, 50_000) for name in names}
     collected = {n: CalibrationScores(alarms.peaks(s, 72), 12.0, s) for n, s in scores.items()}
-    heights = Calibration(collected, 12.0, 72).thresholds(names, 1.0)
-    union = np.any([alarms.hysteresis(scores[name], heights[name]) for name in names], axis=0)
+    chosen = Calibration(collected, 12.0, 72).thresholds(names, 1.0)
+    union = np.any([alarms.hysteresis(scores[name], chosen[name]) for name in names], axis=0)
     assert 8 <= alarms.count(union, 72) <= 14
-    assert heights["base_load_high"] < heights["sub_silence"] < heights["gain"]
+    assert chosen["base_load_high"] < chosen["sub_silence"] < chosen["gain"]
 
 
 def test_single_threshold__keeps_the_rate_alone() -> None:
@@ -55,10 +55,10 @@ def test_fault_score__is_set_unless_such_scores_come_often() -> None:
     everywhere = np.ones(3_000, bool)
     once = thresholds.collect(scores, everywhere, everywhere, 6, 1.0, 3)
     assert once.fault_score == pytest.approx(np.log10(3_000) + 1)
-    assert once.heights.max() == 1.0
+    assert once.peaks.max() == 1.0
     assert Calibration({"gain": once}, 1.0, 6).thresholds(["gain"], 1.0)["gain"] <= once.fault_score
     scores[200:1_000:100] = 9.0
     often = thresholds.collect(scores, everywhere, everywhere, 6, 1.0, 3)
     assert np.isinf(often.fault_score)
-    assert often.heights.max() == 9.0
+    assert often.peaks.max() == 9.0
     assert np.isinf(thresholds.collect(scores, everywhere, everywhere, 6, 1.0, 0).fault_score)
