@@ -139,7 +139,7 @@ def exchange(hourly: HourlyAggregates) -> dict[str, Array]:
 
 
 def rare_dwell(hourly: HourlyAggregates) -> list[Array]:
-    """Per sub-meter: surprisal of its dwell level beyond COMMON_NATS in hours with somebody at home, nats."""
+    """Per sub-meter: surprisal of its dwell level beyond COMMON_NATS in hours that are not vacant, nats."""
     at_home = occupied(hourly)
     return [np.maximum(nats - COMMON_NATS, 0.0) * at_home for nats in dwell_surprisal(hourly)]
 
@@ -176,8 +176,8 @@ def silence_ratios(hourly: HourlyAggregates) -> dict[str, Array]:
 
 
 def active_share(hourly: HourlyAggregates, k: int, width: int) -> Array:
-    """Share of the readings of sub-meter ``k`` above zero, over those of the last ``width`` hours with
-    somebody at home; NaN where fewer than half of these are known, and in an empty home.
+    """Share of the readings of sub-meter ``k`` above zero, over the last ``width`` hours that are not
+    vacant; NaN where fewer than half of these are known, and in vacant hours.
     """
     at_home = occupied(hourly)
     observed = rolling_sum(hourly.sums[f"observed_{k}"] * at_home, width)
