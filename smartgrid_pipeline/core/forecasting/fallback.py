@@ -8,6 +8,7 @@ this home; the default profile at the level of this home; the default profile.
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from smartgrid_pipeline.core.features import feature_table
 from smartgrid_pipeline.core.features.history import History
@@ -36,6 +37,15 @@ PAST_DAYS_MINIMUM = 1.0
 
 PRIOR_DAYS = 4.0
 """Observed days at which past days count half, and the default profile half."""
+
+CHECK_DAYS, CHECK_ORIGINS = 14, 17
+"""Without its channels the champion forecasts a lead only where, from so many origins of the last days, it
+was closer than the past days: a regression on voltage and current has no number without them, only a wrong
+one.
+"""
+
+CHECK_HISTORY_DAYS = 60
+"""History that the past days of the check are taken from."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +84,7 @@ def predict_with_fallback(
     reason = _fill_from_champion(champion, fitted_on, history, origins, leads, days, out)
     at = np.flatnonzero((days >= PAST_DAYS_MINIMUM) & (tier >= PAST_DAYS))
     if len(at):
-        found = _predict_past_days(history, origins[at], leads)
-        weight = (days[at] / (days[at] + PRIOR_DAYS)).astype(np.float32)[:, None]
-        mean[at] += weight * np.nan_to_num(found.mean_kw - mean[at])
-        quantiles[at] += weight[..., None] * np.nan_to_num(found.quantiles_kw - quantiles[at])
+        _fill_from_past_days(history, origins, leads, days, at, np.arange(len(leads)), out)
         tier[at] = PAST_DAYS
     return FallbackForecast(Forecast(origins, leads, *sort_and_clip(mean, quantiles)), tier, reason)
 
@@ -88,6 +95,21 @@ def _observed_days(history: History, rows: Rows) -> np.ndarray:
     count = np.concatenate([[0], np.cumsum(np.isfinite(history.power_kw))])
     last = np.clip(rows + 1, 0, len(history.starts))
     return (count[last] - count[np.maximum(last - CHAMPION_WINDOW_DAYS * per_day, 0)]) / per_day
+
+
+def _fill_from_past_days(
+    history: History, origins: Times, leads: tuple[LeadInterval, ...], days: np.ndarray, at: Rows,
+    lead_at: Rows, out: tuple[Floats, Floats, np.ndarray],
+) -> None:  # fmt: skip
+    """Move the numbers of some origins and leads from the default profile towards the past days, the
+    further the more days were observed.
+    """
+    mean, quantiles, _ = out
+    found = _predict_past_days(history, origins[at], tuple(leads[j] for j in lead_at))
+    weight = (days[at] / (days[at] + PRIOR_DAYS)).astype(np.float32)[:, None]
+    place = np.ix_(at, lead_at)
+    mean[place] += weight * np.nan_to_num(found.mean_kw - mean[place])
+    quantiles[place] += weight[..., None] * np.nan_to_num(found.quantiles_kw - quantiles[place])
 
 
 def _predict_past_days(history: History, origins: Times, leads: tuple[LeadInterval, ...]) -> Forecast:
@@ -133,12 +155,53 @@ def _fill_from_champion(
         return str(error)
     good = np.asarray(np.isfinite(forecast.mean_kw).all(1) & np.isfinite(forecast.quantiles_kw).all((1, 2)))
     mean, quantiles, tier = out
-    mean[at[good]], quantiles[at[good]] = forecast.mean_kw[good], forecast.quantiles_kw[good]
-    tier[at[good]] = 0 if complete else 1
     if complete:
+        mean[at[good]], quantiles[at[good]] = forecast.mean_kw[good], forecast.quantiles_kw[good]
+        tier[at[good]] = 0
         everywhere = good.all() and len(at) == len(origins)
         return "" if everywhere else "too few readings for the champion at some origins"
-    return f"channels are missing: {', '.join(sorted(set(fitted_on.channels) - set(history.meter.channels)))}"
+    closer = _is_closer_than_past_days(champion, given, history.until(origins[at].min()), leads)
+    reason = (
+        f"channels are missing: {', '.join(sorted(set(fitted_on.channels) - set(history.meter.channels)))}"
+    )
+    if not closer.any():
+        return f"{reason}; the past days were closer than the champion for every lead"
+    used, others = np.flatnonzero(closer), np.flatnonzero(~closer)
+    place = np.ix_(at[good], used)
+    mean[place], quantiles[place] = forecast.mean_kw[good][:, used], forecast.quantiles_kw[good][:, used]
+    tier[at[good]] = 1
+    if len(others):
+        _fill_from_past_days(history, origins, leads, days, at[good], others, out)
+        reason += f"; {len(others)} of {len(leads)} leads are the past days', which were closer lately"
+    return reason
+
+
+def _is_closer_than_past_days(
+    champion: Forecaster, given: History, past: History, leads: tuple[LeadInterval, ...]
+) -> npt.NDArray[np.bool_]:
+    """Whether the champion's mean had the smaller absolute error in the last CHECK_DAYS of ``past``,
+    (leads,).
+
+    ``given`` is the history that the champion reads, ``past`` the meter's own up to the first origin.
+    False where no target was observed.
+    """
+    last = past.end - np.timedelta64(1, "h")
+    first = max(past.starts[0] + np.timedelta64(2, "D"), last - np.timedelta64(CHECK_DAYS, "D"))
+    if first >= last:
+        return np.zeros(len(leads), bool)
+    origins = past.origins(first, last, past.meter.working_minutes)
+    origins = origins[:: max(1, len(origins) // CHECK_ORIGINS)]  # 14 days in 17 steps: many hours of the day
+    target = past.targets(origins, leads)
+    errors = [
+        np.abs(each.mean_kw - target)
+        for each in (
+            champion.predict(given.until(past.end), origins, leads),
+            _predict_past_days(past.last_days(CHECK_HISTORY_DAYS), origins, leads),
+        )
+    ]
+    both = np.isfinite(errors[0]) & np.isfinite(errors[1])
+    champion_error, other_error = (np.where(both, each, 0).sum(0) for each in errors)
+    return both.any(0) & (champion_error < other_error)
 
 
 def with_channels(history: History, meter: Meter) -> History:

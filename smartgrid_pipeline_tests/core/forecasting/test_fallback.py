@@ -8,9 +8,10 @@ import pytest
 from smartgrid_pipeline.core.features.feature_table import names as feature_names
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.baselines.gradient_boosting import LightGBM
+from smartgrid_pipeline.core.forecasting.baselines.ridge import Ridge
 from smartgrid_pipeline.core.forecasting.fallback import TIERS, predict_with_fallback, with_channels
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Forecaster, Split
-from smartgrid_pipeline.core.schema import ACTIVE_POWER, ModelError, leads_for
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, LeadInterval, ModelError, leads_for
 from smartgrid_pipeline_tests.conftest import HOME, HOUSE
 from smartgrid_pipeline_tests.core.forecasting.spoiling import SPOILS, assert_legal, assert_same, spoiled
 
@@ -64,6 +65,19 @@ def test_fallback__reaches_every_tier(
     assert found.tier_names() == (tier,)
     assert (found.reason == "") == (tier == "champion")
     assert_legal(found.forecast)
+
+
+def test_champion_that_is_wrong_without_its_channels__leaves_leads_to_the_past_days(
+    house_history: History,
+) -> None:
+    ridge = Ridge(TINY)  # its weights need voltage and current: without them it gave 0 kW
+    ridge.fit(house_history, Split.before(house_history.end, house_history))
+    leads, origins = (LeadInterval(0, 5), LeadInterval(0, 60)), np.array([house_history.end])
+    found = predict_with_fallback(ridge, HOUSE, _power_only(house_history), origins, leads)
+    past_days = predict_with_fallback(None, None, _power_only(house_history), origins, leads)
+    np.testing.assert_array_equal(found.forecast.mean_kw, past_days.forecast.mean_kw)
+    assert found.tier_names() == ("past_days",)
+    assert "channels are missing" in found.reason and "past days were closer" in found.reason
 
 
 def test_fallback__knows_its_tiers_best_first() -> None:
