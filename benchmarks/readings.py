@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.shared.result_head import ROOT, compact, head
 from smartgrid_pipeline.definitions import create_definitions
-from smartgrid_pipeline.orchestration.io_manager import load_months, months_of
+from smartgrid_pipeline.orchestration.months import load_months, months_of
 from smartgrid_pipeline.orchestration.resources import Resources
 from smartgrid_pipeline.orchestration.runtime import launch
 from smartgrid_pipeline.orchestration.runtime.instance import open_instance

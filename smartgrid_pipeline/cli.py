@@ -1,4 +1,5 @@
-"""The command line: smartgrid run · report · validate · forecast · anomalies · champion · promote · rollback.
+"""The command line: ``smartgrid`` run, report, validate, forecast, anomalies, champion, promote, rollback,
+defects and ui.
 
 Progress and messages go to standard error; standard output carries the answer, one JSON document with --json.
 """
@@ -117,8 +118,8 @@ def forecast(
 ) -> None:  # fmt: skip
     """Forecast from the newest reading: every lead interval, mean and quantiles in kW.
 
-    By the champion; with none, too few readings or absent channels by the past days or a typical home, and
-    always saying which.
+    By the champion. Without a champion that loads, or with too few readings or absent channels, by a lower
+    tier of the fallback chain: past days of the meter, or a typical home. The answer names tier and reason.
     """
     from smartgrid_pipeline.console import results, tables
 
@@ -156,7 +157,7 @@ def champion(
     value_column: ValueColumn = None, unit: Unit = None, timezone: Timezone = None,
     table: Table = None, query: Query = None,
 ) -> None:  # fmt: skip
-    """Who is champion, since when and why, and who was before."""
+    """The champion, since when and why, and the champions before it."""
     from smartgrid_pipeline.console import results, tables
 
     settings = configure(source, meter, time_column, value_column, unit, timezone, table, query)
@@ -166,13 +167,16 @@ def champion(
 
 @app.command()
 def promote(
-    run_id: Annotated[str, typer.Argument(metavar="RUN", help="MLflow run of the candidate.")],
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="MLflow run id of a challenger.")],
     reason: Reason = "asked for on the command line",
     source: Source = None, meter: MeterId = None, time_column: TimeColumn = None,
     value_column: ValueColumn = None, unit: Unit = None, timezone: Timezone = None,
     table: Table = None, query: Query = None,
 ) -> None:  # fmt: skip
-    """Make a candidate champion, if the evidence logged with its run suffices; refuse otherwise."""
+    """Make a run champion that was a month's challenger and passed the gate; also one that was rolled back.
+
+    Any other run is refused, with the verdicts that are missing or failed.
+    """
     from smartgrid_pipeline.console import results
 
     settings = configure(source, meter, time_column, value_column, unit, timezone, table, query)
@@ -186,7 +190,7 @@ def rollback(
     value_column: ValueColumn = None, unit: Unit = None, timezone: Timezone = None,
     table: Table = None, query: Query = None,
 ) -> None:  # fmt: skip
-    """Give the title back to the champion before this one."""
+    """Make the previous champion champion again."""
     from smartgrid_pipeline.console import results
 
     settings = configure(source, meter, time_column, value_column, unit, timezone, table, query)

@@ -25,7 +25,7 @@ def create_definitions(settings: Settings) -> dg.Definitions:
         jobs=list(jobs.values()),
         executor=dg.in_process_executor,  # of what people launch from the graph, as of the jobs
         schedules=[automation.monthly_schedule(jobs["monthly_retraining"], months)],
-        sensors=[automation.failure_notice, automation.dead_runs],
+        sensors=[automation.failure_notice, automation.orphaned_runs],
         resources={
             "resources": locked_resources(settings),
             "io_manager": MonthlyParquet(directory=str(settings.data_dir)),

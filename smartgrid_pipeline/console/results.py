@@ -42,7 +42,7 @@ def validate(settings: "Settings", page: Path | None = None) -> Document:
     """
     from smartgrid_pipeline import quality
     from smartgrid_pipeline.orchestration.flows import ingest
-    from smartgrid_pipeline.orchestration.io_manager import months_of
+    from smartgrid_pipeline.orchestration.months import months_of
     from smartgrid_pipeline.orchestration.resources import Resources
 
     readings = Resources(settings).readings
@@ -113,7 +113,7 @@ def champion_dict(now: Any) -> Document:
 
 
 def promote(settings: "Settings", run_id: str, reason: str) -> str:
-    """Promote a run on the evidence logged with it. Raises PromotionRefused with all that is missing."""
+    """Promote a challenger on the verdicts logged with it. Raises PromotionRefused with what is missing."""
     from smartgrid_pipeline.orchestration.flows.promote import promote_run
 
     promotion = promote_run(_resources(settings), run_id, reason)
@@ -125,7 +125,7 @@ def promote(settings: "Settings", run_id: str, reason: str) -> str:
 
 
 def rollback(settings: "Settings", reason: str) -> str:
-    """Give the title back. Raises PromotionRefused when there was no champion before."""
+    """Make the previous champion champion again. Raises PromotionRefused when there was none."""
     row = _resources(settings).registry.rollback(reason).row
     return f"champion is {row.model} of {row.month} again, version {row.to_version} (was {row.from_version})"
 

@@ -1,4 +1,4 @@
-"""What runs without people: the jobs, the monthly schedule, the sensors for failed and for dead runs."""
+"""What runs without people: the jobs, the monthly schedule, the sensors for failed and for orphaned runs."""
 
 import json
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from smartgrid_pipeline.orchestration.files import write_atomically
 from smartgrid_pipeline.orchestration.partitions import key_of, newest_complete_month
 from smartgrid_pipeline.orchestration.resources import Resources
 from smartgrid_pipeline.orchestration.runtime.instance import reason_of_failure
-from smartgrid_pipeline.orchestration.runtime.run_lock import close_dead_runs, run_has_ended
+from smartgrid_pipeline.orchestration.runtime.run_lock import close_orphaned_runs, run_has_ended
 
 
 def jobs() -> dict[str, AssetJob]:
@@ -88,15 +88,17 @@ def failure_notice(context: dg.RunFailureSensorContext, resources: dg.ResourcePa
 
 
 @dg.sensor(
-    name="dead_runs",
+    name="orphaned_runs",
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Marks runs failed whose process died with everything around it.",
+    description="Marks runs failed whose process was killed together with its code server.",
 )
-def dead_runs(context: dg.SensorEvaluationContext, resources: dg.ResourceParam[Resources]) -> dg.SkipReason:
+def orphaned_runs(
+    context: dg.SensorEvaluationContext, resources: dg.ResourceParam[Resources]
+) -> dg.SkipReason:
     """Close the runs of killed processes, so that no other run waits for them."""
-    closed = close_dead_runs(context.instance, resources.settings.dagster_home)
-    return dg.SkipReason(f"Closed {', '.join(closed)}." if closed else "Every run under way is alive.")
+    closed = close_orphaned_runs(context.instance, resources.settings.dagster_home)
+    return dg.SkipReason(f"Closed {', '.join(closed)}." if closed else "No run under way is orphaned.")
 
 
 def write_notice(path: Path, notice: dict[str, str]) -> None:

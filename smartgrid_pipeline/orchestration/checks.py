@@ -18,17 +18,20 @@ from smartgrid_pipeline.orchestration.resources import Resources
 CHECKED = {
     "readings_pass_audit": ("validated_readings", "Readings are complete, possible and in order."),
     "features_pass_audit": ("feature_table", "Features are complete and within their physical bounds."),
-    "features_never_see_the_future": ("feature_table", "Poison after a cut leaves features untouched."),
+    "features_have_no_leakage": (
+        "feature_table",
+        "Feature rows before a cutoff do not change when later readings are altered.",
+    ),
     "evidence_is_complete": (
         "comparison_report",
-        "Every model was audited, none saw the future, and all were scored on the same rows.",
+        "Every model was audited for leakage and scored on the same rows.",
     ),
 }
 """Every blocking check: the asset it guards and what it asserts."""
 
 Published = Iterator[dg.AssetCheckResult | dg.AssetCheckEvaluation | dg.MaterializeResult[pd.DataFrame]]
 
-DATA_CHECKS = ("readings_pass_audit", "features_pass_audit", "features_never_see_the_future")
+DATA_CHECKS = ("readings_pass_audit", "features_pass_audit", "features_have_no_leakage")
 """The checks that must have passed before any model of a month is trained or promoted."""
 
 

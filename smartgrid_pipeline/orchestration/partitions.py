@@ -11,6 +11,8 @@ from contextlib import contextmanager
 import dagster as dg
 import pandas as pd
 
+from smartgrid_pipeline.orchestration.months import bounds
+
 MORE_MONTHS_THAN_ANY_HISTORY = 600
 
 
@@ -58,12 +60,6 @@ def month_of(key: str) -> str:
 def key_of(month: str) -> str:
     """The partition key of a civil month: "2010-10" is "2010-10-01"."""
     return f"{month}-01"
-
-
-def bounds(month: str) -> tuple[pd.Timestamp, pd.Timestamp]:
-    """Start of a month and start of the next, civil clock."""
-    start = pd.Timestamp(f"{month}-01")
-    return start, start + pd.offsets.MonthBegin(1)
 
 
 def newest_complete_month(last_reading_end: pd.Timestamp, now: pd.Timestamp) -> str:

@@ -2,7 +2,7 @@
 mlflow.
 """
 
-from smartgrid_pipeline.registry.champion.evidence import about_run
+from smartgrid_pipeline.registry.champion.promotion_checks import about_run
 from smartgrid_pipeline.registry.registry import Registry
 from smartgrid_pipeline.registry.types import (
     Champion,

@@ -44,19 +44,19 @@ def quiet_mlflow() -> ModuleType:
 
 
 @contextmanager
-def exclusive(path: Path, action: str, patience_seconds: float) -> Iterator[None]:
+def exclusive(path: Path, action: str, lock_timeout_seconds: float) -> Iterator[None]:
     """Hold a file lock for the length of a block; the lock also ends with its process.
 
     ``action`` completes "Cannot …" in messages. Raises RegistryError when the file cannot be opened, or when
-    another process still holds the lock after ``patience_seconds``.
+    another process still holds the lock after ``lock_timeout_seconds``.
     """
-    lock = FileLock(path, timeout=patience_seconds, fallback_to_soft=False)
+    lock = FileLock(path, timeout=lock_timeout_seconds, fallback_to_soft=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise RegistryError(
-            f"Cannot {action}: another process has held {path} for {patience_seconds:.0f} s. "
+            f"Cannot {action}: another process has held {path} for {lock_timeout_seconds:.0f} s. "
             "Let it finish or stop it, then try again. Nothing was changed."
         ) from None
     except OSError as error:
@@ -72,14 +72,14 @@ class Connection:
 
     ``uri`` is an SQLAlchemy URL (SQLite or a database server) or the address of an MLflow server;
     ``artifact_root`` the folder of the files of runs and models. A locked database or file is waited for
-    ``patience_seconds``.
+    ``lock_timeout_seconds``.
     """
 
-    def __init__(self, uri: str, artifact_root: Path, experiment: str, patience_seconds: float) -> None:
+    def __init__(self, uri: str, artifact_root: Path, experiment: str, lock_timeout_seconds: float) -> None:
         self.uri = uri
         self.artifact_root = artifact_root.absolute()
         self.experiment = experiment
-        self.patience_seconds = patience_seconds
+        self.lock_timeout_seconds = lock_timeout_seconds
 
     @cached_property
     def client(self) -> Any:
@@ -120,7 +120,7 @@ class Connection:
                 if self.database is not None and not _has_content(self.database):
                     self._create_database(self.database)
                 elif not self.is_server:
-                    self._probe(writing=True, patience_seconds=self.patience_seconds)
+                    self._probe(writing=True, lock_timeout_seconds=self.lock_timeout_seconds)
                     self._migrate()
             self._ensure_experiment()
 
@@ -164,11 +164,11 @@ class Connection:
     def guard(self, action: str, *, writing: bool = True) -> Iterator[Any]:
         """The MLflow client; failures of database, disk and network in the block become RegistryError.
 
-        ``action`` completes "Cannot …" in messages. A locked database is found within ``patience_seconds``,
-        not after MLflow's own retries of minutes.
+        ``action`` completes "Cannot …" in messages. A locked database is found within
+        ``lock_timeout_seconds``, not after MLflow's own retries of minutes.
         """
         with self._readable(action):
-            self._probe(writing, self.patience_seconds)
+            self._probe(writing, self.lock_timeout_seconds)
             yield self.client
 
     @contextmanager
@@ -185,12 +185,12 @@ class Connection:
     def accepts_writes(self) -> bool:
         """Whether a write would succeed now; waits for at most one second."""
         try:
-            self._probe(writing=True, patience_seconds=1.0)
+            self._probe(writing=True, lock_timeout_seconds=1.0)
         except (RegistryError, sqlite3.Error):
             return False
         return True
 
-    def _probe(self, writing: bool, patience_seconds: float) -> None:
+    def _probe(self, writing: bool, lock_timeout_seconds: float) -> None:
         if self.database is None:
             return
         if not _has_content(self.database):
@@ -198,7 +198,7 @@ class Connection:
                 f"There is no registry yet: {self.database} is missing or empty. `smartgrid run` makes it."
             )
         address = f"{self.database.absolute().as_uri()}?mode=rw"
-        with closing(sqlite3.connect(address, uri=True, timeout=patience_seconds)) as database:
+        with closing(sqlite3.connect(address, uri=True, timeout=lock_timeout_seconds)) as database:
             if writing:
                 database.execute("BEGIN IMMEDIATE")
                 database.rollback()

@@ -125,7 +125,7 @@ def _local_files(connection: Connection, logged: Any) -> Path:
     if logged.artifact_location.startswith("file:"):
         return Path(url2pathname(urlsplit(logged.artifact_location).path)) / ARTIFACTS / FILES
     kept = connection.artifact_root / "fetched" / logged.model_id
-    with exclusive(kept.parent / ".lock", "fetch a model", connection.patience_seconds):
+    with exclusive(kept.parent / ".lock", "fetch a model", connection.lock_timeout_seconds):
         if not kept.exists():
             with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
                 source = f"{logged.artifact_location}/{ARTIFACTS}/{FILES}"

@@ -120,15 +120,15 @@ def close_abandoned(connection: Connection, has_ended: Callable[[str], bool]) ->
     becomes FAILED. Runs without the tag stay open.
     """
     open_runs = find(connection, {}, status="RUNNING", limit=1_000)
-    dead = [
+    abandoned = [
         run.run_id
         for run in open_runs
         if types.DAGSTER_RUN in run.tags and has_ended(run.tags[types.DAGSTER_RUN])
     ]
     with connection.guard("close abandoned runs") as client:
-        for run_id in dead:
+        for run_id in abandoned:
             models = client.search_logged_models([connection.experiment_id], f"source_run_id = '{run_id}'")
             for model in [model for model in models if str(model.status) == "PENDING"]:
                 client.finalize_logged_model(model.model_id, "FAILED")
             client.set_terminated(run_id, "KILLED")
-    return dead
+    return abandoned

@@ -10,7 +10,7 @@ from smartgrid_pipeline.core.forecasting import newest
 from smartgrid_pipeline.core.forecasting.forecaster import Forecaster
 from smartgrid_pipeline.core.schema import RegistryError, Verdict
 from smartgrid_pipeline.registry import model_files, read_runs, types, write_runs
-from smartgrid_pipeline.registry.champion import evidence
+from smartgrid_pipeline.registry.champion import promotion_checks
 from smartgrid_pipeline.registry.champion.history import NO_CHAMPION, ChampionHistory
 from smartgrid_pipeline.registry.connection import Connection
 from smartgrid_pipeline.registry.types import (
@@ -33,7 +33,7 @@ class Registry:
     ``loaders`` maps a model's name to the function that loads it from a folder; default are the project's own
     models. ``model_code`` is the script that logged models are loaded by. Every method raises RegistryError
     when database, disk or server fail; the champion is then unchanged. A lock held by another process is
-    waited for ``patience_seconds``.
+    waited for ``lock_timeout_seconds``.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class Registry:
         experiment: str = "smartgrid",
         loaders: newest.Loaders | None = None,
         model_code: Path = model_files.DEFAULT_CODE,
-        patience_seconds: float = 10.0,
+        lock_timeout_seconds: float = 10.0,
     ) -> None:
         self.model_name = model_name
-        self.connection = Connection(tracking_uri, artifact_root, experiment, patience_seconds)
+        self.connection = Connection(tracking_uri, artifact_root, experiment, lock_timeout_seconds)
         self._champions = ChampionHistory(self.connection, model_name)
         self._loaders = loaders
         self._model_code = model_code
@@ -191,7 +191,7 @@ class Registry:
 
     def register_challenger(self, run_id: str) -> int:
         """Give a training run a version (once) and, unless it is champion, the alias ``challenger``."""
-        return self._champions.challenge(self._training(run_id))
+        return self._champions.register_challenger(self._training(run_id))
 
     def evidence(self, run_id: str) -> list[Verdict]:
         """The verdicts logged with a run and with the newest report that compared it; may be empty."""
@@ -210,22 +210,22 @@ class Registry:
         reason: str,
         training_months: Sequence[str] = (),
         month: str | None = None,
-        despite_rollback: bool = False,
+        allow_rolled_back: bool = False,
     ) -> Promotion:
         """Make a training run the champion, if the evidence allows it.
 
         Demanded are passed verdicts "forecasts", "leakage" and "promotion" of this run, and "readings" and
         "features" of its month and of every month it was trained on (``training_months``, and those the run
         recorded). Its model must load, the champion it was compared with must still be champion, and a run
-        that was rolled back needs ``despite_rollback``. Raises PromotionRefused with everything missing or
+        that was rolled back needs ``allow_rolled_back``. Raises PromotionRefused with everything missing or
         failed. Promoting the champion again changes nothing and demands nothing.
         """
         run = self._training(run_id)
-        if (already := self._champions.already(run)) is not None:
-            return already
-        evidence.demand(run, verdicts, training_months, month)
+        if (existing := self._champions.existing_promotion(run)) is not None:
+            return existing
+        promotion_checks.demand(run, verdicts, training_months, month)
         self.load(run_id)
-        return self._champions.promote(run, self._report_of(run), reason, despite_rollback)
+        return self._champions.promote(run, self._report_of(run), reason, allow_rolled_back)
 
     def rollback(self, reason: str) -> Promotion:
         """Make the previous champion champion again. Raises PromotionRefused when there is none."""

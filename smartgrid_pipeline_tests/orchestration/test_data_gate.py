@@ -10,7 +10,7 @@ import pytest
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, DataError, Finding, Verdict
 from smartgrid_pipeline.orchestration import checks
 from smartgrid_pipeline.orchestration.flows.training_context import TrainingContext
-from smartgrid_pipeline.orchestration.io_manager import load_months
+from smartgrid_pipeline.orchestration.months import load_months
 from smartgrid_pipeline.orchestration.partitions import key_of
 from smartgrid_pipeline.orchestration.runtime import launch
 from smartgrid_pipeline.orchestration.runtime.launch import RunFailed

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 import pytest
 
 from smartgrid_pipeline.core.schema import DataError
-from smartgrid_pipeline.orchestration.io_manager import MonthlyParquet, in_months, load_months, months_of
+from smartgrid_pipeline.orchestration.io_manager import MonthlyParquet
+from smartgrid_pipeline.orchestration.months import load_months
 from smartgrid_pipeline.orchestration.partitions import key_of, months
 
 KEYS = dg.PartitionKeyRange(key_of("2010-01"), key_of("2010-03"))
@@ -24,21 +24,6 @@ def written(context_keys: dg.PartitionKeyRange, folder: Path, frame: pd.DataFram
     )
     manager.handle_output(context, frame)
     return manager
-
-
-@pytest.mark.parametrize(
-    "frame",
-    [
-        pd.DataFrame({"x": 0}, index=TIMES),
-        pd.DataFrame({"start": TIMES}),
-        pd.DataFrame({"origin": TIMES}),
-        pd.DataFrame({"month": ["2010-01", "2010-02", "2010-03"]}),
-    ],
-    ids=["index", "start", "origin", "month"],
-)
-def test_months_of__reads_the_time_that_the_frame_has(frame: pd.DataFrame) -> None:
-    assert months_of(frame).tolist() == np.array(["2010-01", "2010-02", "2010-03"], "datetime64[M]").tolist()
-    assert in_months(frame, ["2010-02", "2010-03"]).tolist() == [False, True, True]
 
 
 def test_frame_of_several_months__is_stored_by_month_and_joined_again(tmp_path: Path) -> None:

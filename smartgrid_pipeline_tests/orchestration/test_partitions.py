@@ -1,4 +1,4 @@
-"""Months as partitions: keys, bounds, and which month is complete."""
+"""Months as partitions: keys, and which month is complete."""
 
 import pandas as pd
 
@@ -8,10 +8,6 @@ from smartgrid_pipeline.orchestration import partitions
 def test_key__names_the_month_it_came_from() -> None:
     assert partitions.key_of("2010-10") == "2010-10-01"
     assert partitions.month_of(partitions.key_of("2010-10")) == "2010-10"
-
-
-def test_bounds__are_where_the_month_and_the_next_begin() -> None:
-    assert partitions.bounds("2010-12") == (pd.Timestamp("2010-12-01"), pd.Timestamp("2011-01-01"))
 
 
 def test_newest_complete_month__has_ended_in_the_source() -> None:

@@ -47,7 +47,7 @@ def open_registry(root: Path, model_name: str = "smartgrid-test", artifacts: Pat
         model_name,
         loaders=LOADERS,
         model_code=CODE,
-        patience_seconds=0.2,
+        lock_timeout_seconds=0.2,
     )
 
 

@@ -105,7 +105,7 @@ def _mixture(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
         feature_table: pd.DataFrame,
         resources: dg.ResourceParam[Resources],
     ) -> dg.MaterializeResult[pd.DataFrame]:
-        """The four experts weighted by a learned gate, with its own calibrated quantiles."""
+        """Four experts weighted by a gate, blended with base learners; its own calibrated quantiles."""
         from smartgrid_pipeline.orchestration.flows import train
         from smartgrid_pipeline.orchestration.flows.training_context import TrainingContext
 

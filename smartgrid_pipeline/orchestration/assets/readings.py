@@ -28,7 +28,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         """The meter's readings of the month exactly as recorded, in canonical columns and units."""
         recorded = resources.readings
         resources.save_source_facts()
-        rows = ingest.take_months(recorded.frame, run_months(context), recorded.fingerprint.span)
+        rows = ingest.select_months(recorded.frame, run_months(context), recorded.fingerprint.span)
         return dg.MaterializeResult(value=rows, metadata=metadata.readings(rows) | metadata.source(recorded))
 
     @dg.asset(
@@ -71,7 +71,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
     @dg.asset(
         partitions_def=months,
         ins={"validated_readings": with_context},
-        check_specs=[specs["features_pass_audit"], specs["features_never_see_the_future"]],
+        check_specs=[specs["features_pass_audit"], specs["features_have_no_leakage"]],
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name="readings",
         kinds={"parquet", "great_expectations"},
@@ -87,7 +87,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         meter, requested = resources.meter, run_months(context)
         table, verdicts = ingest.build_features(validated_readings, meter, requested)
         leakage = ingest.audit_leakage(validated_readings, meter, requested)
-        audits = {"features_pass_audit": verdicts, "features_never_see_the_future": leakage}
+        audits = {"features_pass_audit": verdicts, "features_have_no_leakage": leakage}
         yield from checks.publish_if_passed(context, resources, audits, table, metadata.readings(table))
 
     return [raw_readings, validated_readings, defects, feature_table]

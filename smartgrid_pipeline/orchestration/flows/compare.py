@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core.evaluation.promotion import candidacy, rule
+from smartgrid_pipeline.core.evaluation.promotion import candidate_outcome, rule
 from smartgrid_pipeline.core.evaluation.scoring import backtest, comparison
 from smartgrid_pipeline.core.evaluation.scoring.metrics import ANALOGUE, mase_scales_kw, score
 from smartgrid_pipeline.core.features.feature_table import names as feature_names
 from smartgrid_pipeline.core.schema import MODEL_NAMES, Finding, ForecastTask, Verdict, tasks_for
 from smartgrid_pipeline.orchestration.flows.train import find_training
 from smartgrid_pipeline.orchestration.flows.training_context import TrainingContext, month_times
-from smartgrid_pipeline.orchestration.io_manager import in_months, months_of
+from smartgrid_pipeline.orchestration.months import in_months, months_of
 from smartgrid_pipeline.orchestration.resources import Resources
 from smartgrid_pipeline.registry import about_run
 
@@ -59,9 +59,9 @@ class Comparison:
     validation: Mapping[str, float]
 
     @property
-    def candidacies(self) -> tuple[candidacy.Candidacy, ...]:
+    def candidate_outcomes(self) -> tuple[candidate_outcome.CandidateOutcome, ...]:
         """Why each candidate is, or is not, champion of the month."""
-        return candidacy.explain(
+        return candidate_outcome.explain(
             self.scores.composite, self.validation, self.challenger, self.decision, self.evidence
         )
 

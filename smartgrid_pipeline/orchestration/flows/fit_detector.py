@@ -13,8 +13,7 @@ from smartgrid_pipeline.core.anomaly.detector import AnomalyDetector
 from smartgrid_pipeline.core.anomaly.scoring import thresholds
 from smartgrid_pipeline.core.schema import DataError, RegistryError
 from smartgrid_pipeline.orchestration.code_version import core_sha256
-from smartgrid_pipeline.orchestration.io_manager import in_months, months_of
-from smartgrid_pipeline.orchestration.partitions import bounds
+from smartgrid_pipeline.orchestration.months import bounds, in_months, months_of
 from smartgrid_pipeline.orchestration.resources import Resources
 
 if TYPE_CHECKING:

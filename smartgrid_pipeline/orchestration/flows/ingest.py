@@ -8,8 +8,7 @@ import pandas as pd
 from smartgrid_pipeline.core import meter_data
 from smartgrid_pipeline.core.forecasting.history_frames import build_feature_table
 from smartgrid_pipeline.core.schema import DataError, Meter, Verdict
-from smartgrid_pipeline.orchestration.io_manager import in_months, months_of
-from smartgrid_pipeline.orchestration.partitions import bounds
+from smartgrid_pipeline.orchestration.months import bounds, in_months, months_of
 from smartgrid_pipeline.orchestration.resources import Resources
 
 DEFECT = "defect"
@@ -19,7 +18,7 @@ LEAKAGE_DAYS = 15
 """Days before the audited month that the leakage audit of features also builds."""
 
 
-def take_months(frame: pd.DataFrame, months: Sequence[str], found: str) -> pd.DataFrame:
+def select_months(frame: pd.DataFrame, months: Sequence[str], found: str) -> pd.DataFrame:
     """The rows of some months. Raises DataError without any; ``found`` completes its "the source …"."""
     rows = frame[in_months(frame, months)]
     if rows.empty:

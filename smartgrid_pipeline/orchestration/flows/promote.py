@@ -1,4 +1,4 @@
-"""Who is champion: the month's challenger on its evidence, or any candidate that a person names."""
+"""Change the champion: promote the month's challenger, or a challenger of any month by its run id."""
 
 from typing import TYPE_CHECKING
 
@@ -28,9 +28,11 @@ def promote_challenger(resources: Resources, month: str, reason: str) -> "tuple[
 
 
 def promote_run(resources: Resources, run_id: str, reason: str) -> "Promotion":
-    """Promote any tracked candidate on the verdicts logged with it, also one that was rolled back before.
+    """Promote a run that was a month's challenger and passed the gate, also one that was rolled back since.
 
-    Raises PromotionRefused; champion and challenger are then as they were.
+    The verdicts are those logged with the run and with its month's report. A candidate that was never
+    challenger has no verdict of suite "promotion". Raises PromotionRefused; champion and challenger are then
+    as they were.
     """
     registry = resources.registry
-    return registry.promote(run_id, registry.evidence(run_id), reason=reason, despite_rollback=True)
+    return registry.promote(run_id, registry.evidence(run_id), reason=reason, allow_rolled_back=True)

@@ -18,7 +18,7 @@ from smartgrid_pipeline.orchestration.files import write_atomically
 from smartgrid_pipeline.orchestration.flows.compare import Comparison
 from smartgrid_pipeline.orchestration.flows.month_summary import write_summary
 from smartgrid_pipeline.orchestration.flows.training_context import TrainingContext, month_times
-from smartgrid_pipeline.orchestration.io_manager import load_months
+from smartgrid_pipeline.orchestration.months import load_months
 from smartgrid_pipeline.orchestration.resources import Resources
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def collect(
         champion=_champion_after(compared),
         verdict=compared.decision,
         verdicts=compared.evidence,
-        candidacies=compared.candidacies,
+        candidate_outcomes=compared.candidate_outcomes,
         shares=expert_weights(resources, context, compared.runs),
         costs=costs(resources, context, compared.runs),
         defects=load_months(resources.settings.data_dir, "defects", [month]),

@@ -17,7 +17,7 @@ from smartgrid_pipeline.core.anomaly.scoring import thresholds
 from smartgrid_pipeline.core.schema import Verdict
 from smartgrid_pipeline.orchestration.files import write_atomically
 from smartgrid_pipeline.orchestration.flows.fit_detector import DetectionContext, load_detector
-from smartgrid_pipeline.orchestration.partitions import bounds
+from smartgrid_pipeline.orchestration.months import bounds
 from smartgrid_pipeline.orchestration.resources import Resources
 
 if TYPE_CHECKING:

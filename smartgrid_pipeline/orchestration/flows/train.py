@@ -13,8 +13,7 @@ from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting.forecaster import Forecaster, Split, TrainingBudget
 from smartgrid_pipeline.core.schema import EXPERT_NAMES, DataError, RegistryError, Times, Verdict, leads_for
 from smartgrid_pipeline.orchestration.flows.training_context import TrainingContext, month_times
-from smartgrid_pipeline.orchestration.io_manager import load_months
-from smartgrid_pipeline.orchestration.partitions import bounds
+from smartgrid_pipeline.orchestration.months import bounds, load_months
 from smartgrid_pipeline.orchestration.resources import Resources
 from smartgrid_pipeline.registry import Example
 

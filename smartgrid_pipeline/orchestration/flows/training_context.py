@@ -13,8 +13,7 @@ from smartgrid_pipeline.core.forecasting.forecaster import Split, TrainingBudget
 from smartgrid_pipeline.core.forecasting.history_frames import history_from_table
 from smartgrid_pipeline.core.schema import OBSERVED_SHARE, DataError, Meter
 from smartgrid_pipeline.orchestration.code_version import core_sha256
-from smartgrid_pipeline.orchestration.io_manager import in_months, months_of
-from smartgrid_pipeline.orchestration.partitions import bounds
+from smartgrid_pipeline.orchestration.months import bounds, in_months, months_of
 from smartgrid_pipeline.orchestration.resources import Resources, VerdictFiles
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 Dagster marks the run of a killed worker as failed while the code server that started the worker lives. When
 both are killed (power, memory, a closed session), the run stays "started" and keeps its place in the retrain
 pool. Each run therefore has a file that its process keeps locked. The operating system releases the lock when
-the process ends, however it ends: a file that nobody holds belongs to a dead run.
+the process ends, however it ends: a file that no process holds belongs to an orphaned run.
 """
 
 import os
@@ -40,7 +40,7 @@ def only_run(instance: dg.DagsterInstance, resources: Resources) -> Iterator[lis
 
     home = resources.settings.dagster_home
     with exclusive(home / "command_line.lock", "run this meter", 1.0):
-        closed = [*close_dead_runs(instance, home), *_close_killed_commands(instance)]
+        closed = [*close_orphaned_runs(instance, home), *_close_killed_commands(instance)]
         _refuse_other_runs(instance)
         resources.registry.close_abandoned(lambda run_id: run_has_ended(instance, run_id))
         yield closed
@@ -73,7 +73,7 @@ def lock_run(home: Path, run_id: str) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def is_dead(home: Path, run_id: str) -> bool:
+def is_orphaned(home: Path, run_id: str) -> bool:
     """Whether the process of a run was killed: its file is there, and nobody holds it.
 
     False without a file: the process ended properly, has not begun, or runs on another machine.
@@ -85,13 +85,13 @@ def is_dead(home: Path, run_id: str) -> bool:
         return False
 
 
-def close_dead_runs(instance: dg.DagsterInstance, home: Path) -> list[str]:
+def close_orphaned_runs(instance: dg.DagsterInstance, home: Path) -> list[str]:
     """Mark runs of killed processes failed and free their places in pools; returns their ids."""
-    dead = [run for run in _under_way(instance) if is_dead(home, run.run_id)]
-    for run in dead:
+    orphaned = [run for run in _under_way(instance) if is_orphaned(home, run.run_id)]
+    for run in orphaned:
         _close(instance, run)
         _path(home, run.run_id).unlink(missing_ok=True)
-    return [run.run_id for run in dead]
+    return [run.run_id for run in orphaned]
 
 
 def run_has_ended(instance: dg.DagsterInstance, run_id: str) -> bool:
@@ -102,10 +102,10 @@ def run_has_ended(instance: dg.DagsterInstance, run_id: str) -> bool:
 
 def _close_killed_commands(instance: dg.DagsterInstance) -> list[str]:
     """Close runs of killed `smartgrid run` commands. The caller holds the lock, so none of them lives."""
-    dead = _under_way(instance, COMMAND_LINE_TAG)
-    for run in dead:
+    orphaned = _under_way(instance, COMMAND_LINE_TAG)
+    for run in orphaned:
         _close(instance, run)
-    return [run.run_id for run in dead]
+    return [run.run_id for run in orphaned]
 
 
 def _close(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
@@ -128,4 +128,4 @@ def _under_way(instance: dg.DagsterInstance, tags: dict[str, str] | None = None)
 
 
 def _path(home: Path, run_id: str) -> Path:
-    return home / "alive" / run_id
+    return home / "locks" / run_id

@@ -1,1 +1,1 @@
-"""Who is champion: its history, the ledger and the evidence a promotion demands."""
+"""Who is champion: its history, the ledger and the checks before a promotion."""

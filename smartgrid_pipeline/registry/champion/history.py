@@ -7,7 +7,7 @@ from typing import Literal
 
 from smartgrid_pipeline.core.schema import PromotionRefused, RegistryError
 from smartgrid_pipeline.registry import model_files
-from smartgrid_pipeline.registry.champion import evidence, ledger
+from smartgrid_pipeline.registry.champion import ledger, promotion_checks
 from smartgrid_pipeline.registry.connection import Connection, exclusive
 from smartgrid_pipeline.registry.types import (
     CHALLENGER,
@@ -20,7 +20,7 @@ from smartgrid_pipeline.registry.types import (
 )
 
 NO_CHAMPION = "nobody"
-"""Value of JUDGED_AGAINST when there was no champion to compare with."""
+"""Value of COMPARED_WITH when there was no champion to compare with."""
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class ChampionHistory:
             log.warning("The alias champion does not agree with the ledger; the ledger is followed.")
         return Champion(row.to_version, row.run_id, row.model, row.month, row.when)
 
-    def challenge(self, run: TrackedRun) -> int:
+    def register_challenger(self, run: TrackedRun) -> int:
         """Give a run a version (once) and, unless it is champion, the alias ``challenger``."""
         with self._lock("register the challenger"):
             version = model_files.register(self.connection, self.model_name, run)
@@ -66,7 +66,7 @@ class ChampionHistory:
                     client.set_registered_model_alias(self.model_name, CHALLENGER, str(version))
         return version
 
-    def already(self, run: TrackedRun) -> Promotion | None:
+    def existing_promotion(self, run: TrackedRun) -> Promotion | None:
         """The promotion that made this run champion, or None when it is not champion or
         the alias disagrees.
         """
@@ -77,11 +77,11 @@ class ChampionHistory:
         return Promotion(row, changed=False)
 
     def promote(
-        self, run: TrackedRun, report: TrackedRun | None, reason: str, despite_rollback: bool
+        self, run: TrackedRun, report: TrackedRun | None, reason: str, allow_rolled_back: bool
     ) -> Promotion:
-        """Make a run champion, after ``evidence.demand``; ``report`` is the run that keeps the evidence.
+        """Make a run champion, after ``promotion_checks.demand``; ``report`` is the run that keeps the verdicts.
 
-        Raises PromotionRefused when the run was rolled back before, unless ``despite_rollback``, or when the
+        Raises PromotionRefused when the run was rolled back before, unless ``allow_rolled_back``, or when the
         champion it was compared with is no longer champion.
         """
         with self._lock("promote"):
@@ -89,9 +89,9 @@ class ChampionHistory:
             current = state.last if CHAMPION in state.aliases else None  # its version may be deleted
             if current is not None and current.run_id == run.run_id:
                 return Promotion(current, changed=False)
-            problems = _objections(state, current, run, report, despite_rollback)
+            problems = _blocking_reasons(state, current, run, report, allow_rolled_back)
             if problems:
-                raise evidence.refusal(run, problems)
+                raise promotion_checks.refusal(run, problems)
             version = model_files.register(self.connection, self.model_name, run)
             row = _row(state, "promote", version, run, reason, (report or run).run_id)
             done = ledger.move(self.connection, self.model_name, row)
@@ -102,15 +102,15 @@ class ChampionHistory:
 
     def predecessor(self) -> LedgerRow:
         """The promotion that a rollback would restore. Raises PromotionRefused when there is none."""
-        standing = self.state().standing
-        for row in reversed(standing[:-1]):
-            if row.to_version != standing[-1].to_version and model_files.exists(
+        active_promotions = self.state().active_promotions
+        for row in reversed(active_promotions[:-1]):
+            if row.to_version != active_promotions[-1].to_version and model_files.exists(
                 self.connection, self.model_name, row.to_version
             ):
                 return row
         raise PromotionRefused(
-            f"{self.model_name} has no earlier champion to go back to: the ledger holds {len(standing)} "
-            "standing promotion(s). Promote another run instead."
+            f"{self.model_name} has no earlier champion to go back to: the ledger holds "
+            f"{len(active_promotions)} promotion(s) that no rollback undid. Promote another run instead."
         )
 
     def rollback(self, run: TrackedRun, back_to: LedgerRow, reason: str) -> Promotion:
@@ -127,20 +127,20 @@ class ChampionHistory:
 
     def _lock(self, action: str) -> AbstractContextManager[None]:
         path = self.connection.artifact_root / f".{self.model_name}.lock"
-        return exclusive(path, action, self.connection.patience_seconds)
+        return exclusive(path, action, self.connection.lock_timeout_seconds)
 
 
-def _objections(
+def _blocking_reasons(
     state: ledger.State,
     current: LedgerRow | None,
     run: TrackedRun,
     report: TrackedRun | None,
-    despite_rollback: bool,
+    allow_rolled_back: bool,
 ) -> list[str]:
     """Reasons against a promotion that only the ledger and the report show, one line each."""
     problems = []
     undone = state.rolled_back(run.run_id)
-    if undone is not None and not despite_rollback:
+    if undone is not None and not allow_rolled_back:
         problems.append(
             f"rolled back on {undone.when:%Y-%m-%d} ({undone.reason}); only a person overrules that"
         )

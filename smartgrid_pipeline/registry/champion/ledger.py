@@ -46,7 +46,7 @@ class State:
         )
 
     @property
-    def standing(self) -> list[LedgerRow]:
+    def active_promotions(self) -> list[LedgerRow]:
         """Promotions not undone by a rollback, oldest first; the last one made the present champion."""
         stack: list[LedgerRow] = []
         for row in self.resolved_rows:

@@ -59,11 +59,11 @@ def claimed(instance: dg.DagsterInstance) -> list[str]:
 
 
 def test_killed_run__is_closed_and_gives_up_its_place(instance: dg.DagsterInstance, place: Place) -> None:
-    dead = begin(instance, run_lock.COMMAND_LINE_TAG)
-    assert claimed(instance) == [dead]
+    orphaned = begin(instance, run_lock.COMMAND_LINE_TAG)
+    assert claimed(instance) == [orphaned]
     with run_lock.only_run(instance, place.resources) as closed:
-        assert closed == [dead]
-    run = instance.get_run_by_id(dead)
+        assert closed == [orphaned]
+    run = instance.get_run_by_id(orphaned)
     assert run is not None and run.status == dg.DagsterRunStatus.FAILURE
     assert claimed(instance) == []
 
@@ -112,9 +112,9 @@ def worker(place: Place, run_id: str) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def look_for_dead_runs(instance: dg.DagsterInstance, place: Place) -> str:
+def find_orphaned_runs(instance: dg.DagsterInstance, place: Place) -> str:
     context = dg.build_sensor_context(instance, resources={"resources": place.resources})
-    result = automation.dead_runs(context)
+    result = automation.orphaned_runs(context)
     assert isinstance(result, dg.SkipReason)
     return str(result.skip_message)
 
@@ -124,10 +124,10 @@ def test_worker_killed_with_its_server__is_closed_at_the_next_look(
 ) -> None:
     other = begin(instance, {"dagster/schedule_name": "monthly_retraining_schedule"})
     with worker(place, other) as process:
-        assert "alive" in look_for_dead_runs(instance, place)
+        assert "is orphaned" in find_orphaned_runs(instance, place)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert other in look_for_dead_runs(instance, place)
+        assert other in find_orphaned_runs(instance, place)
     run = instance.get_run_by_id(other)
     assert run is not None and run.status == dg.DagsterRunStatus.FAILURE
     assert claimed(instance) == []
@@ -147,15 +147,15 @@ def test_command__goes_on_where_a_killed_worker_of_the_schedule_left_off(
         assert closed == [other]
 
 
-def test_worker_that_ended_well_or_never_began_here__is_not_called_dead(
+def test_worker_that_ended_well_or_never_began_here__is_not_orphaned(
     instance: dg.DagsterInstance, place: Place
 ) -> None:
     home = place.settings.dagster_home
     elsewhere = begin(instance, {"dagster/schedule_name": "monthly_retraining_schedule"})
-    assert run_lock.close_dead_runs(instance, home) == []
+    assert run_lock.close_orphaned_runs(instance, home) == []
     with run_lock.lock_run(home, elsewhere):
-        assert not run_lock.is_dead(home, elsewhere)
-    assert not run_lock.is_dead(home, elsewhere) and list((home / "alive").iterdir()) == []
+        assert not run_lock.is_orphaned(home, elsewhere)
+    assert not run_lock.is_orphaned(home, elsewhere) and list((home / "locks").iterdir()) == []
 
 
 def test_run_of_an_asset__holds_its_lock_while_it_works(place: Place) -> None:
@@ -164,8 +164,8 @@ def test_run_of_an_asset__holds_its_lock_while_it_works(place: Place) -> None:
     @dg.asset
     def looks(context: dg.AssetExecutionContext, resources: dg.ResourceParam[Resources]) -> None:
         home = resources.settings.dagster_home
-        held.append((home / "alive" / context.run.run_id).exists())
-        held.append(run_lock.is_dead(home, context.run.run_id))
+        held.append((home / "locks" / context.run.run_id).exists())
+        held.append(run_lock.is_orphaned(home, context.run.run_id))
 
     assert dg.materialize([looks], resources={"resources": locked_resources(place.settings)}).success
     assert held == [True, False]

@@ -120,7 +120,7 @@ def test_rolled_back_run__returns_only_on_purpose(candidates: Candidates) -> Non
     with pytest.raises(PromotionRefused, match="it rang all night"):
         registry.promote(second.run_id, evidence_for(second), reason="retry")
     assert registry.promote(
-        second.run_id, evidence_for(second), reason="fixed", despite_rollback=True
+        second.run_id, evidence_for(second), reason="fixed", allow_rolled_back=True
     ).changed
     assert registry.promote(first.run_id, evidence_for(first), reason="never rolled back").changed
 
@@ -194,7 +194,7 @@ def test_promotions_at_once__follow_each_other(candidates: Candidates) -> None:
 
     def promote(run: TrackedRun) -> None:
         other = candidates.reopen()
-        other.connection.patience_seconds = 20
+        other.connection.lock_timeout_seconds = 20
         other.promote(run.run_id, evidence_for(run), reason=run.run_id)
 
     with ThreadPoolExecutor(4) as pool:

@@ -14,7 +14,7 @@ BACK = LedgerRow(
 
 def test_standing_promotions__lose_those_that_a_rollback_undid() -> None:
     state = State((FIRST, SECOND, BACK), {CHAMPION: 1})
-    assert state.standing == [FIRST] and state.last == BACK and state.is_sound
+    assert state.active_promotions == [FIRST] and state.last == BACK and state.is_sound
     assert state.rolled_back("run2") == BACK and state.rolled_back("run1") is None
     again = replace(SECOND, number=4, from_version=1)
     assert State((FIRST, SECOND, BACK, again), {CHAMPION: 2}).rolled_back("run2") is None

@@ -1,6 +1,6 @@
-"""The leakage audit: features and forecasts must not change when everything after their origin is spoiled.
+"""The leakage audit: features and forecasts must not change when everything after their origin is altered.
 
-Three poisons (missing values, 1e9, noise) and a plain cut of the history must leave them bit-identical.
+Three perturbations (missing values, 1e9, noise) and a plain cut of the history must leave them bit-identical.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from smartgrid_pipeline.core.schema import (
 )
 
 SUITE = "leakage"
-POISONS = ("missing", "1e9", "noise")
+PERTURBATIONS = ("missing", "1e9", "noise")
 
 CONTEXT_DAYS, FUTURE_DAYS = 15, 8
 """Days before and after a cutoff from which the feature audit rebuilds features; they cover every window."""
@@ -40,7 +40,7 @@ OWN_TO_NEXT_FLOOR = 0.3
 def audit_features(
     readings: pd.DataFrame, meter: Meter, cutoff: np.datetime64 | pd.Timestamp, subject: str = "features"
 ) -> Verdict:
-    """Whether feature rows available at ``cutoff`` stay bit-identical when later readings are spoiled.
+    """Whether feature rows available at ``cutoff`` stay bit-identical when later readings are altered.
 
     ``readings`` are masked and on the meter's grid. Raises DataError when there are none before or none after
     the cutoff, since such an audit would prove nothing.
@@ -56,35 +56,37 @@ def audit_features(
             f"{int(after.sum())} after it within reach; both are needed. Choose another cutoff."
         )
     expected = _rows_until(near, meter, cutoff)
-    spoiled = {poison: _spoil_readings(near, after, poison) for poison in POISONS}
-    spoiled["cut"] = near[~after]
+    perturbed = {perturbation: _perturb_readings(near, after, perturbation) for perturbation in PERTURBATIONS}
+    perturbed["cut"] = near[~after]
     return Verdict(
         SUITE,
         subject,
-        tuple(_features_finding(expected, change, frame, meter, cutoff) for change, frame in spoiled.items()),
+        tuple(
+            _features_finding(expected, change, frame, meter, cutoff) for change, frame in perturbed.items()
+        ),
     )
 
 
 def audit_forecaster(
     forecaster: Forecaster, history: History, origins: Times, leads: tuple[LeadInterval, ...]
 ) -> Verdict:
-    """Whether forecasts stay bit-identical when everything after their origin is spoiled.
+    """Whether forecasts stay bit-identical when everything after their origin is altered.
 
-    Each origin is forecast alone, from the history with each poison after the origin and from the cut
+    Each origin is forecast alone, from the history with each perturbation after the origin and from the cut
     history. The same origin among others must agree within BATCH_TOLERANCE_KW. A few origins are enough.
     Raises DataError when an origin has no rows after it.
     """
     if not len(origins) or origins.max() >= history.end:
         raise DataError(f"The leakage audit needs origins before {history.end}; found {origins}.")
     together = forecaster.predict(history, origins, leads)
-    changed: dict[str, list[str]] = {change: [] for change in (*POISONS, "cut")}
+    changed: dict[str, list[str]] = {change: [] for change in (*PERTURBATIONS, "cut")}
     apart = 0.0
     for i, origin in enumerate(origins):
         near = history.until(origin + np.timedelta64(FUTURE_DAYS * 1440, "m"))
         alone = forecaster.predict(near, origins[i : i + 1], leads)
         apart = max(apart, _largest_difference(alone, together, i))
-        for change, spoiled in _spoiled_histories(near, origin):
-            if not _same_bits(alone, forecaster.predict(spoiled, origins[i : i + 1], leads)):
+        for change, perturbed in _perturbed_histories(near, origin):
+            if not _same_bits(alone, forecaster.predict(perturbed, origins[i : i + 1], leads)):
                 changed[change].append(str(origin))
     findings = [
         Finding(
@@ -137,20 +139,20 @@ def target_shift(forecasts: pd.DataFrame, card: str) -> tuple[Finding, ...]:
 _DONE = {"missing": "removed", "1e9": "set to 1e9", "noise": "replaced by noise", "cut": "cut off"}
 
 
-def _poison(poison: str, shape: tuple[int, ...]) -> np.ndarray:
+def _replacement_values(perturbation: str, shape: tuple[int, ...]) -> np.ndarray:
     """Values that replace readings, float64; noise is seeded."""
-    if poison == "noise":
+    if perturbation == "noise":
         return np.random.default_rng(0).normal(0, 5, shape)
-    return np.full(shape, {"missing": np.nan, "1e9": 1e9}[poison])
+    return np.full(shape, {"missing": np.nan, "1e9": 1e9}[perturbation])
 
 
-def _spoil_readings(readings: pd.DataFrame, after: np.ndarray, poison: str) -> pd.DataFrame:
-    spoiled = readings.copy()
+def _perturb_readings(readings: pd.DataFrame, after: np.ndarray, perturbation: str) -> pd.DataFrame:
+    perturbed = readings.copy()
     for channel in [channel for channel in CHANNELS if channel in readings]:
-        values = spoiled[channel].to_numpy(np.float64, copy=True)
-        values[after] = _poison(poison, (int(after.sum()),))
-        spoiled[channel] = values
-    return spoiled
+        values = perturbed[channel].to_numpy(np.float64, copy=True)
+        values[after] = _replacement_values(perturbation, (int(after.sum()),))
+        perturbed[channel] = values
+    return perturbed
 
 
 def _rows_until(readings: pd.DataFrame, meter: Meter, cutoff: np.datetime64) -> pd.DataFrame:
@@ -160,9 +162,9 @@ def _rows_until(readings: pd.DataFrame, meter: Meter, cutoff: np.datetime64) -> 
 
 
 def _features_finding(
-    expected: pd.DataFrame, change: str, spoiled: pd.DataFrame, meter: Meter, cutoff: np.datetime64
+    expected: pd.DataFrame, change: str, perturbed: pd.DataFrame, meter: Meter, cutoff: np.datetime64
 ) -> Finding:
-    rebuilt = _rows_until(spoiled, meter, cutoff)
+    rebuilt = _rows_until(perturbed, meter, cutoff)
     hit = [
         column for column in expected if column not in rebuilt or not expected[column].equals(rebuilt[column])
     ]
@@ -175,29 +177,31 @@ def _features_finding(
     )
 
 
-def _spoiled_histories(history: History, origin: np.datetime64) -> Iterator[tuple[str, History]]:
+def _perturbed_histories(history: History, origin: np.datetime64) -> Iterator[tuple[str, History]]:
     n = int(history.rows(np.array([origin]))[0]) + 1
-    for poison in POISONS:
+    for perturbation in PERTURBATIONS:
         share = history.observed_share.copy()
-        known = {"missing": 0.0, "1e9": 1.0}.get(poison)
+        known = {"missing": 0.0, "1e9": 1.0}.get(perturbation)
         share[n:] = np.random.default_rng(0).random(len(share) - n) if known is None else known
         yield (
-            poison,
+            perturbation,
             replace(
                 history,
-                power_kw=_spoil_array(history.power_kw, n, poison),
+                power_kw=_perturb_array(history.power_kw, n, perturbation),
                 observed_share=share,
-                features=_spoil_array(history.features, n, poison),
-                within={name: _spoil_array(values, n, poison) for name, values in history.within.items()},
+                features=_perturb_array(history.features, n, perturbation),
+                within={
+                    name: _perturb_array(values, n, perturbation) for name, values in history.within.items()
+                },
             ),
         )
     yield "cut", history.until(origin)
 
 
-def _spoil_array(values: Floats, n: int, poison: str) -> Floats:
-    spoiled = values.copy()
-    spoiled[n:] = _poison(poison, spoiled[n:].shape)
-    return spoiled
+def _perturb_array(values: Floats, n: int, perturbation: str) -> Floats:
+    perturbed = values.copy()
+    perturbed[n:] = _replacement_values(perturbation, perturbed[n:].shape)
+    return perturbed
 
 
 def _same_bits(a: Forecast, b: Forecast) -> bool:

@@ -62,7 +62,9 @@ def collapse_finding(aligned: Aligned) -> Finding:
 
 
 def error_correlation(aligned: Aligned, card: str) -> pd.DataFrame:
-    """Correlation of the experts' errors on a card, (experts, experts); mixing feeds on low values."""
+    """Pearson correlation of the experts' errors on a task, (experts, experts); averaging gains more when it
+    is low.
+    """
     frames = aligned.get(card, {})
     errors = {
         expert: frames[expert]["mean_kw"].to_numpy(float) - frames[expert]["observed_kw"].to_numpy(float)

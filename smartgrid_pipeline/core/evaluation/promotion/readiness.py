@@ -1,4 +1,4 @@
-"""Readiness for production: computed findings; what was not measured has not passed."""
+"""Whether the month's models are ready for production, as findings; what was not measured has not passed."""
 
 from collections.abc import Iterable, Mapping
 
@@ -42,7 +42,7 @@ def check(
     )
 
 
-def best_of_eight(scores: Evaluation, card: str, metric: str) -> tuple[str, float] | None:
+def best_model(scores: Evaluation, card: str, metric: str) -> tuple[str, float] | None:
     """The best of MODEL_NAMES on a task and its value of a metric (lower is better); None
     when none was scored.
     """
@@ -52,8 +52,10 @@ def best_of_eight(scores: Evaluation, card: str, metric: str) -> tuple[str, floa
 
 
 def gain_percent(scores: Evaluation, card: str, reference: str, metric: str) -> tuple[str, float] | None:
-    """The best of the eight and by how many per cent it is below a reference; None when either is missing."""
-    best, base = best_of_eight(scores, card, metric), scores.value(card, reference, metric)
+    """The best of the eight models and by how many per cent it is below a reference; None when either is
+    missing.
+    """
+    best, base = best_model(scores, card, metric), scores.value(card, reference, metric)
     if best is None or not base > 0:
         return None
     return best[0], 100 * (1 - best[1] / base)

@@ -165,8 +165,8 @@ def _covered(frame: pd.DataFrame) -> pd.Series:
 
 
 def day_forecasts(scores: Evaluation, model: str, card: str) -> "Figure | None":
-    """An easy, a typical and a hard day of a day-ahead card: the 10th, 50th and 90th percentile
-    of the model's daily CRPS, so that nobody picked the pretty one. None when no day was scored.
+    """Forecasts of the days at the 10th, 50th and 90th percentile of daily CRPS. None when no day was
+    scored.
     """
     frame = scores.aligned.get(card, {}).get(model, pd.DataFrame())
     if frame.empty:

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from smartgrid_pipeline.core.evaluation.audits.mape_forensics import (
     Forensics,
 )
 from smartgrid_pipeline.core.evaluation.promotion import readiness
-from smartgrid_pipeline.core.evaluation.promotion.candidacy import Candidacy, headline
+from smartgrid_pipeline.core.evaluation.promotion.candidate_outcome import CandidateOutcome, headline
 from smartgrid_pipeline.core.evaluation.promotion.deployment import SCENARIOS, choose
 from smartgrid_pipeline.core.evaluation.report import plots, plots_forecasts, tables
 from smartgrid_pipeline.core.evaluation.scoring.comparison import COMPOSITE_TASKS, RESAMPLES, Evaluation
@@ -34,8 +34,8 @@ class ReportInputs:
     """Everything that a report shows: plain frames and values. What may be absent has a default.
 
     ``data`` are facts on the data (hash, rows, window, source). ``span`` are the scores over all months
-    scored so far, None in the first. ``champion`` is the champion after the verdict; ``candidacies`` hold the
-    reasons. ``shares`` has mixture.SHARE_COLUMNS, ``costs`` deployment.COST_COLUMNS, ``defects``
+    scored so far, None in the first. ``champion`` is the champion after the verdict;
+    ``candidate_outcomes`` hold the reasons. ``shares`` has mixture.SHARE_COLUMNS, ``costs`` deployment.COST_COLUMNS, ``defects``
     meter_data.DEFECT_COLUMNS. ``runs`` maps a model to its tracking run, ``links`` to that run's page.
     ``anomalies`` are facts, shown as given.
     """
@@ -50,7 +50,7 @@ class ReportInputs:
     champion: str | None = None
     verdict: Verdict | None = None
     verdicts: tuple[Verdict, ...] = ()
-    candidacies: tuple[Candidacy, ...] = ()
+    candidate_outcomes: tuple[CandidateOutcome, ...] = ()
     shares: pd.DataFrame | None = None
     costs: pd.DataFrame | None = None
     defects: pd.DataFrame | None = None
@@ -115,9 +115,10 @@ def summary_json(inputs: ReportInputs) -> dict[str, Any]:
         "champion": inputs.champion,
         "verdict": inputs.verdict.to_dict() if inputs.verdict else None,
         "candidates": [
-            {name: _plain(value) for name, value in asdict(line).items()} for line in inputs.candidacies
+            {name: _plain(value) for name, value in line.to_dict().items()}
+            for line in inputs.candidate_outcomes
         ],
-        "why_not_the_best": headline(inputs.candidacies),
+        "why_not_the_best": headline(inputs.candidate_outcomes),
         "cards": _cards_json(inputs.scores, inputs.runs),
         "composite": {model: float(value) for model, value in inputs.scores.composite.items()},
         "all_months": None if inputs.span is None else {"cards": _cards_json(inputs.span, inputs.runs)},
@@ -159,7 +160,7 @@ def _plain(value: object) -> str | int | float | None:
 
 def _highlighted(inputs: ReportInputs) -> list[str]:
     """Up to four models to draw; the challenger, champion or best model first."""
-    best = readiness.best_of_eight(inputs.scores, inputs.scores.cards[0], "crps_kw")
+    best = readiness.best_model(inputs.scores, inputs.scores.cards[0], "crps_kw")
     leader = inputs.challenger or inputs.champion or (best[0] if best else None)
     wanted = [leader, mixture.MIXTURE, "lightgbm", ANALOGUE]
     present = [model for model in wanted if model is not None and model in inputs.scores.models]
@@ -190,8 +191,8 @@ def _view(inputs: ReportInputs) -> dict[str, Any]:
         "colour": colour,
         "champion": label(inputs.champion) if inputs.champion else "none yet",
         "challenger": label(inputs.challenger) if inputs.challenger else None,
-        "why_not_the_best": headline(inputs.candidacies),
-        "candidacies": tables.candidacies(inputs.candidacies),
+        "why_not_the_best": headline(inputs.candidate_outcomes),
+        "candidate_outcomes": tables.candidate_outcomes(inputs.candidate_outcomes),
         "tiles": tables.tiles(scores, inputs.challenger),
         "claims": {
             "fraction": f"{CLAIMED_FRACTION:.5f}", "percent": f"{100 * CLAIMED_FRACTION:.1f}",

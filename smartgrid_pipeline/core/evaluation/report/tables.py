@@ -9,7 +9,7 @@ import pandas as pd
 
 from smartgrid_pipeline.core.evaluation.audits import mixture
 from smartgrid_pipeline.core.evaluation.promotion import readiness
-from smartgrid_pipeline.core.evaluation.promotion.candidacy import Candidacy
+from smartgrid_pipeline.core.evaluation.promotion.candidate_outcome import CandidateOutcome
 from smartgrid_pipeline.core.evaluation.scoring.comparison import (
     COMPOSITE_TASKS,
     MIN_BLOCKS,
@@ -270,12 +270,16 @@ def costs(frame: pd.DataFrame | None, composite: pd.Series) -> list[dict[str, An
     ]  # fmt: skip
 
 
-def candidacies(lines: Sequence[Candidacy]) -> list[dict[str, Any]]:
+def candidate_outcomes(lines: Sequence[CandidateOutcome]) -> list[dict[str, Any]]:
     """Outcome and reason of each candidate, beside the numbers it was chosen by."""
     tones = {"champion": "good", "refused": "bad"}
     return [
-        _line(line.model, line.place, [Cell(number(line.before, 3)), Cell(number(line.now, 3))])
-        | {"outcome": line.outcome, "tone": tones.get(line.outcome, "even"), "why": line.why}
+        _line(
+            line.model,
+            line.rank,
+            [Cell(number(line.validation_crps, 3)), Cell(number(line.month_crps, 3))],
+        )
+        | {"outcome": line.outcome, "tone": tones.get(line.outcome, "even"), "why": line.reason}
         for line in lines
     ]
 

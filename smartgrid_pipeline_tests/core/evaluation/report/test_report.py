@@ -9,7 +9,7 @@ import pytest
 
 from smartgrid_pipeline.core.evaluation.audits.mape_forensics import ForensicRow, Forensics
 from smartgrid_pipeline.core.evaluation.audits.mixture import SHARE_COLUMNS
-from smartgrid_pipeline.core.evaluation.promotion import candidacy
+from smartgrid_pipeline.core.evaluation.promotion import candidate_outcome
 from smartgrid_pipeline.core.evaluation.promotion.deployment import COST_COLUMNS
 from smartgrid_pipeline.core.evaluation.report import plots_forecasts, report, tables
 from smartgrid_pipeline.core.evaluation.report.report import ReportInputs
@@ -154,14 +154,14 @@ def test_report__says_why_the_best_of_the_month_is_not_champion(house: ReportInp
     assert house.verdict is not None
     losses = {"gru": 0.5, "ridge": 0.6, "attention": 0.55}
     composite = pd.Series({"ridge": 0.7, "gru": 0.8, "attention": 0.9})
-    lines = candidacy.explain(composite, losses, "gru", house.verdict)
-    told = replace(house, candidacies=lines)
+    lines = candidate_outcome.explain(composite, losses, "gru", house.verdict)
+    told = replace(house, candidate_outcomes=lines)
     html, data = report.render(told, drawn={}), report.summary_json(told)
     assert "Ridge did best on the month and is not promoted" in html
     assert html.count("20.0 % above that of GRU") == 2  # beside the verdict, and beside the ranking
     assert data["candidates"][0] == {
         "model": "ridge", "place": 1, "before": 0.6, "now": 0.7, "outcome": "not put forward",
-        "why": lines[0].why,
+        "why": lines[0].reason,
     }  # fmt: skip
     assert data["why_not_the_best"] in html
 

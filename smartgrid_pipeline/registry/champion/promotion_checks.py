@@ -1,4 +1,4 @@
-"""The evidence that a promotion demands, by command, schedule or asset alike."""
+"""Checks before a promotion: which verdicts it demands, by command, schedule or asset alike."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

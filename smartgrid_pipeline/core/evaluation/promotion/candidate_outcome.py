@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,17 +14,28 @@ AUDITS = ("forecasts", "leakage")
 
 
 @dataclass(frozen=True)
-class Candidacy:
-    """A candidate: its rank in the month, its composite CRPS on the block before the month and on the month
-    (28-day analogue = 1), its outcome, and the reason.
+class CandidateOutcome:
+    """A candidate: its rank on the month, its composite CRPS on the month and on the validation block before
+    it (28-day analogue = 1), its outcome, and the reason.
     """
 
     model: str
-    place: int
-    before: float
-    now: float
+    rank: int
+    validation_crps: float
+    month_crps: float
     outcome: str  # "champion", "refused" or "not put forward"
-    why: str
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The outcome as plain data, under the keys of the month's ``summary.json``; a NaN stays NaN."""
+        return {
+            "model": self.model,
+            "place": self.rank,
+            "before": self.validation_crps,
+            "now": self.month_crps,
+            "outcome": self.outcome,
+            "why": self.reason,
+        }
 
 
 def explain(
@@ -32,36 +44,38 @@ def explain(
     challenger: str,
     verdict: Verdict,
     verdicts: Iterable[Verdict] = (),
-) -> tuple[Candidacy, ...]:
+) -> tuple[CandidateOutcome, ...]:
     """Every candidate, the most accurate of the month first.
 
     ``validation`` is the composite CRPS on the block before the month, by which the challenger was chosen;
     ``verdicts`` hold the audits, whose subject begins with the model's name.
     """
     failed = {v.subject.split()[0]: v for v in verdicts if v.suite in AUDITS and not v.passed and v.subject}
-    now = pd.Series({name: float(composite.get(name, np.nan)) for name in validation})
-    order = [str(name) for name in now.sort_values(kind="stable", na_position="last").index]
+    month_crps = pd.Series({name: float(composite.get(name, np.nan)) for name in validation})
+    order = [str(name) for name in month_crps.sort_values(kind="stable", na_position="last").index]
     lines = []
-    for place, name in enumerate(order, 1):
+    for rank, name in enumerate(order, 1):
         if name == challenger:
-            outcome, why = _put_forward(verdict, len(order))
+            outcome, reason = _challenger_outcome(verdict, len(order))
         else:
             outcome = "not put forward"
-            why = _passed_over(validation[name], challenger, validation[challenger], failed.get(name))
-        lines.append(Candidacy(name, place, validation[name], float(now[name]), outcome, why))
+            reason = _reason_not_chosen(
+                validation[name], challenger, validation[challenger], failed.get(name)
+            )
+        lines.append(CandidateOutcome(name, rank, validation[name], float(month_crps[name]), outcome, reason))
     return tuple(lines)
 
 
-def headline(lines: Sequence[Candidacy]) -> str:
+def headline(lines: Sequence[CandidateOutcome]) -> str:
     """One sentence on why the most accurate candidate of the month was not put forward; "" when it was, since
     the verdict then has the reasons.
     """
     if not lines or lines[0].outcome != "not put forward":
         return ""
-    return f"{label(lines[0].model)} did best on the month and is not promoted: {lines[0].why}."
+    return f"{label(lines[0].model)} did best on the month and is not promoted: {lines[0].reason}."
 
 
-def _put_forward(verdict: Verdict, candidates: int) -> tuple[str, str]:
+def _challenger_outcome(verdict: Verdict, candidates: int) -> tuple[str, str]:
     chosen = f"chosen because it had the lowest CRPS of the {candidates} candidates before the month"
     if verdict.passed:
         return "champion", f"{chosen}; it met all {len(verdict.findings)} demands of the gate"
@@ -75,7 +89,7 @@ def _failure_text(finding: Finding) -> str:
     return f"“{finding.rule}” is not met: found {finding.found}, demanded {finding.demanded}"
 
 
-def _passed_over(own: float, challenger: str, best: float, failed: Verdict | None) -> str:
+def _reason_not_chosen(own: float, challenger: str, best: float, failed: Verdict | None) -> str:
     behind = (
         f"before the month, when the challenger is chosen, its CRPS was {100 * (own / best - 1):.1f} % above "
         f"that of {label(challenger)}"
