@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from smartgrid_pipeline.core.schema import DataError
+from smartgrid_pipeline.core.schema import DataError, ModelError, RegistryError
 
 if TYPE_CHECKING:
+    from smartgrid_pipeline.core.forecasting.forecaster import Forecaster
+    from smartgrid_pipeline.core.schema import Meter
     from smartgrid_pipeline.orchestration.resources import Resources
+    from smartgrid_pipeline.registry import Champion, Registry
     from smartgrid_pipeline.settings import Settings
     from smartgrid_pipeline.sources import Readings
 
@@ -132,26 +135,43 @@ def rollback(settings: "Settings", reason: str) -> str:
 
 def forecast(settings: "Settings", file: str | None) -> Document:
     """The forecast from the newest reading of a file, or of the meter itself: by the champion, or by the best
-    tier of the fallback chain below it, with the reason.
+    tier of the fallback chain below it, with the reason: also when the champion's files are missing, damaged
+    or of another format. Raises RegistryError when the database cannot be opened.
     """
     from smartgrid_pipeline.core.forecasting.newest import newest_forecast, to_frame
 
     resources = _resources(settings)
     readings = resources.readings if file is None else _read_file(settings, file)
-    now = resources.registry.champion()
-    model = None if now is None else resources.registry.load(now.run_id)
-    fitted_on = None if now is None else resources.meter
+    now, model, fitted_on, problem = _load_champion(resources.registry)
     found = newest_forecast(model, fitted_on, readings.frame, readings.meter)
     frame = to_frame(found.forecast)
     return {
         "meter": readings.meter.meter_id,
         "origin": str(frame["origin"].iloc[0]),
         "tier": found.tier_names()[0],
-        "reason": found.reason or None,
+        "reason": problem or found.reason or None,
         "champion": None if now is None else champion_dict(now),
         "unit": "kW, mean over each interval (origin + lead_start, origin + lead_end]",
         "forecasts": frame.drop(columns="origin").to_dict("records"),
     }
+
+
+def _load_champion(
+    registry: "Registry",
+) -> "tuple[Champion | None, Forecaster | None, Meter | None, str]":
+    """The champion, its model, the meter it was fitted on, and why it has no model: "" when it has one."""
+    from smartgrid_pipeline.registry.model_files import ModelGone
+
+    try:
+        now = registry.champion()
+    except ModelGone as error:
+        return None, None, None, str(error)
+    if now is None:
+        return None, None, None, ""
+    try:
+        return now, registry.load(now.run_id), registry.fitted_on(now.run_id), ""
+    except (RegistryError, ModelError) as error:
+        return now, None, None, str(error)
 
 
 def anomalies(settings: "Settings", file: str | None, since: str | None) -> Document:

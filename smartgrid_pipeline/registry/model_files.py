@@ -14,10 +14,20 @@ from urllib.request import url2pathname
 
 from smartgrid_pipeline.core.forecasting.forecaster import Forecaster
 from smartgrid_pipeline.core.forecasting.newest import Loaders, load_forecaster
-from smartgrid_pipeline.core.schema import ModelError, RegistryError
+from smartgrid_pipeline.core.schema import Meter, ModelError, RegistryError
 from smartgrid_pipeline.registry.connection import Connection, exclusive
 from smartgrid_pipeline.registry.mlflow_private import VERSIONS_TAG
-from smartgrid_pipeline.registry.types import ARTIFACTS, FILES, MODEL, MONTH, Detector, Example, TrackedRun
+from smartgrid_pipeline.registry.types import (
+    ABOUT,
+    ARTIFACTS,
+    FILES,
+    MODEL,
+    MONTH,
+    Detector,
+    Example,
+    TrackedRun,
+    read_about,
+)
 
 DEFAULT_CODE = Path(__file__).with_name("model_code.py")
 
@@ -119,21 +129,21 @@ def directory(connection: Connection, run: TrackedRun) -> Path:
 
 
 def _local_files(connection: Connection, logged: Any) -> Path:
-    """Folder of a model's files on this machine; files behind a server are fetched once and kept."""
+    """Folder FILES of a model on this machine, beside it ABOUT; files behind a server are fetched once."""
     from mlflow.artifacts import download_artifacts
 
     if logged.artifact_location.startswith("file:"):
         return Path(url2pathname(urlsplit(logged.artifact_location).path)) / ARTIFACTS / FILES
-    kept = connection.artifact_root / "fetched" / logged.model_id
+    kept = connection.artifact_root / "fetched_models" / logged.model_id
     with exclusive(kept.parent / ".lock", "fetch a model", connection.lock_timeout_seconds):
         if not kept.exists():
             with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
-                source = f"{logged.artifact_location}/{ARTIFACTS}/{FILES}"
+                source = f"{logged.artifact_location}/{ARTIFACTS}"
                 fetched = download_artifacts(
                     artifact_uri=source, dst_path=scratch, tracking_uri=connection.uri
                 )
                 Path(fetched).replace(kept)
-    return kept
+    return kept / FILES
 
 
 def load(connection: Connection, run: TrackedRun, loaders: Loaders) -> Forecaster:
@@ -143,6 +153,15 @@ def load(connection: Connection, run: TrackedRun, loaders: Loaders) -> Forecaste
         return load_forecaster(run.model, path, loaders)
     except (ModelError, OSError, ValueError, KeyError) as error:
         raise RegistryError(f"The model of run {run.run_id} does not load from {path}: {error}") from error
+
+
+def meter(connection: Connection, run: TrackedRun) -> Meter:
+    """The meter that the forecaster of a run was fitted on. Raises RegistryError when it cannot be read."""
+    path = directory(connection, run).with_name(ABOUT)
+    try:
+        return read_about(path)[1]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RegistryError(f"The meter of run {run.run_id} cannot be read from {path}: {error}") from error
 
 
 def is_complete(connection: Connection, run: TrackedRun) -> bool:

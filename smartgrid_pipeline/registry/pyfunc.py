@@ -21,14 +21,12 @@ from smartgrid_pipeline.core.schema import (
     QUANTILE_COLUMNS,
     Meter,
 )
-from smartgrid_pipeline.registry.types import FILES, Example
+from smartgrid_pipeline.registry.types import ABOUT, FILES, Example, read_about
 
 with warnings.catch_warnings():  # one of mlflow's own type hints warns about itself when imported
     warnings.filterwarnings("ignore", message=".*Any type hint is inferred", category=UserWarning)
     from mlflow.pyfunc import PythonModel, PythonModelContext, save_model
 
-ABOUT = "about.json"
-"""File beside it: the model's name and its meter."""
 REQUIREMENTS = (
     "mlflow",
     "numpy",
@@ -64,19 +62,13 @@ class ForecastModel(PythonModel):
         """Load the forecaster from the model's own files. Raises ModelError when
         ``loaders`` lacks its name.
         """
-        about = read_about(Path(context.artifacts[ABOUT]))
-        self.meter = Meter(**{**about["meter"], "channels": tuple(about["meter"]["channels"])})
-        self.forecaster = load_forecaster(about["model"], Path(context.artifacts[FILES]), self._loaders())
+        name, self.meter = read_about(Path(context.artifacts[ABOUT]))
+        self.forecaster = load_forecaster(name, Path(context.artifacts[FILES]), self._loaders())
 
     def predict(self, context: PythonModelContext, model_input: pd.DataFrame) -> pd.DataFrame:
         """Forecast from readings in the format of ``to_input``; returns a frame of OUTPUT_COLUMNS."""
         readings = model_input.set_index(pd.DatetimeIndex(model_input[INTERVAL_START], name=INTERVAL_START))
         return to_frame(model_forecast(self.forecaster, readings.drop(columns=INTERVAL_START), self.meter))
-
-
-def read_about(path: Path) -> dict[str, Any]:
-    """The content of the file ABOUT: ``model`` and ``meter``."""
-    return dict(json.loads(path.read_text()))
 
 
 def signature(meter: Meter) -> ModelSignature:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from smartgrid_pipeline.core.forecasting import newest
 from smartgrid_pipeline.core.forecasting.forecaster import Forecaster
-from smartgrid_pipeline.core.schema import RegistryError, Verdict
+from smartgrid_pipeline.core.schema import Meter, RegistryError, Verdict
 from smartgrid_pipeline.registry import model_files, read_runs, types, write_runs
 from smartgrid_pipeline.registry.champion import promotion_checks
 from smartgrid_pipeline.registry.champion.history import NO_CHAMPION, ChampionHistory
@@ -175,6 +175,10 @@ class Registry:
         """The forecaster of a training run, loaded from its files."""
         return model_files.load(self.connection, self._training(run_id), self._known_loaders())
 
+    def fitted_on(self, run_id: str) -> Meter:
+        """The meter that a training run was fitted on, as stored with its model."""
+        return model_files.meter(self.connection, self._training(run_id))
+
     def model_directory(self, run_id: str) -> Path:
         """Folder of the files that the forecaster of a training run was saved to."""
         return model_files.directory(self.connection, self._training(run_id))
@@ -236,7 +240,7 @@ class Registry:
     def champion(self) -> Champion | None:
         """The champion by the ledger; None before the first promotion.
 
-        Raises RegistryError when the champion's version was deleted.
+        Raises ModelGone (a RegistryError) when the champion's version was deleted.
         """
         return self._champions.champion()
 

@@ -1,5 +1,6 @@
 """Values that the registry takes and returns: runs, champions, ledger rows; and the tags they are kept in."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -31,6 +32,8 @@ DATA_TAGS = ("data.sha256", "data.rows", "data.start", "data.end", "data.left_ou
 ARTIFACTS = "artifacts"
 FILES = "files"
 """Folder of a stored model, inside ARTIFACTS, that holds what the model's own ``save`` wrote."""
+ABOUT = "about.json"
+"""File beside FILES: the model's name and the meter that it was fitted on."""
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -39,6 +42,15 @@ RUN_SUITES = ("forecasts", "leakage", "promotion")
 """Suites that audit one candidate: the subject of their verdicts names its run."""
 MONTH_SUITES = ("readings", "features")
 """Suites that audit one month of data: the subject of their verdicts is the month."""
+
+
+def read_about(path: Path) -> tuple[str, Meter]:
+    """Name and meter of a model from its file ABOUT.
+
+    Raises OSError, ValueError, KeyError or TypeError when the file is missing or damaged.
+    """
+    about = json.loads(path.read_text())
+    return str(about["model"]), Meter(**{**about["meter"], "channels": tuple(about["meter"]["channels"])})
 
 
 @dataclass(frozen=True)

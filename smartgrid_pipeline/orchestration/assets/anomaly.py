@@ -31,7 +31,7 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         raw_readings: pd.DataFrame,
         resources: dg.ResourceParam[Resources],
     ) -> dg.MaterializeResult[pd.DataFrame]:
-        """Rules, physics monitors, IsolationForest, One-Class SVM, autoencoder; thresholds of the last year."""
+        """Rules, physics monitors, IsolationForest, One-Class SVM, autoencoder; thresholds from one year."""
         from smartgrid_pipeline.orchestration.flows import fit_detector
 
         checks.require_passed(context, "readings_pass_audit")

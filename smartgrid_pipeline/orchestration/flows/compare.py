@@ -10,7 +10,6 @@ import pandas as pd
 from smartgrid_pipeline.core.evaluation.promotion import candidate_outcome, rule
 from smartgrid_pipeline.core.evaluation.scoring import backtest, comparison
 from smartgrid_pipeline.core.evaluation.scoring.metrics import ANALOGUE, mase_scales_kw, score
-from smartgrid_pipeline.core.features.feature_table import names as feature_names
 from smartgrid_pipeline.core.schema import MODEL_NAMES, Finding, ForecastTask, Verdict, tasks_for
 from smartgrid_pipeline.orchestration.flows.train import find_training
 from smartgrid_pipeline.orchestration.flows.training_context import TrainingContext, month_times
@@ -184,8 +183,6 @@ def _promotion_evidence(
         month=context.month,
         training_months=context.training_data.months,
         verdicts=verdicts,
-        declared_features=feature_names(context.history.meter),
-        used_features=tuple(runs[challenger].tags.get("features", "").split(",")),
         cards=cards,
         scored_origins=origins,
         metrics=metrics,

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Literal
 
-from smartgrid_pipeline.core.schema import PromotionRefused, RegistryError
+from smartgrid_pipeline.core.schema import PromotionRefused
 from smartgrid_pipeline.registry import model_files
 from smartgrid_pipeline.registry.champion import ledger, promotion_checks
 from smartgrid_pipeline.registry.connection import Connection, exclusive
@@ -40,14 +40,14 @@ class ChampionHistory:
         return ledger.read(self.connection, self.model_name)
 
     def champion(self) -> Champion | None:
-        """The champion by the ledger, or None. Raises RegistryError when its version was deleted."""
+        """The champion by the ledger, or None. Raises ModelGone when its version was deleted."""
         state = self.state()
         row = state.last
         if row is None:
             return None
         if state.aliases.get(CHAMPION) != row.to_version:
             if not model_files.exists(self.connection, self.model_name, row.to_version):
-                raise RegistryError(
+                raise model_files.ModelGone(
                     f"The champion of {self.model_name}, version {row.to_version}, was deleted from the "
                     f"registry. `smartgrid rollback` brings the previous one back, `smartgrid promote "
                     f"{row.run_id}` this one."
@@ -79,7 +79,7 @@ class ChampionHistory:
     def promote(
         self, run: TrackedRun, report: TrackedRun | None, reason: str, allow_rolled_back: bool
     ) -> Promotion:
-        """Make a run champion, after ``promotion_checks.demand``; ``report`` is the run that keeps the verdicts.
+        """Make a run champion after ``promotion_checks.demand``; ``report`` is the run with the verdicts.
 
         Raises PromotionRefused when the run was rolled back before, unless ``allow_rolled_back``, or when the
         champion it was compared with is no longer champion.

@@ -38,8 +38,6 @@ class PromotionEvidence:
     month: str
     training_months: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
-    declared_features: tuple[str, ...]
-    used_features: tuple[str, ...]
     cards: tuple[ForecastTask, ...]
     scored_origins: Mapping[str, int] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -56,7 +54,6 @@ def decide(evidence: PromotionEvidence) -> Verdict:
         *_data_findings(evidence),
         _verdict_finding(evidence, "forecasts", evidence.challenger),
         _verdict_finding(evidence, "leakage", evidence.challenger),
-        _features_finding(evidence),
         *_score_findings(evidence),
         _reference_finding(evidence.versus_reference),
         _champion_finding(evidence),
@@ -106,15 +103,6 @@ def _verdict_finding(evidence: PromotionEvidence, suite: str, subject: str) -> F
     passed = bool(matching) and all(v.passed for v in matching)
     found = "no verdict" if not matching else "passed" if passed else matching[-1].summary()
     return Finding(f"{suite} of the challenger", passed, found, f"a passed {suite} verdict of {subject}")
-
-
-def _features_finding(evidence: PromotionEvidence) -> Finding:
-    same = bool(evidence.declared_features) and evidence.declared_features == evidence.used_features
-    differ = sorted(set(evidence.declared_features) ^ set(evidence.used_features))
-    found = f"{len(evidence.used_features)} features" + (f", differing in {differ[:6]}" if differ else "")
-    if not same and not differ:
-        found += " in another order" if evidence.used_features else " recorded"
-    return Finding("feature list", same, found, f"the {len(evidence.declared_features)} declared, in order")
 
 
 def _score_findings(evidence: PromotionEvidence) -> tuple[Finding, ...]:

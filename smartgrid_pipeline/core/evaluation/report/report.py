@@ -34,8 +34,8 @@ class ReportInputs:
     """Everything that a report shows: plain frames and values. What may be absent has a default.
 
     ``data`` are facts on the data (hash, rows, window, source). ``span`` are the scores over all months
-    scored so far, None in the first. ``champion`` is the champion after the verdict;
-    ``candidate_outcomes`` hold the reasons. ``shares`` has mixture.SHARE_COLUMNS, ``costs`` deployment.COST_COLUMNS, ``defects``
+    scored so far, None in the first. ``champion`` is the champion after the verdict; ``candidate_outcomes``
+    hold the reasons. ``shares`` has mixture.SHARE_COLUMNS, ``costs`` deployment.COST_COLUMNS, ``defects``
     meter_data.DEFECT_COLUMNS. ``runs`` maps a model to its tracking run, ``links`` to that run's page.
     ``anomalies`` are facts, shown as given.
     """

@@ -33,8 +33,6 @@ COMPLETE = PromotionEvidence(
     month="2010-10",
     training_months=MONTHS,
     verdicts=VERDICTS,
-    declared_features=("a", "b"),
-    used_features=("a", "b"),
     cards=tasks_for(5),
     scored_origins={"T1": 8928, "T2": 744, "T3": 31, "T4": 31},
     metrics={card: dict.fromkeys(rule.REQUIRED_METRICS, 0.5) for card in DECIDING},
@@ -88,9 +86,6 @@ REFUSALS: dict[str, dict[str, Any]] = {
     "another model's leakage audit": {
         "verdicts": (*_without("leakage", "gru"), _verdict("leakage", "gru_2"))
     },
-    "a changed feature list": {"used_features": ("a", "c")},
-    "features in another order": {"used_features": ("b", "a")},
-    "an unknown feature list": {"declared_features": (), "used_features": ()},
     "too few origins": {"scored_origins": {**COMPLETE.scored_origins, "T3": 13}},
     "origins not counted": {"scored_origins": {}},
     "a missing metric": {"metrics": _scores("T2", "crps_kw", None)},
