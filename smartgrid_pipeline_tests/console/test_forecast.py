@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,10 @@ def write(frame: pd.DataFrame, path: Path) -> None:
     frame[channels].rename_axis("timestamp").reset_index().to_csv(path, index=False)
 
 
+def resources_of(root: Path) -> Resources:
+    return Resources(Settings(home=root, source=str(root / "meter.csv"), timezone="Europe/Paris"))
+
+
 @pytest.fixture(scope="module")
 def home_with_champion(tmp_path_factory: pytest.TempPathFactory, migrated_folder: Path) -> Path:
     """A home directory whose meter has a champion, the ridge regression."""
@@ -39,7 +43,7 @@ def home_with_champion(tmp_path_factory: pytest.TempPathFactory, migrated_folder
     write(READINGS, root / "meter.csv")
     (root / "mlruns").mkdir()
     shutil.copy(migrated_folder / "mlflow.db", root / "mlruns")
-    resources = Resources(Settings(home=root, source=str(root / "meter.csv"), timezone="Europe/Paris"))
+    resources = resources_of(root)
     resources.save_source_facts()
     meter = resources.meter
     history = history_from_table(make_table(READINGS, meter), meter)
@@ -130,3 +134,84 @@ def test_forecast__prints_its_tier_when_it_is_the_champion(
 ) -> None:
     code, printed = forecast(home_with_champion)
     assert code == 0 and "ridge for meter" in printed and "tier champion" in printed
+
+
+@pytest.fixture
+def model_files(home_with_champion: Path) -> Iterator[Path]:
+    """The folder of the champion's stored model, to be damaged: put back afterwards."""
+    registry = resources_of(home_with_champion).registry
+    champion = registry.champion()
+    assert champion is not None
+    folder = registry.model_directory(champion.run_id).parent
+    kept = folder.with_name("kept")
+    shutil.copytree(folder, kept)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+    kept.rename(folder)
+
+
+def delete(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def damage(folder: Path) -> None:
+    (folder / "files" / "model.npz").write_bytes(b"no archive")
+
+
+def set_older_format(folder: Path) -> None:
+    path = folder / "files" / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 0}))
+
+
+def lose_the_meter(folder: Path) -> None:
+    (folder / "about.json").write_text("{}")
+
+
+SPOILT = {
+    delete: "model files of run",
+    damage: "could be read from",
+    set_older_format: "was saved in format 0",
+    lose_the_meter: "The meter of run",
+}
+"""What happens to the champion's files, and what the reason then says."""
+
+
+@pytest.mark.parametrize("spoil", SPOILT, ids=lambda spoil: spoil.__name__)
+def test_forecast__is_of_past_days_when_the_champion_does_not_load(
+    spoil: Callable[[Path], None], home_with_champion: Path, model_files: Path,
+    forecast: Callable[..., tuple[int, str]],
+) -> None:  # fmt: skip
+    spoil(model_files)
+    code, printed = forecast(home_with_champion, "--json")
+    document = json.loads(printed)
+    assert code == 0 and document["tier"] == "past_days"
+    assert SPOILT[spoil] in document["reason"] and document["champion"]["model"] == "ridge"
+    assert_whole(document)
+    code, printed = forecast(home_with_champion)
+    assert code == 0 and "tier past_days" in printed
+
+
+def test_forecast__of_a_source_that_lost_channels_still_uses_the_champion(
+    home_with_champion: Path, forecast: Callable[..., tuple[int, str]]
+) -> None:
+    """Every ingest stores the source's meter anew; the champion's own is stored with its model."""
+    try:
+        write(READINGS[[ACTIVE_POWER]], home_with_champion / "meter.csv")
+        resources_of(home_with_champion).save_source_facts()
+        code, printed = forecast(home_with_champion, "--json")
+    finally:
+        write(READINGS, home_with_champion / "meter.csv")
+        resources_of(home_with_champion).save_source_facts()
+    document = json.loads(printed)
+    assert code == 0 and document["tier"] == "champion_without_channels"
+    assert "channels are missing: current" in document["reason"]
+
+
+def test_forecast__with_a_database_that_cannot_be_opened_is_an_error(
+    tmp_path: Path, forecast: Callable[..., tuple[int, str]]
+) -> None:
+    (tmp_path / "mlruns").mkdir()
+    (tmp_path / "mlruns" / "mlflow.db").write_bytes(b"no database" * 1_000)
+    write(READINGS.iloc[: 2 * 24 * HOUR], tmp_path / "meter.csv")
+    code, printed = forecast(tmp_path, "--json")
+    assert code == 1 and printed == ""
