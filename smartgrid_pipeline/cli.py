@@ -168,7 +168,7 @@ def champion(
 @app.command()
 def promote(
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="MLflow run id of a challenger.")],
-    reason: Reason = "asked for on the command line",
+    reason: Reason = "requested on the command line",
     source: Source = None, meter: MeterId = None, time_column: TimeColumn = None,
     value_column: ValueColumn = None, unit: Unit = None, timezone: Timezone = None,
     table: Table = None, query: Query = None,
@@ -185,7 +185,7 @@ def promote(
 
 @app.command()
 def rollback(
-    reason: Reason = "asked for on the command line",
+    reason: Reason = "requested on the command line",
     source: Source = None, meter: MeterId = None, time_column: TimeColumn = None,
     value_column: ValueColumn = None, unit: Unit = None, timezone: Timezone = None,
     table: Table = None, query: Query = None,

@@ -64,7 +64,7 @@ def validate(settings: "Settings", page: Path | None = None) -> Document:
 
 
 def defects(settings: "Settings") -> Document:
-    """Defects of the whole source, from what was taken in, or from the readings when nothing was yet."""
+    """Defects of all readings of the source, found in the readings alone."""
     from smartgrid_pipeline.core import meter_data
     from smartgrid_pipeline.orchestration.resources import Resources
 

@@ -36,8 +36,8 @@ def print_report(document: Document, out: Console) -> None:
             table.add_row(f"{mark}{name}", *(_cell(row[key], spec) for key, spec in formats.items()))
         out.print(table)
     verdict = Verdict.from_dict(document["verdict"])
-    said = "passed the gate" if verdict.passed else "did not pass the gate"
-    out.print(f"challenger [bold]{document['challenger']}[/] {said}", highlight=False)
+    outcome = "passed the gate" if verdict.passed else "did not pass the gate"
+    out.print(f"challenger [bold]{document['challenger']}[/] {outcome}", highlight=False)
     if why := document.get("why_not_the_best"):
         out.print(f"  {why}", markup=False, highlight=False)
     for finding in verdict.failures:
@@ -78,8 +78,8 @@ def print_where_to_look(settings: "Settings", document: Document, out: Console) 
 def _source_options(settings: "Settings") -> str:
     """Options with which the next command means the same meter, ready for a shell."""
     names = ("source", "meter", "time_column", "value_column", "unit", "timezone", "table", "query")
-    told = {name: getattr(settings, name) for name in names if name in settings.model_fields_set}
-    words = [f"--{name.replace('_', '-')} {shlex.quote(value)}" for name, value in told.items() if value]
+    given = {name: getattr(settings, name) for name in names if name in settings.model_fields_set}
+    words = [f"--{name.replace('_', '-')} {shlex.quote(value)}" for name, value in given.items() if value]
     return "".join(f" {word}" for word in words)
 
 
@@ -153,7 +153,7 @@ def print_forecast(document: Document, out: Console) -> None:
 
 def print_anomalies(document: Document, out: Console) -> None:
     """The events, one a line."""
-    out.print(f"judged by {document['basis']}", style="dim")
+    out.print(f"detected by {document['basis']}", style="dim")
     if document["monitors_off"]:
         out.print(f"off: {', '.join(document['monitors_off'])}", style="dim")
     table = Table(title=f"{len(document['events'])} events", title_justify="left", box=SIMPLE_HEAD)

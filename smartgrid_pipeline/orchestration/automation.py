@@ -1,4 +1,4 @@
-"""What runs without people: the jobs, the monthly schedule, the sensors for failed and for orphaned runs."""
+"""What starts without a command: jobs, the monthly schedule, the sensors for failed and orphaned runs."""
 
 import json
 from datetime import UTC, datetime
@@ -69,7 +69,7 @@ def monthly_schedule(job: AssetJob, months: dg.MonthlyPartitionsDefinition) -> d
 @dg.run_failure_sensor(
     name="failure_notice",
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Notes every failed run of this location, and closes tracking runs that died with it.",
+    description="Notes every failed run of this location, and closes the tracked runs that it left open.",
 )
 def failure_notice(context: dg.RunFailureSensorContext, resources: dg.ResourceParam[Resources]) -> None:
     """Write a notice of the failed run beside the data, and post it to SMARTGRID_NOTIFY_URL where set."""

@@ -1,9 +1,9 @@
 """One run of a meter at a time, and runs whose process was killed are closed.
 
-Dagster marks the run of a killed worker as failed while the code server that started the worker lives. When
-both are killed (power, memory, a closed session), the run stays "started" and keeps its place in the retrain
-pool. Each run therefore has a file that its process keeps locked. The operating system releases the lock when
-the process ends, however it ends: a file that no process holds belongs to an orphaned run.
+Dagster marks the run of a killed worker as failed while the code server that started the worker still runs.
+When both are killed (power, memory, a closed session), the run stays "started" and keeps its place in the
+retrain pool. Each run therefore has a file that its process keeps locked. The operating system releases the
+lock when the process ends, however it ends: a file that no process holds belongs to an orphaned run.
 """
 
 import os
@@ -66,7 +66,7 @@ def lock_run(home: Path, run_id: str) -> Iterator[None]:
     unnamed = path.with_name(f".{run_id}.{os.getpid()}")
     with unnamed.open("w") as file:
         lock_descriptor(file.fileno())
-        unnamed.replace(path)  # locked before it has its name: never found unlocked while the process lives
+        unnamed.replace(path)  # locked before it has its name: never found unlocked while the process runs
         try:
             yield
         finally:
@@ -74,7 +74,7 @@ def lock_run(home: Path, run_id: str) -> Iterator[None]:
 
 
 def is_orphaned(home: Path, run_id: str) -> bool:
-    """Whether the process of a run was killed: its file is there, and nobody holds it.
+    """Whether the process of a run was killed: its file is there, and no process holds it.
 
     False without a file: the process ended properly, has not begun, or runs on another machine.
     """
@@ -101,7 +101,7 @@ def run_has_ended(instance: dg.DagsterInstance, run_id: str) -> bool:
 
 
 def _close_killed_commands(instance: dg.DagsterInstance) -> list[str]:
-    """Close runs of killed `smartgrid run` commands. The caller holds the lock, so none of them lives."""
+    """Close runs of killed `smartgrid run` commands. The caller holds the lock, so none of them runs."""
     orphaned = _under_way(instance, COMMAND_LINE_TAG)
     for run in orphaned:
         _close(instance, run)
@@ -117,7 +117,7 @@ def _refuse_other_runs(instance: dg.DagsterInstance) -> None:
     for run in _under_way(instance):
         raise RunUnderWay(
             f"Run {run.run_id} ({run.job_name}) of {run.tags.get('dagster/partition', 'several months')} is "
-            f"{run.status.value.lower()}: the UI or the schedule asked for it. Let it finish, or terminate "
+            f"{run.status.value.lower()}: started by the UI or the schedule. Let it finish, or terminate "
             "it in the Dagster UI (smartgrid ui), then try again."
         )
 

@@ -114,7 +114,7 @@ def repair(connection: Connection, model_name: str) -> State:
             log.warning("Alias champion was on version %d without any promotion: removed.", alias)
             client.delete_registered_model_alias(model_name, CHAMPION)
         if last is not None and alias != last.to_version:
-            log.warning("Alias champion was on version %s, the ledger says %d.", alias, last.to_version)
+            log.warning("Alias champion was on version %s, the ledger has %d.", alias, last.to_version)
             if model_files.exists(connection, model_name, last.to_version):
                 client.set_registered_model_alias(model_name, CHAMPION, str(last.to_version))
         if last is not None and state.aliases.get(CHALLENGER) == last.to_version:
