@@ -15,12 +15,15 @@ SPOILT = {
     "leakage": "✗ is right: found wrong, demanded right",
     "promotion": "promotion of tiny on 2010-03",
     "readings": "readings of 2010-01: FAILED",
+    "no promotion": "no verdict of suite 'promotion' about this run",
 }
-"""Suite whose verdict failed, and what the refusal says of it."""
+"""Suite whose verdict failed, and what the refusal says of it; a run never challenger has no "promotion"."""
 
 
 def spoilt(verdicts: list[Verdict], suite: str) -> list[Verdict]:
-    """The verdicts, those of one suite failed."""
+    """The verdicts, those of one suite failed, or left out after "no "."""
+    if suite.startswith("no "):
+        return [v for v in verdicts if v.suite != suite.removeprefix("no ")]
     return [verdict(v.suite, v.subject, v.suite != suite) for v in verdicts]
 
 
