@@ -44,6 +44,9 @@ was closer than the past days: a regression on voltage and current has no number
 one.
 """
 
+SILENT_DAYS = 1
+"""A channel of which nothing was observed for so long, though power was, counts as missing."""
+
 CHECK_HISTORY_DAYS = 60
 """History that the past days of the check are taken from."""
 
@@ -147,33 +150,50 @@ def _fill_from_champion(
     at = np.flatnonzero(days >= CHAMPION_DAYS)
     if not len(at):
         return f"{float(days.max(initial=0)):.1f} observed days, the champion needs {CHAMPION_DAYS:g}"
-    complete = history.meter.channels == fitted_on.channels
+    absent = _absent_channels(history, origins[at].min(), fitted_on)
     try:
-        given = history if complete else with_channels(history, fitted_on)
+        same = history.meter.channels == fitted_on.channels
+        given = history if same else with_channels(history, fitted_on)
         forecast = champion.predict(given, origins[at], leads)
+        closer = absent and _is_closer_than_past_days(
+            champion, given, history.until(origins[at].min()), leads
+        )
     except ModelError as error:
         return str(error)
     good = np.asarray(np.isfinite(forecast.mean_kw).all(1) & np.isfinite(forecast.quantiles_kw).all((1, 2)))
     mean, quantiles, tier = out
-    if complete:
+    if not absent:
         mean[at[good]], quantiles[at[good]] = forecast.mean_kw[good], forecast.quantiles_kw[good]
         tier[at[good]] = 0
         everywhere = good.all() and len(at) == len(origins)
         return "" if everywhere else "too few readings for the champion at some origins"
-    closer = _is_closer_than_past_days(champion, given, history.until(origins[at].min()), leads)
-    reason = (
-        f"channels are missing: {', '.join(sorted(set(fitted_on.channels) - set(history.meter.channels)))}"
-    )
-    if not closer.any():
-        return f"{reason}; the past days were closer than the champion for every lead"
-    used, others = np.flatnonzero(closer), np.flatnonzero(~closer)
+    reason = f"channels are missing: {', '.join(absent)}"
+    used, others = np.flatnonzero(closer), np.flatnonzero(~np.asarray(closer))
+    if not len(used):
+        return (
+            f"{reason}; without them the champion was not shown to be closer than the past days for any lead"
+        )
     place = np.ix_(at[good], used)
     mean[place], quantiles[place] = forecast.mean_kw[good][:, used], forecast.quantiles_kw[good][:, used]
     tier[at[good]] = 1
     if len(others):
         _fill_from_past_days(history, origins, leads, days, at[good], others, out)
-        reason += f"; {len(others)} of {len(leads)} leads are the past days', which were closer lately"
+        reason += (
+            f"; {len(others)} of {len(leads)} leads are the past days', than which it was not closer lately"
+        )
     return reason
+
+
+def _absent_channels(history: History, origin: np.datetime64, fitted_on: Meter) -> list[str]:
+    """Channels of the champion's meter that the history lacks, or that were silent for SILENT_DAYS before the
+    origin while power was observed; in order of name.
+    """
+    lacking = set(fitted_on.channels) - set(history.meter.channels)
+    lately = history.until(origin).last_days(SILENT_DAYS)
+    if np.isfinite(lately.power_kw).any():
+        present = set(history.meter.channels) & set(fitted_on.channels)
+        lacking |= {name for name in present if not np.isfinite(lately.channel_means(name)).any()}
+    return sorted(lacking)
 
 
 def _is_closer_than_past_days(

@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ FORMAT = 1
 
 FACTS_FILE, ARRAYS_FILE = "model.json", "model.npz"
 
-DAMAGE = (OSError, KeyError, IndexError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
+DAMAGE = (OSError, EOFError, KeyError, IndexError, TypeError, ValueError, RuntimeError, MemoryError,
+          OverflowError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 """What broken, missing or foreign files raise while a model is made of them."""
 
 
@@ -37,8 +39,9 @@ def write(directory: Path, name: str, facts: dict[str, Any], arrays: Arrays) -> 
     """
     if not facts:
         raise ModelError(f"{name} is not fitted: there is nothing to save. Call fit first.")
-    (directory / FACTS_FILE).write_text(json.dumps({"model": name, "format": FORMAT, **facts}, indent=1))
     np.savez_compressed(directory / ARRAYS_FILE, allow_pickle=False, **arrays)
+    kept = {"model": name, "format": FORMAT, **facts, "arrays_sha256": _sha256(directory / ARRAYS_FILE)}
+    (directory / FACTS_FILE).write_text(json.dumps(kept | {"facts_sha256": _digest(kept)}, indent=1))
 
 
 @contextmanager
@@ -48,9 +51,15 @@ def read(directory: Path, *names: str) -> Iterator[tuple[dict[str, Any], Arrays]
     The model is made of them inside the ``with`` block. Raises ModelError when files are missing, broken, of
     another model or of another format, also when that shows only while the model is made.
     """
+    if not (directory / FACTS_FILE).exists() and directory.is_dir() and any(directory.iterdir()):
+        raise ModelError(
+            f"{directory} holds no {FACTS_FILE}: its model was saved by an earlier version, or is damaged. "
+            "Train it again: `smartgrid run` does."
+        )
     try:
         facts = json.loads((directory / FACTS_FILE).read_text())
         _require_readable(directory, names, facts)
+        _require_undamaged(directory, facts)
         with np.load(io.BytesIO((directory / ARRAYS_FILE).read_bytes()), allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         yield facts, arrays
@@ -69,6 +78,24 @@ def _require_readable(directory: Path, names: tuple[str, ...], facts: dict[str, 
             f"reads {FORMAT}. "
             "Train it again: `smartgrid run` does."
         )
+
+
+def _require_undamaged(directory: Path, facts: dict[str, Any]) -> None:
+    """Raises ValueError unless facts and arrays are those that were written; takes the digests out of
+    ``facts``.
+    """
+    if facts.pop("facts_sha256") != _digest(facts):
+        raise ValueError(f"{FACTS_FILE} has been changed since it was written")
+    if facts.pop("arrays_sha256") != _sha256(directory / ARRAYS_FILE):
+        raise ValueError(f"{ARRAYS_FILE} has been changed since it was written")
+
+
+def _digest(facts: dict[str, Any]) -> str:
+    return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
 
 
 def add_prefix(prefix: str, arrays: Arrays) -> Arrays:

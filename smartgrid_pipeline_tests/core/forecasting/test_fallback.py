@@ -11,7 +11,7 @@ from smartgrid_pipeline.core.forecasting.baselines.gradient_boosting import Ligh
 from smartgrid_pipeline.core.forecasting.baselines.ridge import Ridge
 from smartgrid_pipeline.core.forecasting.fallback import TIERS, predict_with_fallback, with_channels
 from smartgrid_pipeline.core.forecasting.forecaster import TINY, Forecaster, Split
-from smartgrid_pipeline.core.schema import ACTIVE_POWER, LeadInterval, ModelError, leads_for
+from smartgrid_pipeline.core.schema import ACTIVE_POWER, VOLTAGE, LeadInterval, ModelError, leads_for
 from smartgrid_pipeline_tests.conftest import HOME, HOUSE
 from smartgrid_pipeline_tests.core.forecasting.spoiling import SPOILS, assert_legal, assert_same, spoiled
 
@@ -77,7 +77,17 @@ def test_champion_that_is_wrong_without_its_channels__leaves_leads_to_the_past_d
     past_days = predict_with_fallback(None, None, _power_only(house_history), origins, leads)
     np.testing.assert_array_equal(found.forecast.mean_kw, past_days.forecast.mean_kw)
     assert found.tier_names() == ("past_days",)
-    assert "channels are missing" in found.reason and "past days were closer" in found.reason
+    assert "channels are missing" in found.reason and "not shown to be closer" in found.reason
+
+
+def test_channel_that_fell_silent__counts_as_missing(house_history: History) -> None:
+    ridge = Ridge(TINY)
+    ridge.fit(house_history, Split.before(house_history.end, house_history))
+    silent, within = house_history.features.copy(), dict(house_history.within)
+    silent[-400:, feature_names(HOUSE).index(VOLTAGE)] = np.nan
+    broken = replace(house_history, features=silent, within=within)
+    found = predict_with_fallback(ridge, HOUSE, broken, np.array([house_history.end]), (LeadInterval(0, 5),))
+    assert found.tier_names() != ("champion",) and VOLTAGE in found.reason
 
 
 def test_fallback__knows_its_tiers_best_first() -> None:

@@ -58,7 +58,9 @@ def test_read__refuses_another_format_and_says_to_train_again(tmp_path: Path, fo
         pass
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut", "not a zip", "not JSON", "other arrays"])
+@pytest.mark.parametrize(
+    "damage", ["missing", "cut", "not a zip", "not JSON", "empty", "one bit of the arrays", "one digit"]
+)
 def test_read__turns_damage_into_an_error_that_says_what_to_do(tmp_path: Path, damage: str) -> None:
     storage.write(tmp_path, "toy", {"level_kw": 0.1}, ARRAYS)
     path = tmp_path / storage.ARRAYS_FILE
@@ -68,13 +70,34 @@ def test_read__turns_damage_into_an_error_that_says_what_to_do(tmp_path: Path, d
         path.write_bytes(path.read_bytes()[:-30])
     elif damage == "not a zip":
         path.write_bytes(b"weights")
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "one bit of the arrays":
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
     elif damage == "not JSON":
         (tmp_path / storage.FACTS_FILE).write_text("{")
+    elif damage == "one digit":
+        facts = tmp_path / storage.FACTS_FILE
+        facts.write_text(facts.read_text().replace("0.1", "0.7"))
     with (
         pytest.raises(ModelError, match=r"No toy could be read from .* Train it again"),
-        storage.read(tmp_path, "toy") as (_, arrays),
+        storage.read(tmp_path, "toy"),
     ):
+        pass
+
+
+def test_read__turns_absent_arrays_into_the_same_error(tmp_path: Path) -> None:
+    storage.write(tmp_path, "toy", {"level_kw": 0.1}, ARRAYS)
+    with pytest.raises(ModelError, match="Train it again"), storage.read(tmp_path, "toy") as (_, arrays):
         arrays["nowhere"]
+
+
+def test_read__says_that_another_layout_is_of_an_earlier_version(tmp_path: Path) -> None:
+    (tmp_path / "mixture.json").write_text("{}")
+    with pytest.raises(ModelError, match="earlier version"), storage.read(tmp_path, "toy"):
+        pass
 
 
 def test_prefixes__keep_parts_apart() -> None:
