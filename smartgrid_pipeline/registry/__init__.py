@@ -3,6 +3,7 @@ mlflow.
 """
 
 from smartgrid_pipeline.registry.champion.promotion_checks import about_run
+from smartgrid_pipeline.registry.model_files import ModelGone, ModelUnusable
 from smartgrid_pipeline.registry.registry import Registry
 from smartgrid_pipeline.registry.types import (
     Champion,
@@ -17,6 +18,8 @@ __all__ = [
     "Champion",
     "Example",
     "LedgerRow",
+    "ModelGone",
+    "ModelUnusable",
     "Promotion",
     "Registry",
     "TrackedRun",

@@ -32,7 +32,11 @@ from smartgrid_pipeline.registry.types import (
 DEFAULT_CODE = Path(__file__).with_name("model_code.py")
 
 
-class ModelGone(RegistryError):
+class ModelUnusable(RegistryError):
+    """The model of a run cannot be loaded: its files are missing, damaged or of another format."""
+
+
+class ModelGone(ModelUnusable):
     """The model of a run was never stored completely, or its files were deleted."""
 
 
@@ -147,12 +151,12 @@ def _local_files(connection: Connection, logged: Any) -> Path:
 
 
 def load(connection: Connection, run: TrackedRun, loaders: Loaders) -> Forecaster:
-    """The forecaster of a run. Raises RegistryError when its files are missing or do not load."""
+    """The forecaster of a run. Raises ModelUnusable when its files are missing or do not load."""
     path = directory(connection, run)
     try:
         return load_forecaster(run.model, path, loaders)
     except (ModelError, OSError, ValueError, KeyError) as error:
-        raise RegistryError(f"The model of run {run.run_id} does not load from {path}: {error}") from error
+        raise ModelUnusable(f"The model of run {run.run_id} does not load from {path}: {error}") from error
 
 
 def meter(connection: Connection, run: TrackedRun) -> Meter:

@@ -128,9 +128,10 @@ class Registry:
         """Track the comparison of a month with its verdicts, which ``evidence`` reads; returns the run id.
 
         ``compared`` are the run ids of the trainings compared. The report is tagged with the run that is
-        champion at this moment, since ``promote`` demands that it still is.
+        champion at this moment, since ``promote`` demands that it still is. The ledger names that run also
+        when its version was deleted.
         """
-        champion = self.champion()
+        current = self._champions.state().last
         contents = write_runs.RunContents(
             metrics=metrics, figures=figures or {}, tables=tables or {}, verdicts=verdicts, html=html
         )
@@ -138,7 +139,7 @@ class Registry:
             types.RUN_TYPE: types.REPORT,
             types.MONTH: month,
             types.COMPARED_RUNS: " ".join(compared),
-            types.COMPARED_WITH: champion.run_id if champion else NO_CHAMPION,
+            types.COMPARED_WITH: current.run_id if current else NO_CHAMPION,
             types.REGISTERED_MODEL: self.model_name,
         }
         with write_runs.open_run(self.connection, f"report {month}", {**(tags or {}), **about}) as run_id:
@@ -172,7 +173,7 @@ class Registry:
         return read_runs.read_table(self.connection, run_id, name)
 
     def load(self, run_id: str) -> Forecaster:
-        """The forecaster of a training run, loaded from its files."""
+        """The forecaster of a training run, from its files; ModelUnusable if they are missing or damaged."""
         return model_files.load(self.connection, self._training(run_id), self._known_loaders())
 
     def fitted_on(self, run_id: str) -> Meter:

@@ -70,4 +70,4 @@ class TinyDetector:
         (directory / "detector.json").write_text("{}")
 
 
-LOADERS = {"tiny": TinyForecaster.load, "other": TinyForecaster.load}
+LOADERS = dict.fromkeys(("tiny", "other", "gru", "ridge"), TinyForecaster.load)

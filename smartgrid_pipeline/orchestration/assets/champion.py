@@ -61,13 +61,13 @@ def assets(months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext, resources: dg.ResourceParam[Resources]
     ) -> dg.MaterializeResult[pd.DataFrame]:
         """The model that forecasts from now on: the challenger if the gate passed it, else the incumbent."""
-        from smartgrid_pipeline.orchestration.flows import promote
+        from smartgrid_pipeline.orchestration.flows import compare, promote
 
         checks.require_passed(context, *checks.DATA_CHECKS, "evidence_is_complete")
         month = month_of(context.partition_key)
         promotion, outcome = promote.promote_challenger(resources, month, f"monthly retraining of {month}")
         ledger = pd.DataFrame([row.to_dict() for row in resources.registry.ledger()])
-        shown = metadata.decision(resources.registry.champion(), promotion, outcome, ledger)
+        shown = metadata.decision(compare.current_champion(resources)[0], promotion, outcome, ledger)
         return dg.MaterializeResult(value=ledger, metadata=shown)
 
     return [comparison_report, champion]

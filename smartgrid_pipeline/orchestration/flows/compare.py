@@ -1,7 +1,7 @@
 """From a month's candidates to a decision: score them on the same rows, gather evidence, apply the rule."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,17 +128,29 @@ def compare(resources: Resources, context: TrainingContext, forecasts: Forecasts
     eligible = {name: run for name, run in runs.items() if name in ELIGIBLE_MODELS}
     validation = validation_losses(eligible, runs[ANALOGUE])
     challenger = rule.choose_challenger(validation)
-    champion = resources.registry.champion()
+    champion, problem = current_champion(resources)
+    rival = None
+    if champion is not None:
+        rival, problem = _champion_forecasts(resources, context, champion, runs, of_month)
     verdicts = stored_verdicts(resources, context, runs)
-    decision = rule.decide(
-        _promotion_evidence(resources, context, of_month, runs, challenger, champion, verdicts)
-    )
+    evidence_of_challenger = _promotion_evidence(context, of_month, challenger, champion, rival, verdicts)
+    decision = rule.decide(replace(evidence_of_challenger, champion_problem=problem))
     evidence = (
         *(verdict for verdict in verdicts if verdict.suite in rule.DATA_SUITES),
         *(about for name, run in runs.items() for about in _audits_of(verdicts, name, run)),
         about_run(decision, runs[challenger].run_id),
     )
     return Comparison(month, scores, all_months, runs, evidence, challenger, decision, champion, validation)
+
+
+def current_champion(resources: Resources) -> "tuple[Champion | None, str]":
+    """The champion, and why it is unknown although there was a promotion: "" when nothing is wrong."""
+    from smartgrid_pipeline.registry import ModelGone
+
+    try:
+        return resources.registry.champion(), ""
+    except ModelGone as error:
+        return None, str(error)
 
 
 def validation_losses(eligible: Runs, reference: "TrackedRun") -> dict[str, float]:
@@ -165,19 +177,17 @@ def stored_verdicts(resources: Resources, context: TrainingContext, runs: Runs) 
 
 
 def _promotion_evidence(
-    resources: Resources,
     context: TrainingContext,
     of_month: Forecasts,
-    runs: Runs,
     challenger: str,
     champion: "Champion | None",
+    rival: pd.DataFrame | None,
     verdicts: tuple[Verdict, ...],
 ) -> rule.PromotionEvidence:
-    """All that the promotion rule is applied to."""
+    """All that the promotion rule is applied to; ``rival`` are the champion's forecasts of the month."""
     cards = tasks_for(context.history.meter.working_minutes)
     metrics, origins = _scores_by_card(of_month[challenger], cards)
     reference, own = of_month[ANALOGUE], of_month[challenger]
-    rival = _champion_forecasts(resources, context, champion, runs, of_month) if champion else None
     return rule.PromotionEvidence(
         challenger=challenger,
         month=context.month,
@@ -198,13 +208,22 @@ def _promotion_evidence(
 
 def _champion_forecasts(
     resources: Resources, context: TrainingContext, champion: "Champion", runs: Runs, of_month: Forecasts
-) -> pd.DataFrame:
-    """The champion's forecasts at this month's own origins; its stored metrics are of another month."""
+) -> tuple[pd.DataFrame | None, str]:
+    """The champion's forecasts at this month's own origins; its stored metrics are of another month.
+
+    Without forecasts the reason is returned with None: the model was saved by an older version of this
+    software, or its files are missing or damaged.
+    """
+    from smartgrid_pipeline.registry import ModelUnusable
+
     same_run = next((name for name, run in runs.items() if run.run_id == champion.run_id), None)
     if same_run is not None:
-        return of_month[same_run]
-    forecaster = resources.registry.load(champion.run_id)
-    return backtest.forecast_tasks(forecaster, context.history, *month_times(context.month))
+        return of_month[same_run], ""
+    try:
+        forecaster = resources.registry.load(champion.run_id)
+    except ModelUnusable as error:
+        return None, str(error)
+    return backtest.forecast_tasks(forecaster, context.history, *month_times(context.month)), ""
 
 
 def _scores_by_card(

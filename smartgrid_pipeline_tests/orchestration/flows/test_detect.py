@@ -32,7 +32,7 @@ class Registry:
         return self.known
 
     def detector_directory(self, run_id: str) -> Path:
-        return self.directory
+        return self.directory / run_id if (self.directory / run_id).is_dir() else self.directory
 
 
 @dataclass
@@ -74,6 +74,29 @@ def test_file__too_short_to_teach_is_refused_in_words(bench: Any, history: pd.Da
 def test_meter__without_a_detector_is_told_what_to_do(bench: Any) -> None:
     with pytest.raises(RegistryError, match="smartgrid run"):
         detect(bench, bench.readings, None, from_file=False)
+
+
+def test_detector_of_an_older_format__does_not_stop_a_file(bench: Any, history: pd.DataFrame) -> None:
+    (bench.registry.directory / "model.json").write_text('{"format": 0}')
+    bench.registry.known.append(Run("old", "2010-02"))
+    found = detect(bench, as_read(history), None, from_file=True)
+    assert found.run is None
+    assert "themselves" in found.basis and "detector of 2010-02 does not load" in found.basis
+    with pytest.raises(RegistryError, match=r"smartgrid run` fits one.*2010-02 does not load"):
+        detect(bench, bench.readings, None, from_file=False)
+
+
+def test_detector_of_an_older_format__is_skipped_for_one_that_loads(
+    bench: Any, history: pd.DataFrame
+) -> None:
+    detector = AnomalyDetector(2.0, seed=1)
+    detector.fit(history[:"2010-02-20"], HOME, np.datetime64("2010-01-29"))
+    detector.save(bench.registry.directory)
+    (bench.registry.directory / "old").mkdir()
+    bench.registry.known += [Run("old", "2010-03"), Run("a", "2010-02")]
+    found = detect(bench, bench.readings, history.index[-48], from_file=False)
+    assert found.run is not None and found.run.run_id == "a"
+    assert found.basis.startswith("the detector of 2010-02 (The detector of 2010-03 does not load")
 
 
 def test_file__of_the_meter_is_judged_with_what_came_before_it(bench: Any, history: pd.DataFrame) -> None:

@@ -78,11 +78,20 @@ def headline(lines: Sequence[CandidateOutcome]) -> str:
 def _challenger_outcome(verdict: Verdict, candidates: int) -> tuple[str, str]:
     chosen = f"chosen because it had the lowest CRPS of the {candidates} candidates before the month"
     if verdict.passed:
-        return "champion", f"{chosen}; it met all {len(verdict.findings)} demands of the gate"
+        return "champion", f"{chosen}; {_demands_met(verdict)}"
     reasons = "; ".join(
         _failure_text(finding) for finding in verdict.failures if finding.severity == "critical"
     )
     return "refused", f"{chosen}; refused because {reasons or 'nothing was checked'}"
+
+
+def _demands_met(verdict: Verdict) -> str:
+    """How many demands a passed verdict met, with the warnings it passed in spite of."""
+    demands = len(verdict.findings)
+    if not verdict.failures:
+        return f"it met all {demands} demands of the gate"
+    warnings = "; ".join(f"“{finding.rule}” is open: {finding.found}" for finding in verdict.failures)
+    return f"it met {demands - len(verdict.failures)} of {demands} demands of the gate; {warnings}"
 
 
 def _failure_text(finding: Finding) -> str:

@@ -31,7 +31,8 @@ class PromotionEvidence:
     subject. ``cards`` are the meter's tasks; ``metrics`` and ``scored_origins`` are by task name;
     ``calibration_error`` is the mean over the deciding tasks. The tests compare the challenger's composite
     loss with that of the 28-day analogue and of the champion, scored again on the same origins. ``champion``
-    is None when there is none yet.
+    is None when there is none yet. ``champion_problem`` says why the champion cannot be loaded, "" when it
+    can. A champion that cannot be loaded is not compared, which is a warning.
     """
 
     challenger: str
@@ -46,6 +47,7 @@ class PromotionEvidence:
     versus_champion: PairedTest | None = None
     calibration_error: float | None = None
     champion_calibration_error: float | None = None
+    champion_problem: str = ""
 
 
 def decide(evidence: PromotionEvidence) -> Verdict:
@@ -141,6 +143,11 @@ def _champion_finding(evidence: PromotionEvidence) -> Finding:
         "lower calibration error"
     )
     test = evidence.versus_champion
+    if evidence.champion_problem:
+        name = f"the champion {evidence.champion}" if evidence.champion else "the champion"
+        problem = evidence.champion_problem.rstrip(".")
+        found = f"{name} cannot be loaded: {problem}; it was not compared"
+        return Finding(rule, False, found, demanded, "warning")
     if evidence.champion is None:
         found = "no champion yet" if test is None else "a test against a champion that is not named"
         return Finding(rule, test is None, found, "nothing of the first champion but to beat the analogue")
