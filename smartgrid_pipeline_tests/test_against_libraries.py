@@ -202,7 +202,7 @@ def test_hysteresis__equals_a_state_machine(seed: int, rows: int) -> None:
     for value in score:
         on = True if value >= 3 else False if value < 1.5 else on
         expected.append(on)
-    assert hysteresis(score, 3.0, hold=0.5).tolist() == expected
+    assert hysteresis(score, 3.0, off_ratio=0.5).tolist() == expected
 
 
 def test_area__without_a_buffer_is_scikit_learns_average_precision() -> None:

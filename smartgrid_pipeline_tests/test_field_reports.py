@@ -16,21 +16,21 @@ HERE = Path(__file__).parent
 HELD_BY = {
     "OpenSTEF #798: a cryptic error on all-missing data": [
         "test_cli.py::test_unreadable_file__is_a_clear_error",
-        "test_quality.py::test_bad_month__fails_with_a_readable_finding",
+        "quality/test_readings.py::test_bad_month__fails_with_a_readable_finding",
     ],
     "Dagster #17005, #17251, #26854: a failed check still ran downstream": [
         "orchestration/test_data_gate.py::test_downstream_only__is_refused_after_a_bad_month",
         "orchestration/test_data_gate_elsewhere.py::test_bad_months__stop_in_the_multiprocess_executor",
         "orchestration/test_data_gate_elsewhere.py::test_bad_month__stops_the_command_with_its_verdict",
-        "registry/test_promotion.py::test_promote__names_every_missing_piece",
+        "registry/champion/test_history.py::test_promote__names_every_missing_piece",
     ],
     "Dagster #17836, #15315: find the failed run of one partition": [
-        "orchestration/test_definitions.py::test_failed_run__is_found_by_its_month",
+        "orchestration/test_automation.py::test_failed_run__is_found_by_its_month",
         "orchestration/test_month.py::test_month__tracks_one_finished_run_per_model",
     ],
     "MLflow #2169, #3016: who was in production, and an atomic swap": [
-        "registry/test_promotion.py::test_promote__moves_the_alias_and_writes_the_ledger",
-        "registry/test_promotion.py::test_promotion__is_whole_or_not_at_all_wherever_it_dies",
+        "registry/champion/test_history.py::test_promote__moves_the_alias_and_writes_the_ledger",
+        "registry/champion/test_history.py::test_promotion__is_whole_or_not_at_all_wherever_it_dies",
     ],
     "opennem #544: a frozen feed inflated the energy": [
         "test_field_reports.py::test_frozen_readings__never_enter_a_sum",

@@ -1,3 +1,5 @@
+"""Histories from tables and files."""
+
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 from smartgrid_pipeline.core.features.history import History
 from smartgrid_pipeline.core.forecasting import history_frames
 from smartgrid_pipeline.core.schema import ACTIVE_POWER, DataError
-from smartgrid_pipeline_tests.conftest import HOUSE, make_readings
+from smartgrid_pipeline_tests.conftest import HOUSE, make_readings, make_table
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +32,6 @@ def test_history__of_its_last_days_ends_where_it_ended(house: History) -> None:
 
 
 def test_history__of_an_irregular_table_is_refused(house: History) -> None:
-    from smartgrid_pipeline.core import meter_data
-    from smartgrid_pipeline.core.features import feature_table
-
-    table = feature_table.table(meter_data.resample(make_readings(2), HOUSE), HOUSE)
+    table = make_table(make_readings(2), HOUSE)
     with pytest.raises(DataError, match="not a regular grid"):
         history_frames.history_from_table(table.drop(table.index[10]), HOUSE)
