@@ -214,7 +214,10 @@ class History:
         return self.cached(block_type, lambda: block_type.transform(self))
 
     def with_blocks(self, blocks: dict[Any, Any]) -> "History":
-        """The history with blocks that are already up to date, by type or key."""
+        """This history with blocks that are up to date with it, by type or key.
+
+        Once a block is updated further, an older history that holds it must not be used again.
+        """
         self._cache.update(blocks)
         return self
 

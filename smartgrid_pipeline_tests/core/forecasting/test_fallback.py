@@ -28,14 +28,7 @@ def champion(house_history: History) -> Forecaster:
 def _last(history: History, hours: float) -> History:
     """Nothing but the last hours of a history."""
     first = len(history.starts) - round(hours * 60 / history.meter.working_minutes)
-    return replace(
-        history,
-        starts=history.starts[first:],
-        power_kw=history.power_kw[first:],
-        observed_share=history.observed_share[first:],
-        features=history.features[first:],
-        within={channel: values[first:] for channel, values in history.within.items()},
-    )
+    return history.part(first, len(history.starts))
 
 
 def _power_only(history: History) -> History:

@@ -1,6 +1,6 @@
 """The learners that the experts' average is blended with, behind one protocol, in the order of blending.
 
-A learner says which leads it covers: sub-meter boosting the next 5 and 60 minutes, the linear-tree average
+A learner declares the leads it covers: sub-meter boosting the next 5 and 60 minutes, the linear-tree average
 and the analog ensemble every lead that ends later. So each lead is blended with at most two of them.
 """
 

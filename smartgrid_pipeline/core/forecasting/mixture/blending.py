@@ -137,7 +137,7 @@ class BlendWeights:
     def equal(cls, averaged_count: int, coverage: Flags) -> Self:
         """Each base learner weighs as much as one of the ``averaged_count`` forecasts averaged before.
 
-        ``coverage`` (learners, groups) says which learner covers which blend group.
+        ``coverage`` (learners, groups): which learner covers which blend group.
         """
         averaged = averaged_count + np.cumsum(coverage, 0)
         return cls(tuple(BlendWeight(_both(1 / np.maximum(count, 1))) for count in averaged))
